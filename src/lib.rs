@@ -1,0 +1,10 @@
+//! wgrad trains convolutional networks on any GPU: WGSL compute shaders, dispatched through wgpu, with a CPU
+//! reference that verifies every gradient.
+#![cfg_attr(test, allow(clippy::unwrap_used, reason = "a panic is how a test fails"))]
+
+pub mod error;
+pub mod ops;
+pub mod tensor;
+
+pub use error::{Error, Result};
+pub use tensor::{DType, Spec, Tensor};

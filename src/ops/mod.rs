@@ -1,0 +1,168 @@
+//! The mathematics: what every operator is, without a word about GPUs.
+//!
+//! Each room of this floor holds one operator, or several of one kind: its formula, its attributes, the shape rule
+//! that refuses impossible shapes, the gradient rule, the reference in plain loops, and its cost. A backward
+//! operator is an operator like any other, with a reference of its own. The references are generic over `f32` and
+//! `f64`: in `f64` they verify every shader, in `f32` they are what the CPU session runs.
+//!
+//! Layouts: images `[n, h, w, c]`; convolution weights `[k_h, k_w, c_in / groups, c_out]`; linear weights
+//! `[out, in]`.
+
+pub mod activation;
+pub mod batch;
+pub mod batch_norm2d;
+pub mod control;
+pub mod conv2d;
+pub mod dropout;
+pub mod elementwise;
+pub mod group_norm;
+pub mod linear;
+pub mod loss;
+pub mod optimizer;
+pub mod pool2d;
+pub mod random;
+pub mod real;
+pub mod reduce;
+pub mod softmax;
+
+pub use activation::{Activation, ActivationGrad};
+pub use batch::GatherBatch;
+pub use batch_norm2d::{BatchNorm2d, BatchNorm2dEval, BatchNorm2dEvalGrad, BatchNorm2dGrad, RunningStats};
+pub use control::{Advance, Guard, RecordEvaluation, RecordStep};
+pub use conv2d::{Conv2d, Conv2dGradInput, Conv2dGradWeight};
+pub use dropout::Dropout;
+pub use elementwise::{Add, Concat, Copy, Flatten, FlattenGrad, Mul, Slice};
+pub use group_norm::{GroupNorm, GroupNormGrad, LayerNorm, LayerNormGrad};
+pub use linear::{Linear, LinearGradInput, LinearGradWeight};
+pub use loss::{MseLoss, MseLossGrad, SoftmaxCrossEntropy, SoftmaxCrossEntropyGrad};
+pub use optimizer::{ClipGradNorm, ClipValue, GradNorm, Optimizer};
+pub use pool2d::{
+    AvgPool2d, AvgPool2dGrad, GlobalAvgPool2d, GlobalAvgPool2dGrad, MaxPool2d, MaxPool2dGrad, Pool2d,
+};
+pub use real::{BlockSum, Real};
+pub use reduce::SumRows;
+pub use softmax::{LogSoftmax, LogSoftmaxGrad, Softmax, SoftmaxGrad};
+
+use crate::error::Result;
+use crate::tensor::{Spec, Tensor};
+
+/// Where a backward operator takes an operand from, seen from the forward operator.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Source {
+    /// The forward operator's input of this number.
+    Input(usize),
+    /// The forward operator's output of this number (a saved value, such as argmax or the reciprocal deviation).
+    Output(usize),
+    /// The upstream gradient of the forward operator's output of this number.
+    Upstream(usize),
+}
+
+/// One backward operator of a gradient rule. A rule is data; [`crate::graph`] applies it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct GradNode {
+    /// The backward operator.
+    pub op: Op,
+    /// Its operands, in order.
+    pub operands: Vec<Source>,
+    /// For each of its outputs, the forward input whose gradient it is.
+    pub gives: Vec<usize>,
+}
+
+/// What every operator answers about itself.
+pub trait Operator {
+    /// The operator's name as users, tests and tables write it: `conv2d`, `conv2d_grad_input`.
+    fn name(&self) -> &'static str;
+
+    /// The shape rule: the outputs' specs for these inputs, or why they are impossible.
+    fn infer(&self, inputs: &[Spec]) -> Result<Vec<Spec>>;
+
+    /// The gradient rule; empty for operators that are not differentiable. Inputs that no node gives are constants
+    /// to the gradient (labels, running statistics).
+    fn gradient(&self, _inputs: &[Spec]) -> Vec<GradNode> {
+        Vec::new()
+    }
+
+    /// The reference: plain loops, one output element at a time, gather-style. `outputs` is what
+    /// [`Operator::infer`] answered for these inputs.
+    fn reference<T: Real>(&self, inputs: &[&Tensor<T>], outputs: &[Spec]) -> Vec<Tensor<T>>;
+
+    /// Floating-point operations (a multiply-add counts two).
+    fn flops(&self, inputs: &[Spec], outputs: &[Spec]) -> u64;
+
+    /// Pairs (output, input) that share storage: the operator updates that input in place.
+    fn in_place(&self) -> Vec<(usize, usize)> {
+        Vec::new()
+    }
+}
+
+/// Declares the closed set of operators once, with its exhaustive dispatch.
+macro_rules! operators {
+    ($($name:ident),+ $(,)?) => {
+        /// Every operator, forward and backward. Matches over it are exhaustive in `ops` and `kernels`, so the
+        /// compiler lists what a new operator lacks.
+        #[derive(Debug, Clone, PartialEq)]
+        #[allow(missing_docs, reason = "each variant is documented at the struct it holds")]
+        pub enum Op { $($name($name)),+ }
+
+        $(impl From<$name> for Op {
+            fn from(op: $name) -> Self {
+                Self::$name(op)
+            }
+        })+
+
+        impl Operator for Op {
+            fn name(&self) -> &'static str {
+                match self { $(Self::$name(op) => op.name()),+ }
+            }
+            fn infer(&self, inputs: &[Spec]) -> Result<Vec<Spec>> {
+                match self { $(Self::$name(op) => op.infer(inputs)),+ }
+            }
+            fn gradient(&self, inputs: &[Spec]) -> Vec<GradNode> {
+                match self { $(Self::$name(op) => op.gradient(inputs)),+ }
+            }
+            fn reference<T: Real>(&self, inputs: &[&Tensor<T>], outputs: &[Spec]) -> Vec<Tensor<T>> {
+                match self { $(Self::$name(op) => op.reference(inputs, outputs)),+ }
+            }
+            fn flops(&self, inputs: &[Spec], outputs: &[Spec]) -> u64 {
+                match self { $(Self::$name(op) => op.flops(inputs, outputs)),+ }
+            }
+            fn in_place(&self) -> Vec<(usize, usize)> {
+                match self { $(Self::$name(op) => op.in_place()),+ }
+            }
+        }
+    };
+}
+
+operators! {
+    Conv2d, Conv2dGradInput, Conv2dGradWeight,
+    SumRows,
+    MaxPool2d, MaxPool2dGrad, AvgPool2d, AvgPool2dGrad, GlobalAvgPool2d, GlobalAvgPool2dGrad,
+    Linear, LinearGradInput, LinearGradWeight,
+    Activation, ActivationGrad,
+    Softmax, SoftmaxGrad, LogSoftmax, LogSoftmaxGrad,
+    BatchNorm2d, BatchNorm2dGrad, BatchNorm2dEval, BatchNorm2dEvalGrad, RunningStats,
+    GroupNorm, GroupNormGrad, LayerNorm, LayerNormGrad,
+    Dropout,
+    Add, Mul, Copy, Concat, Slice, Flatten, FlattenGrad,
+    SoftmaxCrossEntropy, SoftmaxCrossEntropyGrad, MseLoss, MseLossGrad,
+    GradNorm, ClipGradNorm, ClipValue, Optimizer,
+    GatherBatch, Guard, RecordStep, RecordEvaluation, Advance,
+}
+
+impl Op {
+    /// Bytes that must move at least once: every input read, every output written.
+    pub fn bytes(&self, inputs: &[Spec], outputs: &[Spec]) -> u64 {
+        inputs.iter().chain(outputs).map(|spec| spec.bytes() as u64).sum()
+    }
+}
+
+/// Fills a vector of `len` elements, each computed from its own index alone. Threads split the elements, so the
+/// bits equal those of a serial run.
+pub(crate) fn fill<T: Send>(len: usize, element: impl Fn(usize) -> T + Sync) -> Vec<T> {
+    use rayon::prelude::*;
+    const SERIAL_BELOW: usize = 2048;
+    if len < SERIAL_BELOW {
+        return (0..len).map(element).collect();
+    }
+    (0..len).into_par_iter().with_min_len(256).map(element).collect()
+}
