@@ -3,6 +3,8 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a panic is how a test fails"))]
 
 pub mod error;
+pub mod gpu;
+pub mod kernels;
 pub mod ops;
 pub mod tensor;
 

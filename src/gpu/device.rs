@@ -1,0 +1,336 @@
+//! Adapters and devices: what there is, which one `auto` takes and why, and what the chosen one can do.
+
+use std::sync::{Arc, Mutex, OnceLock};
+
+use crate::error::{Error, Result};
+
+/// Which graphics APIs to look at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum BackendChoice {
+    /// Vulkan, Metal and DX12, whichever the machine has; never OpenGL.
+    #[default]
+    Auto,
+    /// Vulkan alone.
+    Vulkan,
+    /// Metal alone.
+    Metal,
+    /// DirectX 12 alone.
+    Dx12,
+    /// OpenGL alone; needs the crate feature `gl`.
+    Gl,
+}
+
+impl BackendChoice {
+    fn flags(self) -> wgpu::Backends {
+        match self {
+            Self::Auto => wgpu::Backends::VULKAN | wgpu::Backends::METAL | wgpu::Backends::DX12,
+            Self::Vulkan => wgpu::Backends::VULKAN,
+            Self::Metal => wgpu::Backends::METAL,
+            Self::Dx12 => wgpu::Backends::DX12,
+            Self::Gl => wgpu::Backends::GL,
+        }
+    }
+}
+
+impl std::str::FromStr for BackendChoice {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        match text.to_ascii_lowercase().as_str() {
+            "auto" => Ok(Self::Auto),
+            "vulkan" | "vk" => Ok(Self::Vulkan),
+            "metal" => Ok(Self::Metal),
+            "dx12" | "d3d12" => Ok(Self::Dx12),
+            "gl" | "opengl" if cfg!(feature = "gl") => Ok(Self::Gl),
+            "gl" | "opengl" => Err(Error::Device("this wgrad was built without OpenGL; build it with `--features gl`".into())),
+            _ => Err(Error::Device(format!("there is no backend `{text}`; choose auto, vulkan, metal, dx12 or gl"))),
+        }
+    }
+}
+
+/// What a plan needs to know of a device; nothing else of it matters to a kernel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Caps {
+    /// Whether the adapter computes on the CPU (lavapipe, SwiftShader, WARP): other kernels are fast there.
+    pub cpu: bool,
+    /// The subgroup size, where subgroups exist and have one size only.
+    pub subgroup: Option<u32>,
+    /// Bytes that one storage binding may span.
+    pub max_binding_bytes: u64,
+    /// Bytes of workgroup memory.
+    pub max_workgroup_bytes: u32,
+    /// Invocations of a workgroup.
+    pub max_invocations: u32,
+    /// Workgroups in one dimension of a dispatch.
+    pub max_workgroups: u32,
+}
+
+impl Caps {
+    /// WebGPU's default limits: what the baseline variants stay inside.
+    pub const DEFAULT: Self = Self {
+        cpu: false,
+        subgroup: None,
+        max_binding_bytes: 128 << 20,
+        max_workgroup_bytes: 16 << 10,
+        max_invocations: 256,
+        max_workgroups: 65_535,
+    };
+
+    /// Loop iterations that one invocation may make. Older lavapipe ends every loop after 65,535 iterations, counted over
+    /// all loops of the invocation, without a word.
+    pub fn most_trips(&self) -> usize {
+        if self.cpu { 60_000 } else { usize::MAX }
+    }
+}
+
+/// One adapter, as `wgrad devices` shows it.
+#[derive(Debug, Clone, serde::Serialize)]
+pub struct AdapterSummary {
+    /// Position in the list; what `--device INDEX` means.
+    pub index: usize,
+    /// The driver's name for it.
+    pub name: String,
+    /// `discrete GPU`, `integrated GPU`, `virtual GPU`, `CPU` or `other`.
+    pub kind: &'static str,
+    /// `vulkan`, `metal`, `dx12`, `gl`.
+    pub backend: String,
+    /// Driver name and version.
+    pub driver: String,
+    /// Smallest and largest subgroup size; zeros where there are no subgroups.
+    pub subgroup: [u32; 2],
+    /// Bytes of one storage binding.
+    pub max_binding_bytes: u64,
+    /// Bytes of one buffer.
+    pub max_buffer_bytes: u64,
+    /// Bytes of workgroup memory.
+    pub max_workgroup_bytes: u32,
+    /// Invocations of a workgroup.
+    pub max_invocations: u32,
+    /// Storage buffers of one kernel.
+    pub max_storage_buffers: u32,
+    /// `shader-f16`, `subgroups`, `timestamps`, as far as there are.
+    pub features: Vec<&'static str>,
+    /// Whether `auto` takes it.
+    pub auto: bool,
+}
+
+/// An open device with its queue. Cheap to clone.
+#[derive(Clone)]
+pub struct Gpu {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    adapter: AdapterSummary,
+    why: String,
+    device: wgpu::Device,
+    queue: wgpu::Queue,
+    caps: Caps,
+    failure: Arc<Mutex<Option<String>>>,
+}
+
+impl std::fmt::Debug for Gpu {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Gpu({})", self.inner.adapter.name)
+    }
+}
+
+/// Discrete before integrated before virtual before software; the native API before a layer over it.
+fn rank(info: &wgpu::AdapterInfo) -> (u8, u8) {
+    let kind = match info.device_type {
+        wgpu::DeviceType::DiscreteGpu => 0,
+        wgpu::DeviceType::IntegratedGpu => 1,
+        wgpu::DeviceType::VirtualGpu => 2,
+        wgpu::DeviceType::Other => 3,
+        wgpu::DeviceType::Cpu => 4,
+    };
+    let backend = match info.backend {
+        wgpu::Backend::Vulkan | wgpu::Backend::Metal => 0,
+        wgpu::Backend::Dx12 => 1,
+        _ => 2,
+    };
+    (kind, backend)
+}
+
+fn kind(device_type: wgpu::DeviceType) -> &'static str {
+    match device_type {
+        wgpu::DeviceType::DiscreteGpu => "discrete GPU",
+        wgpu::DeviceType::IntegratedGpu => "integrated GPU",
+        wgpu::DeviceType::VirtualGpu => "virtual GPU",
+        wgpu::DeviceType::Cpu => "CPU",
+        wgpu::DeviceType::Other => "other",
+    }
+}
+
+fn summary(index: usize, auto: bool, adapter: &wgpu::Adapter) -> AdapterSummary {
+    let (info, limits, features) = (adapter.get_info(), adapter.limits(), adapter.features());
+    let named = [
+        (wgpu::Features::SUBGROUP, "subgroups"),
+        (wgpu::Features::SHADER_F16, "shader-f16"),
+        (wgpu::Features::TIMESTAMP_QUERY, "timestamps"),
+    ];
+    let subgroups = features.contains(wgpu::Features::SUBGROUP);
+    AdapterSummary {
+        index,
+        name: info.name,
+        kind: kind(info.device_type),
+        backend: info.backend.to_str().to_owned(),
+        driver: [info.driver, info.driver_info].join(" ").trim().to_owned(),
+        subgroup: if subgroups { [info.subgroup_min_size, info.subgroup_max_size] } else { [0, 0] },
+        max_binding_bytes: limits.max_storage_buffer_binding_size,
+        max_buffer_bytes: limits.max_buffer_size,
+        max_workgroup_bytes: limits.max_compute_workgroup_storage_size,
+        max_invocations: limits.max_compute_invocations_per_workgroup,
+        max_storage_buffers: limits.max_storage_buffers_per_shader_stage,
+        features: named.iter().filter(|(feature, _)| features.contains(*feature)).map(|(_, name)| *name).collect(),
+        auto,
+    }
+}
+
+fn instance(backend: BackendChoice) -> wgpu::Instance {
+    let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle();
+    descriptor.backends = backend.flags();
+    // Explicit, because the default validates every indirect dispatch with one of its own.
+    descriptor.flags = if cfg!(debug_assertions) { wgpu::InstanceFlags::DEBUG } else { wgpu::InstanceFlags::empty() };
+    wgpu::Instance::new(descriptor)
+}
+
+async fn adapters(backend: BackendChoice) -> (wgpu::Instance, Vec<wgpu::Adapter>, Option<usize>) {
+    let instance = instance(backend);
+    let adapters = instance.enumerate_adapters(backend.flags()).await;
+    let auto = (0..adapters.len()).min_by_key(|&i| rank(&adapters[i].get_info()));
+    (instance, adapters, auto)
+}
+
+/// Every adapter of the machine that the backends offer.
+pub async fn list(backend: BackendChoice) -> Vec<AdapterSummary> {
+    let (_instance, adapters, auto) = adapters(backend).await;
+    adapters.iter().enumerate().map(|(index, adapter)| summary(index, auto == Some(index), adapter)).collect()
+}
+
+/// What to tell somebody whose machine has no adapter.
+pub const NO_ADAPTER: &str = "no GPU adapter was found; install a Vulkan driver (Debian and Ubuntu: `apt-get install \
+     mesa-vulkan-drivers`, Fedora: `dnf install mesa-vulkan-drivers`, Arch: `pacman -S vulkan-swrast`)";
+
+impl Gpu {
+    /// Opens the adapter that `auto`, an index of [`list`] or (part of) a name means.
+    pub async fn open(name: &str, backend: BackendChoice) -> Result<Self> {
+        let (_instance, adapters, auto) = adapters(backend).await;
+        let Some(auto) = auto else { return Err(Error::Device(NO_ADAPTER.into())) };
+        let (index, why) = choose(name, &adapters, auto)?;
+        let adapter = &adapters[index];
+        let wanted = wgpu::Features::SUBGROUP | wgpu::Features::TIMESTAMP_QUERY;
+        let descriptor = wgpu::DeviceDescriptor {
+            label: Some("wgrad"),
+            required_features: adapter.features() & wanted,
+            required_limits: adapter.limits(),
+            ..Default::default()
+        };
+        let (device, queue) = adapter
+            .request_device(&descriptor)
+            .await
+            .map_err(|error| Error::Device(format!("{} refused to open: {error}", adapter.get_info().name)))?;
+        let failure = Arc::new(Mutex::new(None));
+        watch(&device, &failure);
+        let (info, limits) = (adapter.get_info(), device.limits());
+        let one_size = info.subgroup_min_size == info.subgroup_max_size;
+        let caps = Caps {
+            cpu: info.device_type == wgpu::DeviceType::Cpu,
+            subgroup: (one_size && device.features().contains(wgpu::Features::SUBGROUP)).then_some(info.subgroup_min_size),
+            max_binding_bytes: limits.max_storage_buffer_binding_size,
+            max_workgroup_bytes: limits.max_compute_workgroup_storage_size,
+            max_invocations: limits.max_compute_invocations_per_workgroup,
+            max_workgroups: limits.max_compute_workgroups_per_dimension,
+        };
+        let adapter = summary(index, index == auto, adapter);
+        Ok(Self { inner: Arc::new(Inner { adapter, why, device, queue, caps, failure }) })
+    }
+
+    /// A device shared by all callers in this process that open `auto`; for tests, which are many and short.
+    pub fn shared() -> Result<Self> {
+        static SHARED: OnceLock<Result<Gpu, String>> = OnceLock::new();
+        let open = || pollster::block_on(Self::open("auto", BackendChoice::Auto)).map_err(|error| error.to_string());
+        SHARED.get_or_init(open).clone().map_err(Error::Device)
+    }
+
+    /// The adapter.
+    pub fn adapter(&self) -> &AdapterSummary {
+        &self.inner.adapter
+    }
+
+    /// Why this adapter was taken, as a sentence's end: "the only adapter".
+    pub fn why(&self) -> &str {
+        &self.inner.why
+    }
+
+    /// What it can do.
+    pub fn caps(&self) -> &Caps {
+        &self.inner.caps
+    }
+
+    /// wgpu's device.
+    pub fn device(&self) -> &wgpu::Device {
+        &self.inner.device
+    }
+
+    /// wgpu's queue.
+    pub fn queue(&self) -> &wgpu::Queue {
+        &self.inner.queue
+    }
+
+    /// The first failure, if there was one: after it nothing on this device is trusted.
+    pub fn check(&self) -> Result<()> {
+        let failure = self.inner.failure.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        failure.as_ref().map_or(Ok(()), |text| Err(Error::Gpu(text.clone())))
+    }
+}
+
+fn choose(name: &str, adapters: &[wgpu::Adapter], auto: usize) -> Result<(usize, String)> {
+    if name == "auto" {
+        let why = match adapters.len() {
+            1 => "the only adapter".to_owned(),
+            n => format!("the first of {n} adapters in the order discrete, integrated, virtual, software"),
+        };
+        return Ok((auto, why));
+    }
+    let known = || {
+        let names = adapters.iter().enumerate().map(|(i, a)| format!("{i}: {}", a.get_info().name));
+        names.collect::<Vec<_>>().join(", ")
+    };
+    if let Ok(index) = name.parse::<usize>() {
+        return match index < adapters.len() {
+            true => Ok((index, format!("asked for by --device {index}"))),
+            false => Err(Error::Device(format!("there is no adapter {index}; there are {}", known()))),
+        };
+    }
+    let wanted = name.to_lowercase();
+    let found = adapters.iter().position(|adapter| adapter.get_info().name.to_lowercase().contains(&wanted));
+    match found {
+        Some(index) => Ok((index, format!("asked for by --device {name}"))),
+        None => Err(Error::Device(format!(
+            "no adapter's name contains `{name}`; use auto, cpu, or one of {}", known()
+        ))),
+    }
+}
+
+/// Device loss and errors outside a scope arrive on other threads; the default handler would panic there.
+fn watch(device: &wgpu::Device, failure: &Arc<Mutex<Option<String>>>) {
+    let note = |failure: &Arc<Mutex<Option<String>>>, text: String| {
+        let mut slot = failure.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        slot.get_or_insert(text);
+    };
+    let lost = failure.clone();
+    device.set_device_lost_callback(move |reason, text| {
+        if reason != wgpu::DeviceLostReason::Destroyed {
+            note(&lost, format!("the device was lost ({text})"));
+        }
+    });
+    let uncaptured = failure.clone();
+    device.on_uncaptured_error(Arc::new(move |error: wgpu::Error| {
+        let text = match &error {
+            wgpu::Error::OutOfMemory { .. } => "it is out of memory; use a smaller batch".to_owned(),
+            other => other.to_string(),
+        };
+        note(&uncaptured, text);
+    }));
+}
