@@ -5,6 +5,7 @@
 pub mod error;
 pub mod ops;
 pub mod tensor;
+pub mod verify;
 
 pub use error::{Error, Result};
 pub use tensor::{DType, Spec, Tensor};
