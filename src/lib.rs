@@ -7,6 +7,7 @@ pub mod gpu;
 pub mod kernels;
 pub mod ops;
 pub mod tensor;
+pub mod verify;
 
 pub use error::{Error, Result};
 pub use tensor::{DType, Spec, Tensor};

@@ -7,8 +7,19 @@ pub trait Real: Float + FromPrimitive + NumAssign + Default + std::fmt::Debug + 
     /// A constant, rounded to this type.
     fn of(value: f64) -> Self;
 
+    /// An attribute as a person wrote it: `0.1_f32` means a tenth in `f64` too.
+    fn attribute(value: f32) -> Self {
+        Self::of(decimal(value))
+    }
+
     /// Widened to `f64`.
     fn wide(self) -> f64;
+}
+
+/// The `f64` nearest to the shortest decimal that names `value`: the tenth that somebody meant by `0.1_f32`. What
+/// is computed from an attribute, such as 1 − β, is computed from this and rounded afterwards.
+pub fn decimal(value: f32) -> f64 {
+    value.to_string().parse().unwrap_or(f64::from(value))
 }
 
 impl Real for f32 {
