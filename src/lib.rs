@@ -4,8 +4,10 @@
 
 pub mod error;
 pub mod gpu;
+pub mod graph;
 pub mod kernels;
 pub mod ops;
+pub mod session;
 pub mod tensor;
 pub mod verify;
 

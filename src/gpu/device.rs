@@ -2,6 +2,8 @@
 
 use std::sync::{Arc, Mutex, OnceLock};
 
+use super::pipeline::Kernels;
+use super::poll::Poller;
 use crate::error::{Error, Result};
 
 /// Which graphics APIs to look at.
@@ -127,6 +129,8 @@ struct Inner {
     queue: wgpu::Queue,
     caps: Caps,
     failure: Arc<Mutex<Option<String>>>,
+    kernels: Kernels,
+    poller: Poller,
 }
 
 impl std::fmt::Debug for Gpu {
@@ -243,7 +247,9 @@ impl Gpu {
             max_workgroups: limits.max_compute_workgroups_per_dimension,
         };
         let adapter = summary(index, index == auto, adapter);
-        Ok(Self { inner: Arc::new(Inner { adapter, why, device, queue, caps, failure }) })
+        let poller = Poller::start(device.clone());
+        let kernels = Kernels::default();
+        Ok(Self { inner: Arc::new(Inner { adapter, why, device, queue, caps, failure, kernels, poller }) })
     }
 
     /// A device shared by all callers in this process that open `auto`; for tests, which are many and short.
@@ -276,6 +282,16 @@ impl Gpu {
     /// wgpu's queue.
     pub fn queue(&self) -> &wgpu::Queue {
         &self.inner.queue
+    }
+
+    /// The compiled kernels, shared by all sessions of this device.
+    pub fn kernels(&self) -> &Kernels {
+        &self.inner.kernels
+    }
+
+    /// Tells the poll thread that something was asked for.
+    pub(super) fn wake(&self) {
+        self.inner.poller.wake();
     }
 
     /// The first failure, if there was one: after it nothing on this device is trusted.

@@ -5,6 +5,9 @@
 pub mod compose;
 pub mod device;
 mod expression;
+pub mod pipeline;
+mod poll;
+pub mod readback;
 pub mod reflect;
 
 pub use compose::Module;

@@ -187,6 +187,8 @@ mod batch;
 mod batch_norm2d;
 mod control;
 mod conv2d;
+mod conv2d_broadcast;
+mod conv2d_tiled;
 mod dropout;
 mod elementwise;
 mod group_norm;

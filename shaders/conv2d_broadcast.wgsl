@@ -1,0 +1,246 @@
+// Convolution for CPU adapters: no barriers, no workgroup memory; a workgroup is one subgroup, each lane loads a part of
+// what all need and subgroupBroadcast, which is free there, hands it round.
+//
+//   gather       dst[n,i,j,o] = b[o] + sum_{p,q,c} src[n,h,w,c] * packed[o,p,q,c]   lanes are pixels
+//                with h = (i*mul_h + off_h + p*step_h) / div_h where that divides and lies inside, w likewise:
+//                the forward convolution has div 1, the gradient of the input has mul 1 and div = stride
+//   grad_weight  part[s,o,p,q,c] = sum over the pixels of split s of dy[n,i,j,o] * src[n,h,w,c]   lanes are columns (p,q,c)
+//   pack         packed[o,p,q,c] = w[(p*k_w + q)*w_tap + c*w_c + o*w_o]
+//   sum_weight   dw[p,q,c,o] = sum_s part[s,o,p,q,c], in order, in blocks of 256
+//
+// Dispatch: gather, grad_weight: one workgroup a tile, output-channel tile fastest; pack, sum_weight: one invocation an element.
+// Definition: src/ops/conv2d.rs. Host: src/kernels/conv2d_broadcast.rs. c_src counts in chunks of CHUNK channels.
+
+#import grid
+#import chunk1
+
+struct Params {
+    pixels: u32, // of dst (gather) or dy (grad_weight): n * h_dst * w_dst
+    h_dst: u32,
+    w_dst: u32,
+    c_dst: u32,
+    h_src: u32,
+    w_src: u32,
+    c_src: u32, // chunks
+    k_h: u32,
+    k_w: u32,
+    mul_h: i32,
+    mul_w: i32,
+    off_h: i32,
+    off_w: i32,
+    step_h: i32,
+    step_w: i32,
+    bias: u32, // whether b is one
+    tiles_c: u32, // tiles of output channels
+    tiles_q: u32, // tiles of columns
+    splits: u32,
+    pixels_per_split: u32,
+    w_tap: u32,
+    w_c: u32,
+    w_o: u32,
+}
+
+const SUBGROUP: u32 = 8u;
+// Output channels and pixels of an invocation.
+const CHANNELS: u32 = 16u;
+const PIXELS: u32 = 4u;
+// Output channels of an invocation of grad_weight.
+const ROWS: u32 = 32u;
+const DIV_H: i32 = 1;
+const DIV_W: i32 = 1;
+// Terms that one accumulator may take over batch and space.
+const BLOCK: u32 = 256u;
+const WORKGROUP: u32 = 64u;
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> src: array<Chunk>; // [n, h_src, w_src, c_src]
+@group(0) @binding(2) var<storage, read> packed: array<Chunk>; // [c_dst, k_h, k_w, c_src]
+@group(0) @binding(3) var<storage, read> b: array<f32>; // [c_dst], or anything
+@group(0) @binding(4) var<storage, read_write> dst: array<f32>; // [pixels, c_dst]
+@group(0) @binding(5) var<storage, read> dy: array<f32>; // [pixels, c_dst]
+@group(0) @binding(6) var<storage, read_write> part: array<Chunk>; // [splits, c_dst, k_h, k_w, c_src]
+@group(0) @binding(7) var<storage, read> w: array<f32>; // the weights as the network has them
+@group(0) @binding(8) var<storage, read_write> packed_out: array<f32>; // [c_dst, k_h, k_w, c_src * CHUNK]
+@group(0) @binding(9) var<storage, read> part_in: array<f32>; // as part
+@group(0) @binding(10) var<storage, read_write> dw: array<f32>; // [k_h, k_w, c_src * CHUNK, c_dst]
+
+@compute @workgroup_size(SUBGROUP)
+fn gather(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let unit = linear_group(group, groups);
+    let first = unit % params.tiles_c * CHANNELS;
+    let start = unit / params.tiles_c * (PIXELS * SUBGROUP) + lane;
+    if unit / params.tiles_c * (PIXELS * SUBGROUP) >= params.pixels {
+        return;
+    }
+    var image: array<u32, PIXELS>;
+    var row: array<i32, PIXELS>;
+    var col: array<i32, PIXELS>;
+    //#unroll
+    for (var v = 0u; v < PIXELS; v++) {
+        let pixel = min(start + v * SUBGROUP, params.pixels - 1u);
+        let line = pixel / params.w_dst;
+        image[v] = line / params.h_dst;
+        row[v] = i32(line % params.h_dst) * params.mul_h + params.off_h;
+        col[v] = i32(pixel % params.w_dst) * params.mul_w + params.off_w;
+    }
+    var acc: array<f32, CHANNELS * PIXELS>;
+    //#unroll
+    for (var a = 0u; a < CHANNELS * PIXELS; a++) {
+        acc[a] = 0.0;
+    }
+    let taps = params.k_h * params.k_w;
+    for (var p = 0u; p < params.k_h; p++) {
+        for (var q = 0u; q < params.k_w; q++) {
+            var base: array<u32, PIXELS>;
+            var inside: array<bool, PIXELS>;
+            //#unroll
+            for (var v = 0u; v < PIXELS; v++) {
+                let h = row[v] + i32(p) * params.step_h;
+                let x = col[v] + i32(q) * params.step_w;
+                let h_at = h / DIV_H;
+                let w_at = x / DIV_W;
+                inside[v] = h >= 0 && x >= 0 && h_at * DIV_H == h && w_at * DIV_W == x && h_at < i32(params.h_src) && w_at < i32(params.w_src);
+                base[v] = select(0u, ((image[v] * params.h_src + u32(h_at)) * params.w_src + u32(w_at)) * params.c_src, inside[v]);
+            }
+            let tap = p * params.k_w + q;
+            for (var c = 0u; c < params.c_src; c++) {
+                var weight: array<Chunk, CHANNELS / SUBGROUP>;
+                //#unroll
+                for (var r = 0u; r < CHANNELS / SUBGROUP; r++) {
+                    let o = min(first + r * SUBGROUP + lane, params.c_dst - 1u);
+                    weight[r] = packed[(o * taps + tap) * params.c_src + c];
+                }
+                var value: array<Chunk, PIXELS>;
+                //#unroll
+                for (var v = 0u; v < PIXELS; v++) {
+                    value[v] = select(zero_chunk(), src[base[v] + c], inside[v]);
+                }
+                //#unroll
+                for (var o = 0u; o < CHANNELS; o++) {
+                    let a = subgroupBroadcast(weight[o / SUBGROUP], o % SUBGROUP);
+                    //#unroll
+                    for (var v = 0u; v < PIXELS; v++) {
+                        acc[o * PIXELS + v] = mul_add(acc[o * PIXELS + v], a, value[v]);
+                    }
+                }
+            }
+        }
+    }
+    //#unroll
+    for (var v = 0u; v < PIXELS; v++) {
+        let pixel = start + v * SUBGROUP;
+        if pixel < params.pixels {
+            //#unroll
+            for (var o = 0u; o < CHANNELS; o++) {
+                if first + o < params.c_dst {
+                    let bias = select(0.0, b[first + o], params.bias == 1u);
+                    dst[pixel * params.c_dst + first + o] = acc[o * PIXELS + v] + bias;
+                }
+            }
+        }
+    }
+}
+
+@compute @workgroup_size(SUBGROUP)
+fn grad_weight(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let unit = linear_group(group, groups);
+    let first = unit % params.tiles_c * ROWS;
+    let split = unit / (params.tiles_c * params.tiles_q);
+    if split >= params.splits {
+        return;
+    }
+    let columns = params.k_h * params.k_w * params.c_src;
+    let column = unit / params.tiles_c % params.tiles_q * SUBGROUP + lane;
+    let mine = min(column, columns - 1u);
+    let c = mine % params.c_src;
+    let q = mine / params.c_src % params.k_w;
+    let p = mine / (params.c_src * params.k_w);
+    let row = params.off_h + i32(p) * params.step_h;
+    let col = params.off_w + i32(q) * params.step_w;
+    let end = min((split + 1u) * params.pixels_per_split, params.pixels);
+    var pixel = split * params.pixels_per_split;
+    var j = pixel % params.w_dst;
+    var i = pixel / params.w_dst % params.h_dst;
+    var n = pixel / (params.w_dst * params.h_dst);
+    let at = (split * params.c_dst + first) * columns + column;
+    for (var block = 0u; pixel < end; block++) {
+        var acc: array<Chunk, ROWS>;
+        //#unroll
+        for (var o = 0u; o < ROWS; o++) {
+            acc[o] = zero_chunk();
+        }
+        let stop = min(pixel + BLOCK, end);
+        for (; pixel < stop; pixel++) {
+            var upstream: array<f32, ROWS / SUBGROUP>;
+            //#unroll
+            for (var r = 0u; r < ROWS / SUBGROUP; r++) {
+                upstream[r] = dy[pixel * params.c_dst + min(first + r * SUBGROUP + lane, params.c_dst - 1u)];
+            }
+            let h = i32(i) * params.mul_h + row;
+            let x = i32(j) * params.mul_w + col;
+            let inside = h >= 0 && x >= 0 && h < i32(params.h_src) && x < i32(params.w_src);
+            let from_at = select(0u, ((n * params.h_src + u32(h)) * params.w_src + u32(x)) * params.c_src + c, inside);
+            let value = select(zero_chunk(), src[from_at], inside);
+            //#unroll
+            for (var o = 0u; o < ROWS; o++) {
+                acc[o] += subgroupBroadcast(upstream[o / SUBGROUP], o % SUBGROUP) * value;
+            }
+            j++;
+            if j == params.w_dst {
+                j = 0u;
+                i++;
+                if i == params.h_dst {
+                    i = 0u;
+                    n++;
+                }
+            }
+        }
+        if column < columns {
+            //#unroll
+            for (var o = 0u; o < ROWS; o++) {
+                if first + o < params.c_dst {
+                    if block == 0u {
+                        part[at + o * columns] = acc[o];
+                    } else {
+                        part[at + o * columns] += acc[o];
+                    }
+                }
+            }
+        }
+    }
+}
+
+@compute @workgroup_size(WORKGROUP)
+fn pack(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let index = linear_index(group, groups, lane, WORKGROUP);
+    let channels = params.c_src * CHUNK;
+    let taps = params.k_h * params.k_w;
+    if index >= params.c_dst * taps * channels {
+        return;
+    }
+    let c = index % channels;
+    let tap = index / channels % taps;
+    let o = index / (channels * taps);
+    packed_out[index] = w[tap * params.w_tap + c * params.w_c + o * params.w_o];
+}
+
+@compute @workgroup_size(WORKGROUP)
+fn sum_weight(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let index = linear_index(group, groups, lane, WORKGROUP);
+    let row = params.k_h * params.k_w * params.c_src * CHUNK;
+    let len = row * params.c_dst;
+    if index >= len {
+        return;
+    }
+    let from_at = index % params.c_dst * row + index / params.c_dst;
+    var total = 0.0;
+    for (var start = 0u; start < params.splits; start += BLOCK) {
+        var sum = 0.0;
+        let stop = min(start + BLOCK, params.splits);
+        for (var s = start; s < stop; s++) {
+            sum += part_in[s * len + from_at];
+        }
+        total += sum;
+    }
+    dw[index] = total;
+}

@@ -1,0 +1,216 @@
+// Convolution for GPUs: implicit GEMM through workgroup memory, a 64 x 64 tile a workgroup, 4 x 4 outputs an invocation.
+//
+//   gather       dst[n,i,j,o] = b[o] + sum_{p,q,c} src[n,h,w,c] * w[(p*k_w + q)*w_tap + c*w_c + o*w_o]
+//                with h = (i*mul_h + off_h + p*step_h) / div_h where that divides and lies inside, w likewise:
+//                the forward convolution has div 1, the gradient of the input has mul 1 and div = stride
+//   grad_weight  part[s, (p*k_w + q)*w_tap + c*w_c + o*w_o] = sum over the pixels of split s of dy[n,i,j,o] * src[n,h,w,c]
+//
+// As matrices: gather is A [pixels, (p,q,c)] times B [(p,q,c), o]; grad_weight is A [(p,q,c), pixels] times B [pixels, o].
+// Dispatch: one workgroup a tile; the tile of columns is fastest, then rows, then splits.
+// Definition: src/ops/conv2d.rs. Host: src/kernels/conv2d_tiled.rs.
+
+#import grid
+
+struct Params {
+    pixels: u32, // of dst (gather) or dy (grad_weight): n * h_dst * w_dst
+    h_dst: u32,
+    w_dst: u32,
+    c_dst: u32,
+    h_src: u32,
+    w_src: u32,
+    c_src: u32,
+    k_h: u32,
+    k_w: u32,
+    mul_h: i32,
+    mul_w: i32,
+    off_h: i32,
+    off_w: i32,
+    step_h: i32,
+    step_w: i32,
+    div_h: i32,
+    div_w: i32,
+    bias: u32, // whether b is one
+    tiles_n: u32,
+    tiles_m: u32,
+    splits: u32,
+    pixels_per_split: u32,
+    w_tap: u32,
+    w_c: u32,
+    w_o: u32,
+}
+
+// Rows and columns of a tile, and how much of the common dimension is in workgroup memory at a time.
+const TILE: u32 = 64u;
+const DEPTH: u32 = 16u;
+const THREADS: u32 = 256u;
+// Rows of the shared tiles are padded against bank conflicts.
+const PITCH: u32 = 68u;
+// Terms that one accumulator may take over batch and space; a multiple of DEPTH.
+const BLOCK: u32 = 256u;
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> src: array<f32>; // [n, h_src, w_src, c_src]
+@group(0) @binding(2) var<storage, read> w: array<f32>; // weights, strided by w_tap, w_c, w_o
+@group(0) @binding(3) var<storage, read> b: array<f32>; // [c_dst], or anything
+@group(0) @binding(4) var<storage, read_write> dst: array<f32>; // [pixels, c_dst]
+@group(0) @binding(5) var<storage, read> dy: array<f32>; // [pixels, c_dst]
+@group(0) @binding(6) var<storage, read_write> part: array<f32>; // [splits, as the weights]
+
+var<workgroup> tile_a: array<f32, DEPTH * PITCH>; // [depth, row]
+var<workgroup> tile_b: array<f32, DEPTH * PITCH>; // [depth, column]
+
+// src at the pixel (image n, scaled row and column of tap 0) and matrix column k = (p, q, c); 0 outside.
+fn load_src(n: u32, row: i32, col: i32, k: u32) -> f32 {
+    let tap = k / params.c_src;
+    let h = row + i32(tap / params.k_w) * params.step_h;
+    let x = col + i32(tap % params.k_w) * params.step_w;
+    let h_at = h / params.div_h;
+    let w_at = x / params.div_w;
+    let inside = h >= 0 && x >= 0 && h_at * params.div_h == h && w_at * params.div_w == x
+        && h_at < i32(params.h_src) && w_at < i32(params.w_src) && k < params.k_h * params.k_w * params.c_src;
+    if !inside {
+        return 0.0;
+    }
+    return src[((n * params.h_src + u32(h_at)) * params.w_src + u32(w_at)) * params.c_src + k % params.c_src];
+}
+
+fn weight_at(k: u32, o: u32) -> u32 {
+    return k / params.c_src * params.w_tap + k % params.c_src * params.w_c + o * params.w_o;
+}
+
+@compute @workgroup_size(THREADS)
+fn gather(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let unit = linear_group(group, groups);
+    let n0 = unit % params.tiles_n * TILE;
+    let m0 = unit / params.tiles_n * TILE;
+    let depth = params.k_h * params.k_w * params.c_src;
+    // This invocation loads column lane % 16 of the rows lane / 16 + {0, 16, 32, 48}.
+    let k_mine = lane % DEPTH;
+    let r_mine = lane / DEPTH;
+    var image: array<u32, 4>;
+    var row: array<i32, 4>;
+    var col: array<i32, 4>;
+    //#unroll
+    for (var r = 0u; r < 4u; r++) {
+        let pixel = min(m0 + r_mine + r * 16u, params.pixels - 1u);
+        let line = pixel / params.w_dst;
+        image[r] = line / params.h_dst;
+        row[r] = i32(line % params.h_dst) * params.mul_h + params.off_h;
+        col[r] = i32(pixel % params.w_dst) * params.mul_w + params.off_w;
+    }
+    let m_out = lane / 16u * 4u;
+    let n_out = lane % 16u * 4u;
+    var acc: array<vec4<f32>, 4>;
+    //#unroll
+    for (var r = 0u; r < 4u; r++) {
+        acc[r] = vec4<f32>(0.0);
+    }
+    for (var k0 = 0u; k0 < depth; k0 += DEPTH) {
+        //#unroll
+        for (var r = 0u; r < 4u; r++) {
+            tile_a[k_mine * PITCH + r_mine + r * 16u] = load_src(image[r], row[r], col[r], k0 + k_mine);
+        }
+        //#unroll
+        for (var r = 0u; r < 4u; r++) {
+            // Neighbouring invocations take neighbouring output channels.
+            let k = lane / TILE + r * 4u;
+            let o = n0 + lane % TILE;
+            var weight = 0.0;
+            if k0 + k < depth && o < params.c_dst {
+                weight = w[weight_at(k0 + k, o)];
+            }
+            tile_b[k * PITCH + lane % TILE] = weight;
+        }
+        workgroupBarrier();
+        for (var k = 0u; k < DEPTH; k++) {
+            let at = k * PITCH + n_out;
+            let bs = vec4<f32>(tile_b[at], tile_b[at + 1u], tile_b[at + 2u], tile_b[at + 3u]);
+            //#unroll
+            for (var r = 0u; r < 4u; r++) {
+                acc[r] += tile_a[k * PITCH + m_out + r] * bs;
+            }
+        }
+        workgroupBarrier();
+    }
+    //#unroll
+    for (var r = 0u; r < 4u; r++) {
+        let pixel = m0 + m_out + r;
+        //#unroll
+        for (var s = 0u; s < 4u; s++) {
+            let o = n0 + n_out + s;
+            if pixel < params.pixels && o < params.c_dst {
+                dst[pixel * params.c_dst + o] = acc[r][s] + select(0.0, b[o], params.bias == 1u);
+            }
+        }
+    }
+}
+
+@compute @workgroup_size(THREADS)
+fn grad_weight(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let unit = linear_group(group, groups);
+    let n0 = unit % params.tiles_n * TILE;
+    let m0 = unit / params.tiles_n % params.tiles_m * TILE;
+    let split = unit / (params.tiles_n * params.tiles_m);
+    let rows = params.k_h * params.k_w * params.c_src;
+    let start = split * params.pixels_per_split;
+    let end = min(start + params.pixels_per_split, params.pixels);
+    let m_out = lane / 16u * 4u;
+    let n_out = lane % 16u * 4u;
+    var total: array<vec4<f32>, 4>;
+    var acc: array<vec4<f32>, 4>;
+    //#unroll
+    for (var r = 0u; r < 4u; r++) {
+        total[r] = vec4<f32>(0.0);
+        acc[r] = vec4<f32>(0.0);
+    }
+    for (var k0 = start; k0 < end; k0 += DEPTH) {
+        //#unroll
+        for (var r = 0u; r < 4u; r++) {
+            let k = lane / TILE + r * 4u;
+            let pixel = k0 + k;
+            let o = n0 + lane % TILE;
+            var a = 0.0;
+            var upstream = 0.0;
+            if pixel < end {
+                let line = pixel / params.w_dst;
+                let row = i32(line % params.h_dst) * params.mul_h + params.off_h;
+                let col = i32(pixel % params.w_dst) * params.mul_w + params.off_w;
+                a = load_src(line / params.h_dst, row, col, m0 + lane % TILE);
+                if o < params.c_dst {
+                    upstream = dy[pixel * params.c_dst + o];
+                }
+            }
+            tile_a[k * PITCH + lane % TILE] = a;
+            tile_b[k * PITCH + lane % TILE] = upstream;
+        }
+        workgroupBarrier();
+        for (var k = 0u; k < DEPTH; k++) {
+            let at = k * PITCH + n_out;
+            let bs = vec4<f32>(tile_b[at], tile_b[at + 1u], tile_b[at + 2u], tile_b[at + 3u]);
+            //#unroll
+            for (var r = 0u; r < 4u; r++) {
+                acc[r] += tile_a[k * PITCH + m_out + r] * bs;
+            }
+        }
+        if (k0 - start + DEPTH) % BLOCK == 0u {
+            //#unroll
+            for (var r = 0u; r < 4u; r++) {
+                total[r] += acc[r];
+                acc[r] = vec4<f32>(0.0);
+            }
+        }
+        workgroupBarrier();
+    }
+    let len = rows * params.c_dst;
+    //#unroll
+    for (var r = 0u; r < 4u; r++) {
+        let m = m0 + m_out + r;
+        //#unroll
+        for (var s = 0u; s < 4u; s++) {
+            let o = n0 + n_out + s;
+            if m < rows && o < params.c_dst && split < params.splits {
+                part[split * len + weight_at(m, o)] = total[r][s] + acc[r][s];
+            }
+        }
+    }
+}

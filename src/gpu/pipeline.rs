@@ -1,0 +1,114 @@
+//! Compiled kernels: each composed shader becomes a module once, each entry point a pipeline once, all in parallel.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rayon::prelude::*;
+
+use super::Gpu;
+use super::compose::{Module, compose};
+use super::reflect::{Entry, Kind, reflect};
+use crate::error::{Error, Result};
+
+/// A compiled entry point with what it declares.
+#[derive(Debug)]
+pub struct Kernel {
+    /// What the shader declares.
+    pub entry: Entry,
+    /// The pipeline.
+    pub pipeline: wgpu::ComputePipeline,
+    /// The layout of its only bind group.
+    pub layout: wgpu::BindGroupLayout,
+}
+
+type Compiled = (wgpu::ShaderModule, Vec<Entry>);
+
+/// The kernels of one device. Cheap to clone.
+#[derive(Clone, Default)]
+pub struct Kernels {
+    modules: Arc<Mutex<HashMap<Module, Arc<Compiled>>>>,
+    kernels: Arc<Mutex<HashMap<(Module, &'static str), Arc<Kernel>>>>,
+}
+
+impl Kernels {
+    /// The kernels for these modules and entry points, compiled where they were not yet.
+    pub fn get(&self, gpu: &Gpu, wanted: &[(Module, &'static str)]) -> Result<Vec<Arc<Kernel>>> {
+        let mut missing: Vec<_> = {
+            let known = lock(&self.kernels);
+            wanted.iter().filter(|key| !known.contains_key(*key)).cloned().collect()
+        };
+        missing.sort_by(|a, b| (a.0.file, a.1).cmp(&(b.0.file, b.1)));
+        missing.dedup();
+        let compiled: Vec<_> = missing
+            .into_par_iter()
+            .map(|(module, entry)| Ok(((module.clone(), entry), Arc::new(self.compile(gpu, &module, entry)?))))
+            .collect::<Result<_>>()?;
+        let mut known = lock(&self.kernels);
+        known.extend(compiled);
+        Ok(wanted.iter().filter_map(|key| known.get(key).cloned()).collect())
+    }
+
+    fn module(&self, gpu: &Gpu, module: &Module) -> Result<Arc<Compiled>> {
+        if let Some(known) = lock(&self.modules).get(module) {
+            return Ok(known.clone());
+        }
+        let source = compose(module)?;
+        let entries = reflect(&source)?;
+        let shader = gpu.device().create_shader_module(wgpu::ShaderModuleDescriptor {
+            label: Some(module.file),
+            source: wgpu::ShaderSource::Wgsl(source.text.into()),
+        });
+        let compiled = Arc::new((shader, entries));
+        lock(&self.modules).insert(module.clone(), compiled.clone());
+        Ok(compiled)
+    }
+
+    fn compile(&self, gpu: &Gpu, module: &Module, name: &str) -> Result<Kernel> {
+        let compiled = self.module(gpu, module)?;
+        let (shader, entries) = &*compiled;
+        let entry = entries.iter().find(|entry| entry.name == name).cloned().ok_or_else(|| Error::Shader {
+            file: module.file.to_owned(),
+            line: 0,
+            problem: format!("there is no entry point {name}"),
+        })?;
+        let device = gpu.device();
+        let entries: Vec<_> = entry.bindings.iter().map(|binding| layout_entry(binding.number, &binding.kind)).collect();
+        let layout = device
+            .create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor { label: Some(module.file), entries: &entries });
+        let pipeline_layout = device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
+            label: Some(module.file),
+            bind_group_layouts: &[Some(&layout)],
+            immediate_size: 0,
+        });
+        let pipeline = device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
+            label: Some(name),
+            layout: Some(&pipeline_layout),
+            module: shader,
+            entry_point: Some(name),
+            compilation_options: wgpu::PipelineCompilationOptions {
+                // Kernels write what they read: clearing costs time and has lost devices (wgpu #4591).
+                zero_initialize_workgroup_memory: false,
+                ..Default::default()
+            },
+            cache: None,
+        });
+        Ok(Kernel { entry, pipeline, layout })
+    }
+}
+
+fn layout_entry(number: u32, kind: &Kind) -> wgpu::BindGroupLayoutEntry {
+    let ty = match kind {
+        Kind::Uniform { .. } => wgpu::BufferBindingType::Uniform,
+        Kind::Storage { read_only } => wgpu::BufferBindingType::Storage { read_only: *read_only },
+    };
+    wgpu::BindGroupLayoutEntry {
+        binding: number,
+        visibility: wgpu::ShaderStages::COMPUTE,
+        ty: wgpu::BindingType::Buffer { ty, has_dynamic_offset: false, min_binding_size: None },
+        count: None,
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

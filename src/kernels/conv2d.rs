@@ -1,0 +1,232 @@
+//! Convolution on the GPU: the baseline, and the choice among the variants.
+//!
+//! The fast variants see forward and grad_input as one problem, a gather from a source image through taps, and linear
+//! layers as convolutions of one pixel: [`Gather`] and [`WeightGrad`] are those two problems, and
+//! [`super::linear`] states its own in their terms.
+
+use super::reduce::sum_splits;
+use super::{BASELINE, Dispatch, Lowered, Operand, Problem, conv2d_broadcast, conv2d_tiled};
+use crate::error::Result;
+use crate::ops::{Conv2d, Conv2dGradInput, Conv2dGradWeight};
+use crate::tensor::Spec;
+
+/// `dst[pixel, o] = b[o] + Σ_{p,q,c} src[n, h, w, c] · w[(p·k_w + q)·w_tap + c·w_c + o·w_o]` with
+/// `h = (i·mul + off + p·step) / div` where that divides and lies inside the image, and `w` likewise.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Gather {
+    pub n: usize,
+    /// Height, width, channels of what is written.
+    pub dst: [usize; 3],
+    /// Height, width, channels of what is read.
+    pub src: [usize; 3],
+    pub kernel: [usize; 2],
+    pub mul: [i32; 2],
+    pub off: [i32; 2],
+    pub step: [i32; 2],
+    pub div: [i32; 2],
+    /// Distances in the weights between taps, source channels, and destination channels.
+    pub w_strides: [usize; 3],
+    /// The operands: source, weights, and the bias if there is one.
+    pub operands: (Operand, Operand, Option<Operand>),
+}
+
+impl Gather {
+    pub fn pixels(&self) -> usize {
+        self.n * self.dst[0] * self.dst[1]
+    }
+
+    pub fn taps(&self) -> usize {
+        self.kernel[0] * self.kernel[1]
+    }
+}
+
+/// `dw[(p·k_w + q)·w_tap + c·w_c + o·w_o] = Σ_pixels dy[pixel, o] · src[n, h, w, c]`; the geometry is the forward one, `dst`
+/// meaning `dy`.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct WeightGrad {
+    /// The forward convolution; its operands are source, `dy`, none.
+    pub forward: Gather,
+}
+
+impl WeightGrad {
+    /// Elements of the gradient.
+    pub fn len(&self) -> usize {
+        self.forward.taps() * self.forward.src[2] * self.forward.dst[2]
+    }
+
+    /// Splits of the pixels into `(splits, pixels a split)`: about `wanted` workgroups in all when one split takes `tiles`,
+    /// each split a multiple of 256 pixels and within the loop limit of old software drivers.
+    pub fn splits(&self, tiles: usize, wanted: usize) -> (usize, usize) {
+        const MOST_PIXELS: usize = 32_768;
+        let pixels = self.forward.pixels();
+        let splits = wanted.div_ceil(tiles).clamp(pixels.div_ceil(MOST_PIXELS), pixels.div_ceil(256));
+        let each = pixels.div_ceil(splits).next_multiple_of(256);
+        (pixels.div_ceil(each), each)
+    }
+}
+
+/// The fast variants first where they apply. A tile through workgroup memory is ten times slower than the rest on a CPU
+/// adapter, the broadcast family exists for those alone.
+pub(super) fn variants(conv: &Conv2d, problem: &Problem) -> Vec<&'static str> {
+    if conv.groups != 1 {
+        return vec![BASELINE];
+    }
+    fast_variants(problem)
+}
+
+/// The variants of any [`Gather`] on this device.
+pub(super) fn fast_variants(problem: &Problem) -> Vec<&'static str> {
+    let mut variants = vec![BASELINE];
+    if conv2d_tiled::LIMITS.fit(problem.caps) {
+        variants.insert(if problem.caps.cpu { 1 } else { 0 }, conv2d_tiled::NAME);
+    }
+    if problem.caps.cpu && conv2d_broadcast::fits(problem.caps) {
+        variants.insert(0, conv2d_broadcast::NAME);
+    }
+    variants
+}
+
+fn hwc(spec: &Spec) -> [usize; 3] {
+    [spec.shape[1], spec.shape[2], spec.shape[3]]
+}
+
+fn pair(values: [usize; 2]) -> [i32; 2] {
+    values.map(|value| value as i32)
+}
+
+/// The forward convolution as a gather.
+fn forward_gather(conv: &Conv2d, x: &Spec, y: &Spec, kernel: [usize; 2], w_strides: [usize; 3]) -> Gather {
+    Gather {
+        n: x.shape[0],
+        dst: hwc(y),
+        src: hwc(x),
+        kernel,
+        mul: pair(conv.stride),
+        off: [-(conv.padding[0] as i32), -(conv.padding[1] as i32)],
+        step: pair(conv.dilation),
+        div: [1, 1],
+        w_strides,
+        operands: (Operand::Input(0), Operand::Input(1), None),
+    }
+}
+
+pub(super) fn gather(gather: &Gather, problem: &Problem, variant: &'static str) -> Option<Lowered> {
+    match variant {
+        conv2d_broadcast::NAME => Some(conv2d_broadcast::gather(gather, problem.caps)),
+        conv2d_tiled::NAME => Some(conv2d_tiled::gather(gather)),
+        _ => None,
+    }
+}
+
+pub(super) fn weight_grad(grad: &WeightGrad, problem: &Problem, variant: &'static str) -> Option<Lowered> {
+    match variant {
+        conv2d_broadcast::NAME => Some(conv2d_broadcast::weight_grad(grad, problem.caps)),
+        conv2d_tiled::NAME => Some(conv2d_tiled::weight_grad(grad)),
+        _ => None,
+    }
+}
+
+pub(super) fn forward(op: &Conv2d, problem: &Problem, variant: &'static str) -> Result<Lowered> {
+    let (x, w, y) = (&problem.inputs[0], &problem.inputs[1], &problem.outputs[0]);
+    let [k_h, k_w, c_in, c_out] = [w.shape[0], w.shape[1], w.shape[2], w.shape[3]];
+    let mut shape = forward_gather(op, x, y, [k_h, k_w], [c_in * c_out, c_out, 1]);
+    shape.operands.2 = (problem.inputs.len() > 2).then_some(Operand::Input(2));
+    if let Some(lowered) = gather(&shape, problem, variant) {
+        return Ok(lowered);
+    }
+    let dispatch = match shape.operands.2 {
+        Some(bias) => baseline(op, "forward_bias", x, y, [k_h, k_w]).bind("b", bias),
+        None => baseline(op, "forward", x, y, [k_h, k_w]),
+    };
+    let dispatch = dispatch
+        .bind("x", Operand::Input(0))
+        .bind("w", Operand::Input(1))
+        .bind("y", Operand::Output(0))
+        .invocations(y.len())
+        .trips(k_h * k_w * (c_in + 1) + k_h);
+    Ok(Lowered::baseline(vec![dispatch]))
+}
+
+pub(super) fn grad_input(op: &Conv2dGradInput, problem: &Problem, variant: &'static str) -> Result<Lowered> {
+    let (dy, w, dx) = (&problem.inputs[0], &problem.inputs[1], &problem.outputs[0]);
+    let [k_h, k_w, c_in, c_out] = [w.shape[0], w.shape[1], w.shape[2], w.shape[3]];
+    let conv = &op.conv;
+    let shape = Gather {
+        n: dy.shape[0],
+        dst: hwc(dx),
+        src: hwc(dy),
+        kernel: [k_h, k_w],
+        mul: [1, 1],
+        off: [conv.padding[0] as i32, conv.padding[1] as i32],
+        step: pair(conv.dilation).map(|step| -step),
+        div: pair(conv.stride),
+        w_strides: [c_in * c_out, 1, c_out],
+        operands: (Operand::Input(0), Operand::Input(1), None),
+    };
+    if let Some(lowered) = gather(&shape, problem, variant) {
+        return Ok(lowered);
+    }
+    let dispatch = baseline(conv, "grad_input", dx, dy, [k_h, k_w])
+        .bind("dy", Operand::Input(0))
+        .bind("w", Operand::Input(1))
+        .bind("dx", Operand::Output(0))
+        .invocations(dx.len())
+        .trips(k_h * k_w * (c_out / conv.groups + 1) + k_h);
+    Ok(Lowered::baseline(vec![dispatch]))
+}
+
+pub(super) fn grad_weight(op: &Conv2dGradWeight, problem: &Problem, variant: &'static str) -> Result<Lowered> {
+    let (x, dy, dw) = (&problem.inputs[0], &problem.inputs[1], &problem.outputs[0]);
+    let [_, _, c_in, c_out] = [dw.shape[0], dw.shape[1], dw.shape[2], dw.shape[3]];
+    let forward = forward_gather(&op.conv, x, dy, op.kernel, [c_in * c_out, c_out, 1]);
+    let grad = WeightGrad { forward };
+    if let Some(lowered) = weight_grad(&grad, problem, variant) {
+        return Ok(lowered);
+    }
+    let (splits, each) = grad.splits(dw.len().div_ceil(64), 1024);
+    let dispatch = baseline_split(&op.conv, "grad_weight", x, dy, op.kernel, (splits, each))
+        .bind("x", Operand::Input(0))
+        .bind("dy", Operand::Input(1))
+        .bind("part", Operand::Workspace(0))
+        .invocations(dw.len() * splits)
+        .trips(each + each / 256 + 1);
+    Ok(Lowered {
+        variant: BASELINE,
+        workspaces: vec![Spec::f32([splits, dw.len()])],
+        dispatches: vec![dispatch, sum_splits(Operand::Workspace(0), Operand::Output(0), splits, dw.len())],
+    })
+}
+
+fn baseline(conv: &Conv2d, entry: &'static str, x: &Spec, y: &Spec, kernel: [usize; 2]) -> Dispatch {
+    baseline_split(conv, entry, x, y, kernel, (1, 1))
+}
+
+fn baseline_split(
+    conv: &Conv2d,
+    entry: &'static str,
+    x: &Spec,
+    y: &Spec,
+    kernel: [usize; 2],
+    (splits, each): (usize, usize),
+) -> Dispatch {
+    let ([h_in, w_in, c_in], [h_out, w_out, c_out]) = (hwc(x), hwc(y));
+    Dispatch::new("conv2d.wgsl", entry)
+        .set("n", x.shape[0])
+        .set("h_in", h_in)
+        .set("w_in", w_in)
+        .set("c_in", c_in)
+        .set("h_out", h_out)
+        .set("w_out", w_out)
+        .set("c_out", c_out)
+        .set("k_h", kernel[0])
+        .set("k_w", kernel[1])
+        .set("stride_h", conv.stride[0])
+        .set("stride_w", conv.stride[1])
+        .set("dilation_h", conv.dilation[0])
+        .set("dilation_w", conv.dilation[1])
+        .set("pad_h", conv.padding[0])
+        .set("pad_w", conv.padding[1])
+        .set("groups", conv.groups)
+        .set("splits", splits)
+        .set("pixels_per_split", each)
+}

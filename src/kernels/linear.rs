@@ -1,0 +1,98 @@
+//! Linear layers on the GPU: to the fast variants a convolution of one pixel, whose weights lie `[out, in]`.
+
+use super::conv2d::{Gather, WeightGrad, fast_variants, gather, weight_grad};
+use super::reduce::sum_splits;
+use super::{BASELINE, Dispatch, Lowered, Operand, Problem};
+use crate::error::Result;
+use crate::ops::{Linear, LinearGradInput, LinearGradWeight};
+use crate::tensor::Spec;
+
+pub(super) fn variants(problem: &Problem) -> Vec<&'static str> {
+    fast_variants(problem)
+}
+
+/// `[n, from]` to `[n, to]` as a gather over one pixel, with these distances in the weights between inputs and outputs.
+fn one_pixel(n: usize, from: usize, to: usize, [w_c, w_o]: [usize; 2]) -> Gather {
+    Gather {
+        n,
+        dst: [1, 1, to],
+        src: [1, 1, from],
+        kernel: [1, 1],
+        mul: [1, 1],
+        off: [0, 0],
+        step: [1, 1],
+        div: [1, 1],
+        // With one tap its distance is any; this value says that the weights lie [o, tap, c] as packed ones do.
+        w_strides: [from, w_c, w_o],
+        operands: (Operand::Input(0), Operand::Input(1), None),
+    }
+}
+
+fn baseline(entry: &'static str, n: usize, [inputs, outputs]: [usize; 2], splits: (usize, usize)) -> Dispatch {
+    Dispatch::new("linear.wgsl", entry)
+        .set("n", n)
+        .set("inputs", inputs)
+        .set("outputs", outputs)
+        .set("splits", splits.0)
+        .set("rows_per_split", splits.1)
+}
+
+pub(super) fn forward(_op: &Linear, problem: &Problem, variant: &'static str) -> Result<Lowered> {
+    let (n, [outputs, inputs]) = (problem.inputs[0].shape[0], matrix(&problem.inputs[1]));
+    let bias = (problem.inputs.len() > 2).then_some(Operand::Input(2));
+    let mut shape = one_pixel(n, inputs, outputs, [1, inputs]);
+    shape.operands.2 = bias;
+    if let Some(lowered) = gather(&shape, problem, variant) {
+        return Ok(lowered);
+    }
+    let dispatch = match bias {
+        Some(bias) => baseline("forward_bias", n, [inputs, outputs], (1, 1)).bind("b", bias),
+        None => baseline("forward", n, [inputs, outputs], (1, 1)),
+    };
+    let dispatch = dispatch
+        .bind("x", Operand::Input(0))
+        .bind("w", Operand::Input(1))
+        .bind("y", Operand::Output(0))
+        .invocations(n * outputs)
+        .trips(inputs);
+    Ok(Lowered::baseline(vec![dispatch]))
+}
+
+pub(super) fn grad_input(_op: &LinearGradInput, problem: &Problem, variant: &'static str) -> Result<Lowered> {
+    let (n, [outputs, inputs]) = (problem.inputs[0].shape[0], matrix(&problem.inputs[1]));
+    let shape = one_pixel(n, outputs, inputs, [inputs, 1]);
+    if let Some(lowered) = gather(&shape, problem, variant) {
+        return Ok(lowered);
+    }
+    let dispatch = baseline("grad_input", n, [inputs, outputs], (1, 1))
+        .bind("dy", Operand::Input(0))
+        .bind("w", Operand::Input(1))
+        .bind("dx", Operand::Output(0))
+        .invocations(n * inputs)
+        .trips(outputs);
+    Ok(Lowered::baseline(vec![dispatch]))
+}
+
+pub(super) fn grad_weight(_op: &LinearGradWeight, problem: &Problem, variant: &'static str) -> Result<Lowered> {
+    let (n, [outputs, inputs]) = (problem.inputs[0].shape[0], matrix(&problem.outputs[0]));
+    let grad = WeightGrad { forward: one_pixel(n, inputs, outputs, [1, inputs]) };
+    if let Some(lowered) = weight_grad(&grad, problem, variant) {
+        return Ok(lowered);
+    }
+    let (splits, each) = grad.splits((inputs * outputs).div_ceil(64), 1024);
+    let dispatch = baseline("grad_weight", n, [inputs, outputs], (splits, each))
+        .bind("x", Operand::Input(0))
+        .bind("dy", Operand::Input(1))
+        .bind("part", Operand::Workspace(0))
+        .invocations(inputs * outputs * splits)
+        .trips(each + each / 256 + 1);
+    Ok(Lowered {
+        variant: BASELINE,
+        workspaces: vec![Spec::f32([splits, inputs * outputs])],
+        dispatches: vec![dispatch, sum_splits(Operand::Workspace(0), Operand::Output(0), splits, inputs * outputs)],
+    })
+}
+
+fn matrix(spec: &Spec) -> [usize; 2] {
+    [spec.shape[0], spec.shape[1]]
+}

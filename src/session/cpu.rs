@@ -1,0 +1,189 @@
+//! The CPU session: the same schedule through the reference operators, on all cores.
+//!
+//! In `f32` it trains on machines without an adapter; in `f64` it is what finite differences and shaders are held against.
+
+use std::collections::HashMap;
+
+use super::PlanRow;
+use crate::error::{Error, Result};
+use crate::graph::{Graph, Storage, ValueId, lifetimes};
+use crate::ops::{Operator, Real};
+use crate::tensor::{DType, Elements, Spec, Tensor};
+
+/// Executes graphs through the reference operators, in `T`.
+pub struct CpuSession<T: Real> {
+    graphs: Vec<Program<T>>,
+    store: HashMap<String, Tensor<T>>,
+    reuse: bool,
+}
+
+struct Program<T> {
+    graph: Graph,
+    /// Slot values that nothing uses after node i.
+    dead_after: Vec<Vec<ValueId>>,
+    slots: Vec<Option<Tensor<T>>>,
+}
+
+fn zeros<T: Real>(spec: &Spec) -> Tensor<T> {
+    let elements = match spec.dtype {
+        DType::F32 => Elements::Float(vec![T::zero(); spec.len()]),
+        DType::U32 => Elements::U32(vec![0; spec.len()]),
+        DType::U8 => Elements::U8(vec![0; spec.len()]),
+    };
+    Tensor::new(spec.shape.clone(), elements)
+}
+
+impl<T: Real> CpuSession<T> {
+    /// Makes room for the persistent values of all graphs; without `reuse` no value is dropped when nothing needs it any more.
+    pub fn new(graphs: Vec<Graph>, reuse: bool) -> Self {
+        let mut store = HashMap::new();
+        for value in graphs.iter().flat_map(Graph::values) {
+            if value.storage == Storage::Persistent {
+                store.entry(value.name.clone()).or_insert_with(|| zeros(&value.spec));
+            }
+        }
+        let graphs = graphs.into_iter().map(|graph| {
+            let mut dead_after = vec![Vec::new(); graph.nodes().len()];
+            if reuse {
+                lifetimes(&graph).iter().for_each(|life| dead_after[life.last].push(life.value));
+            }
+            let slots = vec![None; graph.values().len()];
+            Program { graph, dead_after, slots }
+        });
+        Self { graphs: graphs.collect(), store, reuse }
+    }
+
+    /// Overwrites a persistent value.
+    pub fn write(&mut self, name: &str, tensor: &Tensor<T>) -> Result<()> {
+        let known = self.store.get_mut(name).ok_or_else(|| unknown(name))?;
+        if known.spec() != tensor.spec() {
+            return Err(Error::Invalid(format!("{name} is {:?}, not {:?}", known.spec(), tensor.spec())));
+        }
+        *known = tensor.clone();
+        Ok(())
+    }
+
+    /// A persistent value.
+    pub fn read(&self, name: &str) -> Result<&Tensor<T>> {
+        self.store.get(name).ok_or_else(|| unknown(name))
+    }
+
+    /// Runs graph number `graph` so many times and answers the named persistent values.
+    pub fn run(&mut self, graph: usize, steps: usize, read: &[&str]) -> Result<Vec<Tensor<T>>> {
+        for _ in 0..steps {
+            self.step(graph);
+        }
+        read.iter().map(|name| self.read(name).cloned()).collect()
+    }
+
+    fn step(&mut self, graph: usize) {
+        let Program { graph, dead_after, slots } = &mut self.graphs[graph];
+        for (position, node) in graph.nodes().iter().enumerate() {
+            let copies: Vec<Option<Tensor<T>>> = node.inputs.iter().map(|&id| part(graph, &self.store, id)).collect();
+            let operands: Vec<&Tensor<T>> = node
+                .inputs
+                .iter()
+                .zip(&copies)
+                .map(|(&id, copy)| copy.as_ref().unwrap_or_else(|| whole(graph, &self.store, slots, id)))
+                .collect();
+            let outputs = node.op.reference(&operands, &graph.specs(&node.outputs));
+            for (&id, output) in node.outputs.iter().zip(outputs) {
+                put(graph, &mut self.store, slots, id, output);
+            }
+            dead_after[position].iter().for_each(|id| slots[id.0] = None);
+        }
+    }
+
+    /// See [`super::Session::values`].
+    pub fn values(&self, graph: usize) -> Result<Vec<(usize, Tensor<T>)>> {
+        if self.reuse {
+            return Err(Error::Invalid("values were dropped: the session was built with reuse".into()));
+        }
+        let Program { graph, slots, .. } = &self.graphs[graph];
+        let mut all = Vec::new();
+        for (position, node) in graph.nodes().iter().enumerate() {
+            for &id in &node.outputs {
+                let value = part(graph, &self.store, id).unwrap_or_else(|| whole(graph, &self.store, slots, id).clone());
+                all.push((position, value));
+            }
+        }
+        Ok(all)
+    }
+
+    /// Bytes of the persistent values; the rest comes and goes.
+    pub fn bytes(&self) -> u64 {
+        self.store.values().map(|tensor| tensor.spec().bytes() as u64).sum()
+    }
+
+    /// See [`super::Session::plan`].
+    pub fn plan(&self, graph: usize) -> Vec<PlanRow> {
+        let row = |node: &crate::graph::Node| PlanRow {
+            node: node.name.clone(),
+            operator: node.op.name(),
+            variant: "reference",
+            dispatches: 0,
+        };
+        self.graphs[graph].graph.nodes().iter().map(row).collect()
+    }
+}
+
+fn unknown(name: &str) -> Error {
+    Error::Invalid(format!("the session has no persistent value named {name}"))
+}
+
+/// The storage of a value, followed through updates in place.
+fn place(graph: &Graph, id: ValueId) -> ValueId {
+    match graph.value(id).storage {
+        Storage::Updated(of) => place(graph, of),
+        _ => id,
+    }
+}
+
+/// A copy of a value that is only a part of a persistent one, or a constant.
+fn part<T: Real>(graph: &Graph, store: &HashMap<String, Tensor<T>>, id: ValueId) -> Option<Tensor<T>> {
+    let value = graph.value(place(graph, id));
+    let elements = match &value.storage {
+        Storage::Within { parent, offset } => {
+            let parent = &store[&graph.value(*parent).name];
+            parent.floats()[*offset..offset + value.spec.len()].to_vec()
+        }
+        Storage::Constant(data) => data.iter().map(|&x| T::of(f64::from(x))).collect(),
+        _ => return None,
+    };
+    Some(Tensor::float(value.spec.shape.clone(), elements))
+}
+
+fn whole<'a, T: Real>(
+    graph: &Graph,
+    store: &'a HashMap<String, Tensor<T>>,
+    slots: &'a [Option<Tensor<T>>],
+    id: ValueId,
+) -> &'a Tensor<T> {
+    let id = place(graph, id);
+    let value = graph.value(id);
+    match value.storage {
+        Storage::Persistent => &store[&value.name],
+        _ => slots[id.0].as_ref().unwrap_or_else(|| panic!("{} is used before it is computed", value.name)),
+    }
+}
+
+fn put<T: Real>(
+    graph: &Graph,
+    store: &mut HashMap<String, Tensor<T>>,
+    slots: &mut [Option<Tensor<T>>],
+    id: ValueId,
+    tensor: Tensor<T>,
+) {
+    let id = place(graph, id);
+    let value = graph.value(id);
+    match &value.storage {
+        Storage::Persistent => drop(store.insert(value.name.clone(), tensor)),
+        Storage::Within { parent, offset } => {
+            let parent = store.get_mut(&graph.value(*parent).name).map(|tensor| &mut tensor.elements);
+            if let Some(Elements::Float(data)) = parent {
+                data[*offset..offset + tensor.len()].copy_from_slice(tensor.floats());
+            }
+        }
+        _ => slots[id.0] = Some(tensor),
+    }
+}

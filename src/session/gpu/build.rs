@@ -1,0 +1,318 @@
+//! From graphs to dispatches: lower every node, plan the memory, compile the pipelines, fill the uniforms, bind.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::{Command, GpuSession, Options, PlanRow, Program, encode, padded, place};
+use crate::error::{Error, Result};
+use crate::gpu::pipeline::Kernel;
+use crate::gpu::readback::Staging;
+use crate::gpu::reflect::{Kind, Member, ScalarType};
+use crate::gpu::{Caps, Gpu};
+use crate::graph::{Graph, Storage, ValueId, lifetimes};
+use crate::kernels::{self, BASELINE, Dispatch, Extent, Lowered, Operand, Problem, Scalar};
+use crate::ops::{Op, Operator};
+use crate::session::memory::{MemoryPlan, Need, plan};
+use crate::tensor::{Spec, Tensor};
+
+/// Bytes to which uniform structs are aligned in their buffer; the most that any device asks for.
+const UNIFORM_ALIGNMENT: u64 = 256;
+
+/// A graph with everything decided and nothing allocated.
+struct Draft {
+    graph: Graph,
+    lowered: Vec<Lowered>,
+    memory: MemoryPlan,
+    slot_of_value: HashMap<ValueId, usize>,
+    /// For each node, the slots of its workspaces.
+    slots_of_workspaces: Vec<Vec<usize>>,
+}
+
+pub(super) fn session(gpu: &Gpu, graphs: Vec<Graph>, options: Options) -> Result<GpuSession> {
+    let choose = |op: &Op, problem: &Problem| match options.baseline {
+        true => BASELINE,
+        false => kernels::variants(op, problem)[0],
+    };
+    let drafts = graphs.into_iter().map(|graph| draft(gpu.caps(), graph, options, choose)).collect::<Result<_>>()?;
+    realise(gpu, drafts, options)
+}
+
+/// A session for one graph without reuse, every node in the same variant.
+pub(super) fn single(gpu: &Gpu, graph: Graph, variant: &'static str) -> Result<GpuSession> {
+    let options = Options { reuse: false, baseline: false };
+    let drafts = vec![draft(gpu.caps(), graph, options, |_, _| variant)?];
+    realise(gpu, drafts, options)
+}
+
+fn realise(gpu: &Gpu, drafts: Vec<Draft>, options: Options) -> Result<GpuSession> {
+    let mut wanted = Vec::new();
+    for dispatch in drafts.iter().flat_map(|draft| &draft.lowered).flat_map(|lowered| &lowered.dispatches) {
+        wanted.push((dispatch.module.clone(), dispatch.entry));
+    }
+    let mut kernels = gpu.kernels().get(gpu, &wanted)?.into_iter();
+    let persistent = persistent(gpu, &drafts)?;
+    // Graphs of a session never run at the same time: they share their slots.
+    let mut sizes: Vec<u64> = Vec::new();
+    for draft in &drafts {
+        for (index, &bytes) in draft.memory.slots.iter().enumerate() {
+            if index == sizes.len() {
+                sizes.push(0);
+            }
+            sizes[index] = sizes[index].max(bytes);
+        }
+    }
+    let slots: Vec<_> = sizes.iter().map(|&bytes| buffer(gpu, "slot", bytes)).collect::<Result<_>>()?;
+    let programs = drafts.into_iter().map(|draft| {
+        let count = draft.lowered.iter().map(|lowered| lowered.dispatches.len()).sum();
+        let kernels: Vec<_> = kernels.by_ref().take(count).collect();
+        program(gpu, draft, &kernels, &slots, &persistent, options)
+    });
+    let programs = programs.collect::<Result<_>>()?;
+    gpu.check()?;
+    let slot_bytes = sizes.iter().sum();
+    Ok(GpuSession { gpu: gpu.clone(), persistent, programs, staging: Staging::default(), slots, slot_bytes })
+}
+
+fn draft(
+    caps: &Caps,
+    graph: Graph,
+    options: Options,
+    choose: impl Fn(&Op, &Problem) -> &'static str,
+) -> Result<Draft> {
+    let mut lowered = Vec::with_capacity(graph.nodes().len());
+    for node in graph.nodes() {
+        let (inputs, outputs) = (graph.specs(&node.inputs), graph.specs(&node.outputs));
+        let problem = Problem { inputs: &inputs, outputs: &outputs, caps };
+        let variant = choose(&node.op, &problem);
+        lowered.push(kernels::lower(&node.op, &problem, variant).map_err(|error| at_node(error, &node.name))?);
+    }
+    let lives = lifetimes(&graph);
+    let bytes_of = |spec: &Spec| padded(spec).next_multiple_of(16);
+    let mut needs: Vec<Need> = Vec::new();
+    for life in &lives {
+        needs.push(Need { bytes: bytes_of(graph.spec(life.value)), first: life.first, last: life.last });
+    }
+    for (position, lowered) in lowered.iter().enumerate() {
+        needs.extend(lowered.workspaces.iter().map(|spec| Need { bytes: bytes_of(spec), first: position, last: position }));
+    }
+    let memory = plan(&needs, options.reuse);
+    let slot_of_value = lives.iter().zip(&memory.slot_of).map(|(life, &slot)| (life.value, slot)).collect();
+    let mut rest = memory.slot_of[lives.len()..].iter().copied();
+    let slots_of_workspaces =
+        lowered.iter().map(|lowered| rest.by_ref().take(lowered.workspaces.len()).collect()).collect();
+    Ok(Draft { graph, lowered, memory, slot_of_value, slots_of_workspaces })
+}
+
+fn at_node(error: Error, node: &str) -> Error {
+    match error {
+        Error::Shape { op, problem } => Error::shape(format!("{node} ({op})"), problem),
+        other => other,
+    }
+}
+
+fn buffer(gpu: &Gpu, label: &str, bytes: u64) -> Result<wgpu::Buffer> {
+    let bytes = bytes.next_multiple_of(16).max(16);
+    let most = gpu.device().limits().max_buffer_size;
+    if bytes > most {
+        return Err(Error::Device(format!(
+            "{label} needs {bytes} bytes and this device's buffers hold {most}; use a smaller batch"
+        )));
+    }
+    let scope = gpu.device().push_error_scope(wgpu::ErrorFilter::OutOfMemory);
+    let buffer = gpu.device().create_buffer(&wgpu::BufferDescriptor {
+        label: Some(label),
+        size: bytes,
+        usage: wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST,
+        mapped_at_creation: false,
+    });
+    match pollster::block_on(scope.pop()) {
+        None => Ok(buffer),
+        Some(_) => Err(Error::Device(format!(
+            "the device has no {bytes} bytes left for {label}; use a smaller batch"
+        ))),
+    }
+}
+
+fn persistent(gpu: &Gpu, drafts: &[Draft]) -> Result<HashMap<String, (wgpu::Buffer, Spec)>> {
+    let mut all: HashMap<String, (wgpu::Buffer, Spec)> = HashMap::new();
+    for value in drafts.iter().flat_map(|draft| draft.graph.values()) {
+        if value.storage != Storage::Persistent {
+            continue;
+        }
+        match all.get(&value.name) {
+            Some((_, spec)) if *spec == value.spec => {}
+            Some((_, spec)) => {
+                let problem = format!("two graphs want {} as {spec:?} and as {:?}", value.name, value.spec);
+                return Err(Error::Invalid(problem));
+            }
+            None => {
+                let buffer = buffer(gpu, &value.name, value.spec.bytes() as u64)?;
+                all.insert(value.name.clone(), (buffer, value.spec.clone()));
+            }
+        }
+    }
+    Ok(all)
+}
+
+fn program(
+    gpu: &Gpu,
+    draft: Draft,
+    kernels: &[Arc<Kernel>],
+    slots: &[wgpu::Buffer],
+    persistent: &HashMap<String, (wgpu::Buffer, Spec)>,
+    options: Options,
+) -> Result<Program> {
+    let mut places = Vec::with_capacity(draft.graph.values().len());
+    for index in 0..draft.graph.values().len() {
+        let (root, offset) = place(&draft.graph, ValueId(index));
+        let value = draft.graph.value(root);
+        let buffer = match &value.storage {
+            Storage::Persistent => persistent.get(&value.name).map(|(buffer, _)| buffer.clone()),
+            Storage::Constant(data) => Some(constant(gpu, &value.name, &value.spec, data)?),
+            _ => draft.slot_of_value.get(&root).map(|&slot| slots[slot].clone()),
+        };
+        places.push(buffer.map(|buffer| (buffer, offset)));
+    }
+    let uniforms = uniforms(gpu, &draft, kernels)?;
+    let mut commands = Vec::with_capacity(kernels.len());
+    let mut rows = Vec::with_capacity(draft.graph.nodes().len());
+    for (position, (node, lowered)) in draft.graph.nodes().iter().zip(&draft.lowered).enumerate() {
+        for dispatch in &lowered.dispatches {
+            let index = commands.len();
+            let resolve = |operand: Operand| -> (Option<(wgpu::Buffer, u64)>, Spec) {
+                match operand {
+                    Operand::Input(i) => (places[node.inputs[i].0].clone(), draft.graph.spec(node.inputs[i]).clone()),
+                    Operand::Output(i) => (places[node.outputs[i].0].clone(), draft.graph.spec(node.outputs[i]).clone()),
+                    Operand::Workspace(i) => {
+                        let slot = draft.slots_of_workspaces[position][i];
+                        (Some((slots[slot].clone(), 0)), lowered.workspaces[i].clone())
+                    }
+                }
+            };
+            let uniform = (&uniforms, index as u64);
+            let bindings = bind(gpu, dispatch, &kernels[index], uniform, resolve).map_err(|e| at_node(e, &node.name))?;
+            let workgroups = fold(gpu.caps(), dispatch, &kernels[index]);
+            commands.push(Command { kernel: kernels[index].clone(), bindings, workgroups });
+        }
+        let (operator, variant, dispatches) = (node.op.name(), lowered.variant, lowered.dispatches.len());
+        rows.push(PlanRow { node: node.name.clone(), operator, variant, dispatches });
+    }
+    Ok(Program { graph: draft.graph, commands, rows, places, reuse: options.reuse })
+}
+
+fn constant(gpu: &Gpu, name: &str, spec: &Spec, data: &[f32]) -> Result<wgpu::Buffer> {
+    let buffer = buffer(gpu, name, spec.bytes() as u64)?;
+    gpu.queue().write_buffer(&buffer, 0, &encode(&Tensor::float(spec.shape.clone(), data.to_vec())));
+    Ok(buffer)
+}
+
+/// Bytes that a kernel's uniform struct takes in the buffer of all of them; at least one alignment, so that the n-th kernel's
+/// struct starts at n alignments.
+fn uniforms(gpu: &Gpu, draft: &Draft, kernels: &[Arc<Kernel>]) -> Result<wgpu::Buffer> {
+    let mut bytes = vec![0u8; kernels.len().max(1) * UNIFORM_ALIGNMENT as usize];
+    let dispatches = draft.lowered.iter().flat_map(|lowered| &lowered.dispatches);
+    for (index, (dispatch, kernel)) in dispatches.zip(kernels).enumerate() {
+        let at = index * UNIFORM_ALIGNMENT as usize;
+        fill_uniform(dispatch, kernel, &mut bytes[at..at + UNIFORM_ALIGNMENT as usize])?;
+    }
+    let buffer = gpu.device().create_buffer(&wgpu::BufferDescriptor {
+        label: Some("uniforms"),
+        size: bytes.len() as u64,
+        usage: wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST,
+        mapped_at_creation: false,
+    });
+    gpu.queue().write_buffer(&buffer, 0, &bytes);
+    Ok(buffer)
+}
+
+fn mismatch(dispatch: &Dispatch, problem: String) -> Error {
+    Error::Shader { file: dispatch.module.file.to_owned(), line: 0, problem: format!("{}: {problem}", dispatch.entry) }
+}
+
+/// Writes the uniform members where the shader declares them; a name or type that only one side knows is an error.
+fn fill_uniform(dispatch: &Dispatch, kernel: &Kernel, bytes: &mut [u8]) -> Result<()> {
+    let declared = kernel.entry.bindings.iter().find_map(|binding| match &binding.kind {
+        Kind::Uniform { members, size } => Some((members, *size)),
+        Kind::Storage { .. } => None,
+    });
+    let Some((members, size)) = declared else { return Ok(()) };
+    if u64::from(size) > UNIFORM_ALIGNMENT {
+        return Err(mismatch(dispatch, format!("its uniform struct has {size} bytes, more than {UNIFORM_ALIGNMENT}")));
+    }
+    for Member { name, scalar, offset } in members {
+        let given = dispatch.uniforms.iter().find(|(given, _)| given == name).map(|(_, value)| *value);
+        let word = match (scalar, given) {
+            (ScalarType::U32, Some(Scalar::U32(value))) => value.to_le_bytes(),
+            (ScalarType::I32, Some(Scalar::I32(value))) => value.to_le_bytes(),
+            (ScalarType::F32, Some(Scalar::F32(value))) => value.to_le_bytes(),
+            (_, None) => return Err(mismatch(dispatch, format!("uniform {name} is not set"))),
+            (declared, given) => {
+                return Err(mismatch(dispatch, format!("uniform {name} is {declared:?} but {given:?} was given")));
+            }
+        };
+        bytes[*offset as usize..*offset as usize + 4].copy_from_slice(&word);
+    }
+    match dispatch.uniforms.iter().find(|(name, _)| !members.iter().any(|member| member.name == *name)) {
+        None => Ok(()),
+        Some((name, _)) => Err(mismatch(dispatch, format!("the shader declares no uniform {name}"))),
+    }
+}
+
+fn bind(
+    gpu: &Gpu,
+    dispatch: &Dispatch,
+    kernel: &Kernel,
+    (uniforms, index): (&wgpu::Buffer, u64),
+    resolve: impl Fn(Operand) -> (Option<(wgpu::Buffer, u64)>, Spec),
+) -> Result<wgpu::BindGroup> {
+    let most = gpu.caps().max_binding_bytes;
+    let mut bound: Vec<(u32, wgpu::Buffer, u64, u64)> = Vec::new();
+    for declared in &kernel.entry.bindings {
+        if let Kind::Uniform { size, .. } = declared.kind {
+            let size = u64::from(size).next_multiple_of(16);
+            bound.push((declared.number, uniforms.clone(), index * UNIFORM_ALIGNMENT, size));
+            continue;
+        }
+        let given = dispatch.bindings.iter().find(|binding| binding.name == declared.name);
+        let given = given.ok_or_else(|| mismatch(dispatch, format!("buffer {} is not bound", declared.name)))?;
+        let (place, spec) = resolve(given.operand);
+        let (buffer, mut offset) = place.ok_or_else(|| mismatch(dispatch, format!("buffer {} has no memory", declared.name)))?;
+        let mut size = padded(&spec);
+        if let Some(range) = &given.range {
+            offset += (range.start * spec.dtype.size()) as u64;
+            size = ((range.len() * spec.dtype.size()) as u64).next_multiple_of(4);
+        }
+        if size > most {
+            let problem = format!("{} has {size} bytes and this device binds {most} at most; use a smaller batch", declared.name);
+            return Err(Error::shape(dispatch.entry, problem));
+        }
+        bound.push((declared.number, buffer, offset, size));
+    }
+    if let Some(extra) = dispatch.bindings.iter().find(|given| !kernel.entry.bindings.iter().any(|d| d.name == given.name)) {
+        return Err(mismatch(dispatch, format!("the entry point uses no buffer {}", extra.name)));
+    }
+    let entries: Vec<_> = bound
+        .iter()
+        .map(|(number, buffer, offset, size)| wgpu::BindGroupEntry {
+            binding: *number,
+            resource: wgpu::BindingResource::Buffer(wgpu::BufferBinding {
+                buffer,
+                offset: *offset,
+                size: std::num::NonZeroU64::new(*size),
+            }),
+        })
+        .collect();
+    let descriptor = wgpu::BindGroupDescriptor { label: Some(dispatch.entry), layout: &kernel.layout, entries: &entries };
+    Ok(gpu.device().create_bind_group(&descriptor))
+}
+
+/// Workgroups in two dimensions, since one takes 65,535 at most.
+fn fold(caps: &Caps, dispatch: &Dispatch, kernel: &Kernel) -> [u32; 3] {
+    let size: u32 = kernel.entry.workgroup_size.iter().product();
+    let total = match dispatch.extent {
+        Extent::Invocations(count) => count.div_ceil(size as usize),
+        Extent::Workgroups(count) => count,
+    };
+    let rows = total.div_ceil(caps.max_workgroups as usize).max(1);
+    [total.div_ceil(rows) as u32, rows as u32, 1]
+}

@@ -1,0 +1,194 @@
+//! The GPU session: each graph becomes a list of dispatches with their pipelines and bind groups, built once; a step
+//! replays the list, and several steps go into one submission.
+
+mod build;
+mod single;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+pub use single::run_node;
+
+use super::{Options, PlanRow};
+use crate::error::{Error, Result};
+use crate::gpu::Gpu;
+use crate::gpu::pipeline::Kernel;
+use crate::gpu::readback::{Pending, Staging};
+use crate::graph::{Graph, Storage, ValueId};
+use crate::tensor::{DType, Elements, Spec, Tensor};
+
+/// Executes graphs on an adapter.
+pub struct GpuSession {
+    gpu: Gpu,
+    persistent: HashMap<String, (wgpu::Buffer, Spec)>,
+    programs: Vec<Program>,
+    staging: Staging,
+    slots: Vec<wgpu::Buffer>,
+    slot_bytes: u64,
+}
+
+/// A graph, ready to run.
+struct Program {
+    graph: Graph,
+    commands: Vec<Command>,
+    rows: Vec<PlanRow>,
+    /// Where each value of the graph lives: buffer, byte offset.
+    places: Vec<Option<(wgpu::Buffer, u64)>>,
+    reuse: bool,
+}
+
+/// One dispatch.
+struct Command {
+    kernel: Arc<Kernel>,
+    bindings: wgpu::BindGroup,
+    workgroups: [u32; 3],
+}
+
+/// Persistent values on their way from the device.
+pub struct Reading {
+    pending: Option<Pending>,
+    specs: Vec<Spec>,
+}
+
+impl Reading {
+    /// The tensors, when the steps are done.
+    pub async fn wait(self) -> Result<Vec<Tensor>> {
+        let Some(pending) = self.pending else { return Ok(Vec::new()) };
+        let bytes = pending.bytes().await?;
+        let mut at = 0;
+        let tensors = self.specs.iter().map(|spec| {
+            let tensor = decode(spec, &bytes[at..]);
+            at += padded(spec) as usize;
+            tensor
+        });
+        Ok(tensors.collect())
+    }
+}
+
+/// Bytes of a value's memory: a multiple of four, as copies want it.
+fn padded(spec: &Spec) -> u64 {
+    (spec.bytes() as u64).next_multiple_of(4).max(4)
+}
+
+fn decode(spec: &Spec, bytes: &[u8]) -> Tensor {
+    let bytes = &bytes[..spec.bytes()];
+    let elements = match spec.dtype {
+        DType::F32 => Elements::Float(bytemuck::pod_collect_to_vec(bytes)),
+        DType::U32 => Elements::U32(bytemuck::pod_collect_to_vec(bytes)),
+        DType::U8 => Elements::U8(bytes.to_vec()),
+    };
+    Tensor::new(spec.shape.clone(), elements)
+}
+
+fn encode(tensor: &Tensor) -> Vec<u8> {
+    let mut bytes = match &tensor.elements {
+        Elements::Float(data) => bytemuck::cast_slice(data).to_vec(),
+        Elements::U32(data) => bytemuck::cast_slice(data).to_vec(),
+        Elements::U8(data) => data.clone(),
+    };
+    bytes.resize(padded(&tensor.spec()) as usize, 0);
+    bytes
+}
+
+impl GpuSession {
+    /// Plans, compiles and allocates.
+    pub fn new(gpu: &Gpu, graphs: Vec<Graph>, options: Options) -> Result<Self> {
+        build::session(gpu, graphs, options)
+    }
+
+    /// Overwrites a persistent value before the next submission.
+    pub fn write(&mut self, name: &str, tensor: &Tensor) -> Result<()> {
+        let (buffer, spec) = self.lookup(name)?;
+        if *spec != tensor.spec() {
+            return Err(Error::Invalid(format!("{name} is {spec:?}, not {:?}", tensor.spec())));
+        }
+        self.gpu.queue().write_buffer(buffer, 0, &encode(tensor));
+        self.gpu.check()
+    }
+
+    fn lookup(&self, name: &str) -> Result<&(wgpu::Buffer, Spec)> {
+        let found = self.persistent.get(name);
+        found.ok_or_else(|| Error::Invalid(format!("the session has no persistent value named {name}")))
+    }
+
+    /// Runs a graph `steps` times in one submission and starts to read persistent values after it.
+    pub fn run(&mut self, graph: usize, steps: usize, read: &[&str]) -> Result<Reading> {
+        self.gpu.check()?;
+        let label = wgpu::CommandEncoderDescriptor { label: Some("steps") };
+        let mut encoder = self.gpu.device().create_command_encoder(&label);
+        if steps > 0 {
+            let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
+            for _ in 0..steps {
+                for command in &self.programs[graph].commands {
+                    pass.set_pipeline(&command.kernel.pipeline);
+                    pass.set_bind_group(0, &command.bindings, &[]);
+                    let [x, y, z] = command.workgroups;
+                    pass.dispatch_workgroups(x, y, z);
+                }
+            }
+        }
+        let values: Vec<_> = read.iter().map(|name| self.lookup(name)).collect::<Result<_>>()?;
+        let sources: Vec<_> = values.iter().map(|(buffer, spec)| (buffer, 0, padded(spec))).collect();
+        let specs = values.iter().map(|(_, spec)| spec.clone()).collect();
+        let pending = self.submit(encoder, &sources)?;
+        Ok(Reading { pending, specs })
+    }
+
+    fn submit(&self, mut encoder: wgpu::CommandEncoder, sources: &[(&wgpu::Buffer, u64, u64)]) -> Result<Option<Pending>> {
+        let staged = (!sources.is_empty()).then(|| self.staging.copy(&self.gpu, &mut encoder, sources));
+        self.gpu.queue().submit([encoder.finish()]);
+        self.gpu.check()?;
+        Ok(staged.map(|buffer| self.staging.read(&self.gpu, buffer)))
+    }
+
+    /// See [`super::Session::values`].
+    pub async fn values(&mut self, graph: usize) -> Result<Vec<(usize, Tensor)>> {
+        let program = &self.programs[graph];
+        if program.reuse {
+            return Err(Error::Invalid("values share memory: the session was built with reuse".into()));
+        }
+        let outputs = program.graph.nodes().iter().enumerate();
+        let outputs = outputs.flat_map(|(position, node)| node.outputs.iter().map(move |&id| (position, id)));
+        let mut wanted: Vec<(usize, ValueId)> = Vec::new();
+        let mut sources = Vec::new();
+        for (position, id) in outputs {
+            if let Some((buffer, offset)) = &program.places[id.0] {
+                wanted.push((position, id));
+                sources.push((buffer, *offset, padded(program.graph.spec(id))));
+            }
+        }
+        let encoder = self.gpu.device().create_command_encoder(&Default::default());
+        let pending = self.submit(encoder, &sources)?;
+        let specs = wanted.iter().map(|(_, id)| program.graph.spec(*id).clone()).collect();
+        let tensors = Reading { pending, specs }.wait().await?;
+        Ok(wanted.into_iter().map(|(position, _)| position).zip(tensors).collect())
+    }
+
+    /// Fills everything but constants with NaN, so that a kernel which does not write what it should is found out.
+    pub fn poison(&self) {
+        let buffers = self.slots.iter().chain(self.persistent.values().map(|(buffer, _)| buffer));
+        for buffer in buffers {
+            let words = vec![0x7fc0_dead_u32; buffer.size() as usize / 4];
+            self.gpu.queue().write_buffer(buffer, 0, bytemuck::cast_slice(&words));
+        }
+    }
+
+    /// Bytes of all buffers that hold values.
+    pub fn bytes(&self) -> u64 {
+        self.slot_bytes + self.persistent.values().map(|(buffer, _)| buffer.size()).sum::<u64>()
+    }
+
+    /// See [`super::Session::plan`].
+    pub fn plan(&self, graph: usize) -> Vec<PlanRow> {
+        self.programs[graph].rows.clone()
+    }
+}
+
+/// The value in whose memory `id` lies, and the byte offset there.
+fn place(graph: &Graph, id: ValueId) -> (ValueId, u64) {
+    match graph.value(id).storage {
+        Storage::Updated(of) => place(graph, of),
+        Storage::Within { parent, offset } => (parent, offset as u64 * 4),
+        _ => (id, 0),
+    }
+}
