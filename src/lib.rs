@@ -10,6 +10,7 @@ pub mod nn;
 pub mod ops;
 pub mod session;
 pub mod tensor;
+pub mod verify;
 
 pub use error::{Error, Result};
 pub use tensor::{DType, Spec, Tensor};

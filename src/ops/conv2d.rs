@@ -60,15 +60,24 @@ impl Conv2d {
         for axis in 0..2 {
             let [k, s, d] = [kernel[axis], self.stride[axis], self.dilation[axis]];
             if k == 0 || s == 0 || d == 0 {
-                return Err(Error::shape("conv2d", format!("kernel {kernel:?}, stride {:?} and dilation {:?} must all be at least 1", self.stride, self.dilation)));
+                return Err(Error::shape(
+                    "conv2d",
+                    format!(
+                        "kernel {kernel:?}, stride {:?} and dilation {:?} must all be at least 1",
+                        self.stride, self.dilation
+                    ),
+                ));
             }
             let padded = input[axis] + self.padding[axis] + self.padding[axis + 2];
             let span = (k - 1) * d + 1;
             if padded < span {
-                return Err(Error::shape("conv2d", format!(
-                    "a {}×{} kernel with dilation {:?} does not fit a {}×{} image with padding {:?}; use a smaller kernel or more padding",
-                    kernel[0], kernel[1], self.dilation, input[0], input[1], self.padding
-                )));
+                return Err(Error::shape(
+                    "conv2d",
+                    format!(
+                        "a {}×{} kernel with dilation {:?} does not fit a {}×{} image with padding {:?}; use a smaller kernel or more padding",
+                        kernel[0], kernel[1], self.dilation, input[0], input[1], self.padding
+                    ),
+                ));
             }
             size[axis] = (padded - span) / s + 1;
         }
@@ -90,10 +99,18 @@ fn target(i: usize, tap: usize, stride: usize, dilation: usize, pad: usize, len:
 }
 
 /// Element `index` of the forward output.
-pub fn forward_element<T: Real>(conv: &Conv2d, x: &Tensor<T>, w: &Tensor<T>, b: Option<&Tensor<T>>, out: [usize; 2], index: usize) -> T {
+pub fn forward_element<T: Real>(
+    conv: &Conv2d,
+    x: &Tensor<T>,
+    w: &Tensor<T>,
+    b: Option<&Tensor<T>>,
+    out: [usize; 2],
+    index: usize,
+) -> T {
     let ([h_in, w_in, c_in], [k_h, k_w, c_group, c_out]) = (hwc(&x.shape), dims(&w.shape));
     let [h_out, w_out] = out;
-    let (o, j, i, n) = (index % c_out, index / c_out % w_out, index / (c_out * w_out) % h_out, index / (c_out * w_out * h_out));
+    let (o, j, i, n) =
+        (index % c_out, index / c_out % w_out, index / (c_out * w_out) % h_out, index / (c_out * w_out * h_out));
     let first = o / (c_out / conv.groups) * c_group;
     let (xs, ws) = (x.floats(), w.floats());
     let mut sum = T::zero();
@@ -116,7 +133,8 @@ pub fn grad_input_element<T: Real>(op: &Conv2dGradInput, dy: &Tensor<T>, w: &Ten
     let ([h_out, w_out, c_out], [k_h, k_w, c_group, _]) = (hwc(&dy.shape), dims(&w.shape));
     let (conv, [h_in, w_in]) = (&op.conv, op.input);
     let c_in = c_group * conv.groups;
-    let (c, col, row, n) = (index % c_in, index / c_in % w_in, index / (c_in * w_in) % h_in, index / (c_in * w_in * h_in));
+    let (c, col, row, n) =
+        (index % c_in, index / c_in % w_in, index / (c_in * w_in) % h_in, index / (c_in * w_in * h_in));
     let o_group = c_out / conv.groups;
     let first = c / c_group * o_group;
     let (dys, ws) = (dy.floats(), w.floats());
@@ -140,7 +158,8 @@ pub fn grad_weight_element<T: Real>(op: &Conv2dGradWeight, x: &Tensor<T>, dy: &T
     let ([h_in, w_in, c_in], [h_out, w_out, c_out]) = (hwc(&x.shape), hwc(&dy.shape));
     let (conv, [_, k_w]) = (&op.conv, op.kernel);
     let c_group = c_in / conv.groups;
-    let (o, c, q, p) = (index % c_out, index / c_out % c_group, index / (c_out * c_group) % k_w, index / (c_out * c_group * k_w));
+    let (o, c, q, p) =
+        (index % c_out, index / c_out % c_group, index / (c_out * c_group) % k_w, index / (c_out * c_group * k_w));
     let channel = o / (c_out / conv.groups) * c_group + c;
     let (xs, dys) = (x.floats(), dy.floats());
     let mut sum = BlockSum::new();
@@ -149,7 +168,10 @@ pub fn grad_weight_element<T: Real>(op: &Conv2dGradWeight, x: &Tensor<T>, dy: &T
             let Some(row) = source(i, p, conv.stride[0], conv.dilation[0], conv.padding[0], h_in) else { continue };
             for j in 0..w_out {
                 let Some(col) = source(j, q, conv.stride[1], conv.dilation[1], conv.padding[1], w_in) else { continue };
-                sum.add(dys[((n * h_out + i) * w_out + j) * c_out + o] * xs[((n * h_in + row) * w_in + col) * c_in + channel]);
+                sum.add(
+                    dys[((n * h_out + i) * w_out + j) * c_out + o]
+                        * xs[((n * h_in + row) * w_in + col) * c_in + channel],
+                );
             }
         }
     }
@@ -173,7 +195,10 @@ impl Operator for Conv2d {
         let fail = |problem: String| Err(Error::shape("conv2d", problem));
         let (x, w) = (&inputs[0], &inputs[1]);
         if x.shape.len() != 4 || w.shape.len() != 4 || x.dtype != DType::F32 {
-            return fail(format!("needs an image [n, h, w, c] and weights [k_h, k_w, c_in/groups, c_out], got {:?} and {:?}", x.shape, w.shape));
+            return fail(format!(
+                "needs an image [n, h, w, c] and weights [k_h, k_w, c_in/groups, c_out], got {:?} and {:?}",
+                x.shape, w.shape
+            ));
         }
         let (c_in, [k_h, k_w, c_group, c_out]) = (x.shape[3], dims(&w.shape));
         if self.groups == 0 || c_in % self.groups != 0 || c_out % self.groups != 0 {
@@ -183,7 +208,10 @@ impl Operator for Conv2d {
             return fail(format!("weights {:?} with {} groups do not fit {c_in} input channels", w.shape, self.groups));
         }
         if inputs.get(2).is_some_and(|b| b.shape != [c_out]) {
-            return fail(format!("the bias {:?} must have one element for each of {c_out} output channels", inputs[2].shape));
+            return fail(format!(
+                "the bias {:?} must have one element for each of {c_out} output channels",
+                inputs[2].shape
+            ));
         }
         let [h_out, w_out] = self.output_size([x.shape[1], x.shape[2]], [k_h, k_w])?;
         Ok(vec![Spec::f32([x.shape[0], h_out, w_out, c_out])])

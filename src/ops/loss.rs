@@ -1,3 +1,21 @@
+//! Losses: what training makes small.
+//!
+//! ```text
+//! softmax_cross_entropy:
+//!   log p_j        = (z_j − m) − ln Σ_k e^(z_k − m)                        with m = max_k z_k
+//!   row_loss[n]    = (1 − s)·(−log p_label) + s/k · Σ_j (−log p_j)
+//!   loss           = 1/n · Σ_n row_loss[n]
+//!   dlogits[n,j]   = dloss/n · (p_j − (1 − s)·[j = label] − s/k)
+//! mse_loss:
+//!   loss           = 1/p · Σ (x − target)²
+//!   dx             = dloss · 2/p · (x − target)
+//! ```
+//! s is the label smoothing, k the number of classes, n the batch, p the number of elements.
+
+use super::{BlockSum, GradNode, Operator, Real, Source, expect_float, expect_operands, expect_spec, fill, fill_float};
+use crate::error::{Error, Result};
+use crate::tensor::{DType, Spec, Tensor};
+
 /// `logits [n,k]`, `labels [n]` (u32) → `loss [1]` (mean over the batch) and `row_loss [n]`.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct SoftmaxCrossEntropy {
@@ -19,3 +37,150 @@ pub struct MseLoss;
 /// `x [..]`, `target [..]`, `dloss [1]` → `dx [..]`; with x and target exchanged, the gradient of the target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct MseLossGrad;
+
+/// The largest logit of a row, and ln Σ e^(z − largest).
+fn normaliser<T: Real>(row: &[T]) -> (T, T) {
+    let max = row.iter().copied().reduce(|a, b| if b > a || b.is_nan() { b } else { a }).unwrap_or(T::zero());
+    let sum: BlockSum<T> = row.iter().map(|&z| (z - max).exp()).collect();
+    (max, sum.value().ln())
+}
+
+/// The loss of one row of logits.
+fn row_loss<T: Real>(row: &[T], label: u32, smoothing: T) -> T {
+    let (max, ln_sum) = normaliser(row);
+    let minus_log = |z: T| ln_sum - (z - max);
+    debug_assert!((label as usize) < row.len(), "label {label} of {} classes", row.len());
+    let all: BlockSum<T> = row.iter().map(|&z| minus_log(z)).collect();
+    let even = smoothing / T::of(row.len() as f64) * all.value();
+    (T::one() - smoothing) * minus_log(row[label as usize]) + even
+}
+
+impl Operator for SoftmaxCrossEntropy {
+    fn name(&self) -> &'static str {
+        "softmax_cross_entropy"
+    }
+
+    fn infer(&self, inputs: &[Spec]) -> Result<Vec<Spec>> {
+        let fail = |problem: String| Err(Error::shape("softmax_cross_entropy", problem));
+        expect_operands("softmax_cross_entropy", inputs, 2..=2)?;
+        if !(0.0..1.0).contains(&self.label_smoothing) {
+            return fail(format!("label smoothing must be at least 0 and below 1, got {}", self.label_smoothing));
+        }
+        let logits = &inputs[0];
+        match logits.shape.as_slice() {
+            &[n, k] if n > 0 && k > 0 && logits.dtype == DType::F32 => {
+                expect_spec("softmax_cross_entropy", "labels", &inputs[1], &Spec::u32([n]))?;
+                Ok(vec![Spec::f32([1]), Spec::f32([n])])
+            }
+            shape => fail(format!("needs logits [n, classes] of floats, got {:?} of {shape:?}", logits.dtype)),
+        }
+    }
+
+    fn gradient(&self, _inputs: &[Spec]) -> Vec<GradNode> {
+        vec![GradNode {
+            op: SoftmaxCrossEntropyGrad { label_smoothing: self.label_smoothing }.into(),
+            operands: vec![Source::Input(0), Source::Input(1), Source::Upstream(0)],
+            gives: vec![0],
+        }]
+    }
+
+    fn reference<T: Real>(&self, inputs: &[&Tensor<T>], outputs: &[Spec]) -> Vec<Tensor<T>> {
+        let (logits, labels, k) = (inputs[0].floats(), inputs[1].u32s(), inputs[0].shape[1]);
+        let smoothing = T::attribute(self.label_smoothing);
+        let rows = fill(labels.len(), |n| row_loss(&logits[n * k..][..k], labels[n], smoothing));
+        let sum: BlockSum<T> = rows.iter().copied().collect();
+        let loss = sum.value() / T::of(labels.len() as f64);
+        vec![Tensor::float([1], vec![loss]), Tensor::float(outputs[1].shape.clone(), rows)]
+    }
+
+    fn flops(&self, inputs: &[Spec], _outputs: &[Spec]) -> u64 {
+        5 * inputs[0].len() as u64
+    }
+}
+
+impl Operator for SoftmaxCrossEntropyGrad {
+    fn name(&self) -> &'static str {
+        "softmax_cross_entropy_grad"
+    }
+
+    fn infer(&self, inputs: &[Spec]) -> Result<Vec<Spec>> {
+        Ok(vec![inputs[0].clone()])
+    }
+
+    fn reference<T: Real>(&self, inputs: &[&Tensor<T>], outputs: &[Spec]) -> Vec<Tensor<T>> {
+        let (logits, labels, k) = (inputs[0].floats(), inputs[1].u32s(), inputs[0].shape[1]);
+        let smoothing = T::attribute(self.label_smoothing);
+        let factor = inputs[2].floats()[0] / T::of(labels.len() as f64);
+        let normalisers = fill(labels.len(), |n| normaliser(&logits[n * k..][..k]));
+        let element = |i: usize| {
+            let (n, j) = (i / k, i % k);
+            let (max, ln_sum) = normalisers[n];
+            let p = ((logits[i] - max) - ln_sum).exp();
+            let hit = if labels[n] as usize == j { T::one() - smoothing } else { T::zero() };
+            factor * (p - hit - smoothing / T::of(k as f64))
+        };
+        vec![fill_float(&outputs[0], element)]
+    }
+
+    fn flops(&self, inputs: &[Spec], _outputs: &[Spec]) -> u64 {
+        8 * inputs[0].len() as u64
+    }
+}
+
+impl Operator for MseLoss {
+    fn name(&self) -> &'static str {
+        "mse_loss"
+    }
+
+    fn infer(&self, inputs: &[Spec]) -> Result<Vec<Spec>> {
+        expect_operands("mse_loss", inputs, 2..=2)?;
+        expect_float("mse_loss", "the input", &inputs[0])?;
+        expect_spec("mse_loss", "the target", &inputs[1], &inputs[0])?;
+        if inputs[0].is_empty() {
+            return Err(Error::shape(
+                "mse_loss",
+                format!("has nothing to compare in a tensor of {:?}", inputs[0].shape),
+            ));
+        }
+        Ok(vec![Spec::f32([1])])
+    }
+
+    fn gradient(&self, _inputs: &[Spec]) -> Vec<GradNode> {
+        let node = |of, other| GradNode {
+            op: MseLossGrad.into(),
+            operands: vec![Source::Input(of), Source::Input(other), Source::Upstream(0)],
+            gives: vec![of],
+        };
+        vec![node(0, 1), node(1, 0)]
+    }
+
+    fn reference<T: Real>(&self, inputs: &[&Tensor<T>], _outputs: &[Spec]) -> Vec<Tensor<T>> {
+        let (x, target) = (inputs[0].floats(), inputs[1].floats());
+        let sum: BlockSum<T> = x.iter().zip(target).map(|(&x, &t)| (x - t) * (x - t)).collect();
+        vec![Tensor::float([1], vec![sum.value() / T::of(x.len() as f64)])]
+    }
+
+    fn flops(&self, inputs: &[Spec], _outputs: &[Spec]) -> u64 {
+        3 * inputs[0].len() as u64
+    }
+}
+
+impl Operator for MseLossGrad {
+    fn name(&self) -> &'static str {
+        "mse_loss_grad"
+    }
+
+    fn infer(&self, inputs: &[Spec]) -> Result<Vec<Spec>> {
+        Ok(vec![inputs[0].clone()])
+    }
+
+    fn reference<T: Real>(&self, inputs: &[&Tensor<T>], outputs: &[Spec]) -> Vec<Tensor<T>> {
+        let (x, target) = (inputs[0].floats(), inputs[1].floats());
+        let factor = inputs[2].floats()[0] * T::of(2.0 / x.len() as f64);
+        vec![fill_float(&outputs[0], |i| factor * (x[i] - target[i]))]
+    }
+
+    fn flops(&self, inputs: &[Spec], _outputs: &[Spec]) -> u64 {
+        2 * inputs[0].len() as u64
+    }
+}

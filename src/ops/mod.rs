@@ -36,15 +36,13 @@ pub use group_norm::{GroupNorm, GroupNormGrad, LayerNorm, LayerNormGrad};
 pub use linear::{Linear, LinearGradInput, LinearGradWeight};
 pub use loss::{MseLoss, MseLossGrad, SoftmaxCrossEntropy, SoftmaxCrossEntropyGrad};
 pub use optimizer::{ClipGradNorm, ClipValue, GradNorm, Optimizer};
-pub use pool2d::{
-    AvgPool2d, AvgPool2dGrad, GlobalAvgPool2d, GlobalAvgPool2dGrad, MaxPool2d, MaxPool2dGrad, Pool2d,
-};
+pub use pool2d::{AvgPool2d, AvgPool2dGrad, GlobalAvgPool2d, GlobalAvgPool2dGrad, MaxPool2d, MaxPool2dGrad, Pool2d};
 pub use real::{BlockSum, Real};
 pub use reduce::SumRows;
 pub use softmax::{LogSoftmax, LogSoftmaxGrad, Softmax, SoftmaxGrad};
 
-use crate::error::Result;
-use crate::tensor::{Spec, Tensor};
+use crate::error::{Error, Result};
+use crate::tensor::{DType, Spec, Tensor};
 
 /// Where a backward operator takes an operand from, seen from the forward operator.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -154,6 +152,63 @@ impl Op {
     pub fn bytes(&self, inputs: &[Spec], outputs: &[Spec]) -> u64 {
         inputs.iter().chain(outputs).map(|spec| spec.bytes() as u64).sum()
     }
+
+    /// Runs the reference on values: the shape rule, then the plain loops.
+    pub fn evaluate<T: Real>(&self, inputs: &[&Tensor<T>]) -> Result<Vec<Tensor<T>>> {
+        let specs: Vec<Spec> = inputs.iter().map(|tensor| tensor.spec()).collect();
+        let outputs = self.infer(&specs)?;
+        Ok(self.reference(inputs, &outputs))
+    }
+}
+
+/// A float tensor whose element `i` is `element(i)`.
+pub(crate) fn fill_float<T: Real>(spec: &Spec, element: impl Fn(usize) -> T + Sync) -> Tensor<T> {
+    Tensor::float(spec.shape.clone(), fill(spec.len(), element))
+}
+
+/// Refuses a number of operands that the operator does not take.
+pub(crate) fn expect_operands(op: &str, inputs: &[Spec], wanted: std::ops::RangeInclusive<usize>) -> Result<()> {
+    if wanted.contains(&inputs.len()) {
+        return Ok(());
+    }
+    Err(Error::shape(op, format!("takes {} to {} operands, got {}", wanted.start(), wanted.end(), inputs.len())))
+}
+
+/// Refuses an operand that has another element type or shape than `wanted`.
+pub(crate) fn expect_spec(op: &str, what: &str, got: &Spec, wanted: &Spec) -> Result<()> {
+    if got == wanted {
+        return Ok(());
+    }
+    Err(Error::shape(
+        op,
+        format!(
+            "{what} must be {:?} of shape {:?}, got {:?} of {:?}",
+            wanted.dtype, wanted.shape, got.dtype, got.shape
+        ),
+    ))
+}
+
+/// Refuses anything but an image [n, h, w, c] of floats that has elements.
+pub(crate) fn expect_image(op: &str, x: &Spec) -> Result<[usize; 4]> {
+    match x.shape.as_slice() {
+        &[n, h, w, c] if x.dtype == DType::F32 && !x.is_empty() => Ok([n, h, w, c]),
+        _ => {
+            Err(Error::shape(op, format!("needs an image [n, h, w, c] of floats, got {:?} of {:?}", x.dtype, x.shape)))
+        }
+    }
+}
+
+/// Refuses an operand of integers or bytes.
+pub(crate) fn expect_float(op: &str, what: &str, x: &Spec) -> Result<()> {
+    if x.dtype == DType::F32 {
+        return Ok(());
+    }
+    Err(Error::shape(op, format!("{what} must hold floats, got {:?}", x.dtype)))
+}
+
+/// The extents before, along and after `axis`: element (o, i, r) of a tensor lies at (o·len + i)·inner + r.
+pub(crate) fn around_axis(shape: &[usize], axis: usize) -> [usize; 3] {
+    [shape[..axis].iter().product(), shape[axis], shape[axis + 1..].iter().product()]
 }
 
 /// Fills a vector of `len` elements, each computed from its own index alone. Threads split the elements, so the
@@ -164,5 +219,5 @@ pub(crate) fn fill<T: Send>(len: usize, element: impl Fn(usize) -> T + Sync) -> 
     if len < SERIAL_BELOW {
         return (0..len).map(element).collect();
     }
-    (0..len).into_par_iter().with_min_len(256).map(element).collect()
+    (0..len).into_par_iter().with_min_len(256).map(&element).collect()
 }

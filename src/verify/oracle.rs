@@ -1,0 +1,153 @@
+//! Oracle cases: inputs and the answers that PyTorch computed for them in float64.
+//!
+//! A case is one safetensors file: the operator's name and attributes in the metadata, inputs under their names,
+//! wanted tensors as `want.<name>`. Tensors are in PyTorch's layout there and in the layout of this crate inside;
+//! [`run_case`] converts on the way in and on the way out.
+
+mod mapping;
+mod run;
+
+pub use mapping::{from_pytorch, to_pytorch};
+pub use run::{Execute, run_case};
+
+use super::compare::{Difference, Tolerance, compare};
+use crate::error::{Error, Result};
+use crate::ops::Real;
+use crate::tensor::{Elements, Tensor};
+use safetensors::{Dtype, SafeTensors};
+use serde_json::{Map, Value};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+/// One case in PyTorch's layout.
+#[derive(Debug, Clone)]
+pub struct OracleCase {
+    /// The file's name without its ending.
+    pub name: String,
+    /// The operator's name as PyTorch's users write it, or `training`.
+    pub op: String,
+    /// The operator's attributes.
+    pub attrs: Map<String, Value>,
+    /// Inputs by name. Labels are integers, images of training cases bytes.
+    pub inputs: BTreeMap<String, Tensor<f64>>,
+    /// Wanted tensors by name, without `want.`.
+    pub wants: BTreeMap<String, Tensor<f64>>,
+}
+
+/// The cases in a folder, in the order of their names.
+pub fn cases_in(folder: &Path) -> Result<Vec<OracleCase>> {
+    let list = std::fs::read_dir(folder).map_err(|e| Error::file(folder, e))?;
+    let mut files: Vec<PathBuf> = list.filter_map(|entry| entry.ok().map(|entry| entry.path())).collect();
+    files.retain(|file| file.extension().is_some_and(|ending| ending == "safetensors"));
+    files.sort();
+    files.iter().map(|file| OracleCase::load(file)).collect()
+}
+
+impl OracleCase {
+    /// Reads a case.
+    pub fn load(path: &Path) -> Result<Self> {
+        let bytes = std::fs::read(path).map_err(|e| Error::file(path, e))?;
+        let (_, header) = SafeTensors::read_metadata(&bytes).map_err(|e| Error::file(path, e))?;
+        let file = SafeTensors::deserialize(&bytes).map_err(|e| Error::file(path, e))?;
+        let text = |key: &str| {
+            let found = header.metadata().as_ref().and_then(|metadata| metadata.get(key));
+            found
+                .cloned()
+                .ok_or_else(|| Error::file(path, format!("has no `{key}` in its metadata: not an oracle case")))
+        };
+        let (op, attrs) = (text("op")?, text("attrs")?);
+        let attrs = serde_json::from_str(&attrs).map_err(|e| Error::file(path, format!("attrs: {e}")))?;
+        let name = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
+        let mut case = Self { name, op, attrs, inputs: BTreeMap::new(), wants: BTreeMap::new() };
+        for (name, view) in file.tensors() {
+            let elements = elements(view.dtype(), view.data()).ok_or_else(|| {
+                Error::file(path, format!("`{name}`: no oracle tensor is of type {:?}", view.dtype()))
+            })?;
+            let tensor = Tensor::new(view.shape().to_vec(), elements);
+            match name.strip_prefix("want.") {
+                Some(wanted) => case.wants.insert(wanted.to_owned(), tensor),
+                None => case.inputs.insert(name, tensor),
+            };
+        }
+        Ok(case)
+    }
+
+    /// The input of this name.
+    pub fn input(&self, name: &str) -> Result<&Tensor<f64>> {
+        self.inputs.get(name).ok_or_else(|| self.error(format!("has no input `{name}`")))
+    }
+
+    /// Compares what was computed, as [`run_case`] answers it, with every wanted tensor. A wanted tensor that was not
+    /// computed fails.
+    pub fn check<T: Real>(&self, got: &[(String, Tensor<T>)], tolerance: Tolerance) -> Vec<(String, Difference)> {
+        let difference = |name: &String, want: &Tensor<f64>| {
+            let shape = want.shape.as_slice();
+            match got.iter().find(|(got, _)| got == name) {
+                Some((_, got)) if got.shape == shape => compare(got.floats(), want.floats(), shape, tolerance),
+                found => {
+                    let mut missing = compare::<T>(&[], want.floats(), shape, tolerance);
+                    missing.problem = Some(match found {
+                        Some((_, got)) => format!("has shape {:?} where {shape:?} is wanted", got.shape),
+                        None => "was not computed".to_owned(),
+                    });
+                    missing
+                }
+            }
+        };
+        self.wants.iter().map(|(name, want)| (name.clone(), difference(name, want))).collect()
+    }
+
+    fn error(&self, problem: impl std::fmt::Display) -> Error {
+        Error::Invalid(format!("oracle case {} ({}): {problem}", self.name, self.op))
+    }
+
+    fn attr(&self, key: &str) -> Result<&Value> {
+        self.attrs.get(key).ok_or_else(|| self.error(format!("has no attribute `{key}`")))
+    }
+
+    fn number(&self, key: &str) -> Result<f64> {
+        self.attr(key)?.as_f64().ok_or_else(|| self.error(format!("`{key}` must be a number")))
+    }
+
+    /// A number that is 0 where the case does not name it.
+    fn number_or_zero(&self, key: &str) -> Result<f64> {
+        if self.attrs.contains_key(key) { self.number(key) } else { Ok(0.0) }
+    }
+
+    fn flag(&self, key: &str) -> Result<bool> {
+        self.attr(key)?.as_bool().ok_or_else(|| self.error(format!("`{key}` must be true or false")))
+    }
+
+    fn size(&self, key: &str) -> Result<usize> {
+        let value = self.attr(key)?.as_u64().and_then(|value| usize::try_from(value).ok());
+        value.ok_or_else(|| self.error(format!("`{key}` must be a whole number")))
+    }
+
+    fn numbers<const N: usize>(&self, key: &str) -> Result<[f64; N]> {
+        let wrong = || self.error(format!("`{key}` must be a list of {N} numbers"));
+        let list = self.attr(key)?.as_array().ok_or_else(wrong)?;
+        let numbers: Option<Vec<f64>> = list.iter().map(Value::as_f64).collect();
+        numbers.and_then(|numbers| numbers.try_into().ok()).ok_or_else(wrong)
+    }
+
+    fn sizes<const N: usize>(&self, key: &str) -> Result<[usize; N]> {
+        Ok(self.numbers::<N>(key)?.map(|value| value as usize))
+    }
+}
+
+/// The elements of a stored tensor; `None` for types that no case holds, or for labels outside u32.
+fn elements(dtype: Dtype, data: &[u8]) -> Option<Elements<f64>> {
+    fn words<const N: usize, E>(data: &[u8], convert: impl Fn([u8; N]) -> E) -> Vec<E> {
+        data.chunks_exact(N).filter_map(|bytes| bytes.try_into().ok().map(&convert)).collect()
+    }
+    Some(match dtype {
+        Dtype::F64 => Elements::Float(words(data, f64::from_le_bytes)),
+        Dtype::F32 => Elements::Float(words(data, |bytes| f64::from(f32::from_le_bytes(bytes)))),
+        Dtype::I64 => {
+            let labels = words(data, i64::from_le_bytes);
+            Elements::U32(labels.into_iter().map(|label| u32::try_from(label).ok()).collect::<Option<_>>()?)
+        }
+        Dtype::U8 => Elements::U8(data.to_vec()),
+        _ => return None,
+    })
+}
