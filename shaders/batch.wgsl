@@ -1,0 +1,91 @@
+// The batch of the current step out of a data set that lives on the device, baseline.
+//
+//   pick    order[r] = permute(seed, step / per_epoch, (step % per_epoch) * batch + r, len), or (step * batch + r) % len
+//           y[r] = labels[order[r]]
+//   gather  x[r,h,w,c] = image[order[r]][h,w,c] * scale[c] + offset[c]    for the images of one shard
+//
+// Dispatch: one invocation a row (pick) or an element of x (gather, once a shard); folded (shared/grid.wgsl).
+// Definition: src/ops/batch.rs. Host: src/kernels/batch.rs.
+
+#import grid
+#import random
+
+struct Params {
+    batch: u32,
+    len: u32, // images in all shards
+    shuffle: u32,
+    seed: u32,
+    size: u32, // bytes of an image
+    c: u32,
+    first: u32, // the shard's first image
+    rows: u32, // the shard's images
+    scale0: f32,
+    scale1: f32,
+    scale2: f32,
+    scale3: f32,
+    offset0: f32,
+    offset1: f32,
+    offset2: f32,
+    offset3: f32,
+}
+
+const WORKGROUP: u32 = 64u;
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> control: array<u32>; // [4]: step, flag, 0, 0
+@group(0) @binding(2) var<storage, read> labels: array<u32>; // [len]
+@group(0) @binding(3) var<storage, read_write> order_out: array<u32>; // [batch]
+@group(0) @binding(4) var<storage, read_write> y: array<u32>; // [batch]
+@group(0) @binding(5) var<storage, read> order: array<u32>; // [batch]
+@group(0) @binding(6) var<storage, read> shard: array<u32>; // [rows, h, w, c], four bytes a word
+@group(0) @binding(7) var<storage, read_write> x: array<f32>; // [batch, h, w, c]
+
+// a * b % m for a < m < 2^31, where a * b may not fit 32 bits: doubling and adding, bit by bit.
+fn multiply_modulo(a: u32, b: u32, m: u32) -> u32 {
+    var sum = 0u;
+    var term = a;
+    for (var rest = b; rest > 0u; rest >>= 1u) {
+        if (rest & 1u) == 1u {
+            sum = (sum + term) % m;
+        }
+        term = term * 2u % m;
+    }
+    return sum;
+}
+
+@compute @workgroup_size(WORKGROUP)
+fn pick(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let row = linear_index(group, groups, lane, WORKGROUP);
+    if row >= params.batch {
+        return;
+    }
+    let step = control[0];
+    var image = 0u;
+    if params.shuffle != 0u {
+        let per_epoch = params.len / params.batch;
+        image = permute(params.seed, step / per_epoch, step % per_epoch * params.batch + row, params.len);
+    } else {
+        image = (multiply_modulo(step % params.len, params.batch, params.len) + row % params.len) % params.len;
+    }
+    order_out[row] = image;
+    y[row] = labels[image];
+}
+
+@compute @workgroup_size(WORKGROUP)
+fn gather(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let index = linear_index(group, groups, lane, WORKGROUP);
+    if index >= params.batch * params.size {
+        return;
+    }
+    // Wraps below zero to a large number for images of earlier shards.
+    let image = order[index / params.size] - params.first;
+    if image >= params.rows {
+        return;
+    }
+    let at = image * params.size + index % params.size;
+    let byte = shard[at / 4u] >> (at % 4u * 8u) & 0xffu;
+    let c = index % params.c;
+    let scale = select(select(params.scale0, params.scale1, c == 1u), select(params.scale2, params.scale3, c == 3u), c > 1u);
+    let offset = select(select(params.offset0, params.offset1, c == 1u), select(params.offset2, params.offset3, c == 3u), c > 1u);
+    x[index] = f32(byte) * scale + offset;
+}

@@ -1,0 +1,154 @@
+// Losses and their gradients, baseline.
+//
+//   cross_entropy       row_loss[n] = (1-s) * (L - z_label) + s/k * sum_j (L - z_j)    with L = m + ln sum_j e^(z_j - m), m = max_j z_j
+//   cross_entropy_grad  dlogits[n,j] = dloss / n * (p_j - (1-s) * [j = label] - s/k)   with p = softmax(z)
+//   square_part         part[s] = sum over the elements of split s of (x - target)^2
+//   mean                loss[0] = sum_s part[s] / count
+//   mse_grad            dx[i] = dloss * 2 / len * (x[i] - target[i])
+//
+// The largest term of a sum of exponentials is 1 exactly and stays out of it, so that a row whose loss is almost 0 keeps
+// its digits.
+// Dispatch: one invocation a row (cross_entropy, cross_entropy_grad), a split (square_part) or an element (mse_grad); one
+// in all (mean); folded (shared/grid.wgsl). Split s takes the elements s, s + splits, s + 2 splits ...
+// Definition: src/ops/loss.rs. Host: src/kernels/loss.rs.
+
+#import grid
+#import finite
+#import exponential
+#import split_sum
+
+struct Params {
+    len: u32, // elements of x
+    rows: u32, // n
+    k: u32, // classes
+    splits: u32,
+    smoothing: f32, // s
+    rest: f32, // 1 - s
+    even: f32, // s / k
+    count: f32, // what the mean divides by
+}
+
+const WORKGROUP: u32 = 64u;
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> logits: array<f32>; // [rows, k]
+@group(0) @binding(2) var<storage, read> labels: array<u32>; // [rows]
+@group(0) @binding(3) var<storage, read_write> row_loss: array<f32>; // [rows]
+@group(0) @binding(4) var<storage, read> part: array<f32>; // [splits]
+@group(0) @binding(5) var<storage, read_write> loss: array<f32>; // [1]
+@group(0) @binding(6) var<storage, read> dloss: array<f32>; // [1]
+@group(0) @binding(7) var<storage, read_write> dlogits: array<f32>; // [rows, k]
+@group(0) @binding(8) var<storage, read> x: array<f32>; // [len]
+@group(0) @binding(9) var<storage, read> goal: array<f32>; // [len], the target
+@group(0) @binding(10) var<storage, read_write> part_out: array<f32>; // [splits]
+@group(0) @binding(11) var<storage, read_write> dx: array<f32>; // [len]
+
+// A row's normaliser: m, its place, and sum_{j != place} e^(z_j - m).
+struct Normaliser {
+    m: f32,
+    place: u32,
+    others: f32,
+}
+
+fn normaliser(first: u32) -> Normaliser {
+    var m = logits[first];
+    var place = 0u;
+    for (var j = 1u; j < params.k; j++) {
+        let z = logits[first + j];
+        if z > m || is_nan(z) {
+            m = z;
+            place = j;
+        }
+    }
+    var others = 0.0;
+    for (var start = 0u; start < params.k; start += BLOCK) {
+        var sum = 0.0;
+        let stop = min(start + BLOCK, params.k);
+        for (var j = start; j < stop; j++) {
+            sum += select(exp(logits[first + j] - m), 0.0, j == place);
+        }
+        others += sum;
+    }
+    return Normaliser(m, place, others);
+}
+
+@compute @workgroup_size(WORKGROUP)
+fn cross_entropy(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let row = linear_index(group, groups, lane, WORKGROUP);
+    if row >= params.rows {
+        return;
+    }
+    let first = row * params.k;
+    let norm = normaliser(first);
+    let log_sum = log1p(norm.others);
+    var value = params.rest * (log_sum + (norm.m - logits[first + labels[row]]));
+    if params.smoothing > 0.0 {
+        var total = 0.0;
+        for (var start = 0u; start < params.k; start += BLOCK) {
+            var sum = 0.0;
+            let stop = min(start + BLOCK, params.k);
+            for (var j = start; j < stop; j++) {
+                sum += log_sum + (norm.m - logits[first + j]);
+            }
+            total += sum;
+        }
+        value += params.even * total;
+    }
+    row_loss[row] = value;
+}
+
+@compute @workgroup_size(WORKGROUP)
+fn cross_entropy_grad(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let row = linear_index(group, groups, lane, WORKGROUP);
+    if row >= params.rows {
+        return;
+    }
+    let first = row * params.k;
+    let norm = normaliser(first);
+    let sum = 1.0 + norm.others;
+    let factor = dloss[0] / f32(params.rows);
+    let label = labels[row];
+    for (var j = 0u; j < params.k; j++) {
+        let p = exp(logits[first + j] - norm.m) / sum;
+        var slope = p - select(0.0, params.rest, j == label) - params.even;
+        if j == label && j == norm.place {
+            // p - 1 = -others / sum, without the difference of two almost equal numbers.
+            slope = (params.smoothing - params.even) - norm.others / sum;
+        }
+        dlogits[first + j] = select(factor * slope, norm.m, is_nan(norm.m));
+    }
+}
+
+@compute @workgroup_size(WORKGROUP)
+fn square_part(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let split = linear_index(group, groups, lane, WORKGROUP);
+    if split >= params.splits {
+        return;
+    }
+    var total = 0.0;
+    for (var start = split; start < params.len; start += BLOCK * params.splits) {
+        var sum = 0.0;
+        let stop = min(start + BLOCK * params.splits, params.len);
+        for (var i = start; i < stop; i += params.splits) {
+            let d = x[i] - goal[i];
+            sum += d * d;
+        }
+        total += sum;
+    }
+    part_out[split] = total;
+}
+
+@compute @workgroup_size(WORKGROUP)
+fn mean(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    if linear_index(group, groups, lane, WORKGROUP) == 0u {
+        loss[0] = split_sum(0u, 1u, params.splits) / params.count;
+    }
+}
+
+@compute @workgroup_size(WORKGROUP)
+fn mse_grad(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let index = linear_index(group, groups, lane, WORKGROUP);
+    if index < params.len {
+        dx[index] = dloss[0] * (2.0 / params.count) * (x[index] - goal[index]);
+    }
+}

@@ -1,0 +1,54 @@
+// Sums over rows, baseline, in two stages: partial sums of blocks of rows, then the blocks in order.
+//
+//   sum_rows    part[s,c] = sum over the rows of split s of x[row, c]
+//   sum_splits  out[i]    = sum_s part[s, i], in blocks of BLOCK splits
+//
+// Dispatch: one invocation an element of part or out, folded (shared/grid.wgsl); neighbours take neighbouring columns.
+// Definition: src/ops/reduce.rs. Host: src/kernels/reduce.rs.
+
+#import grid
+#import split_sum
+
+struct Params {
+    rows: u32,
+    len: u32, // columns
+    splits: u32,
+    rows_per_split: u32,
+}
+
+const WORKGROUP: u32 = 64u;
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> x: array<f32>; // [rows, len]
+@group(0) @binding(2) var<storage, read> part: array<f32>; // [splits, len]
+@group(0) @binding(3) var<storage, read_write> out: array<f32>; // [splits, len] or [len]
+
+@compute @workgroup_size(WORKGROUP)
+fn sum_rows(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let index = linear_index(group, groups, lane, WORKGROUP);
+    if index >= params.splits * params.len {
+        return;
+    }
+    let c = index % params.len;
+    let first = index / params.len * params.rows_per_split;
+    let end = min(first + params.rows_per_split, params.rows);
+    var total = 0.0;
+    for (var start = first; start < end; start += BLOCK) {
+        let stop = min(start + BLOCK, end);
+        var sum = 0.0;
+        for (var row = start; row < stop; row++) {
+            sum += x[row * params.len + c];
+        }
+        total += sum;
+    }
+    out[index] = total;
+}
+
+@compute @workgroup_size(WORKGROUP)
+fn sum_splits(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let index = linear_index(group, groups, lane, WORKGROUP);
+    if index >= params.len {
+        return;
+    }
+    out[index] = split_sum(index, params.len, params.splits);
+}

@@ -1,0 +1,40 @@
+//! Activations on the GPU: one shader, specialised to the kind.
+
+use super::{Dispatch, Lowered, Operand, Problem};
+use crate::error::Result;
+use crate::ops::{Activation, ActivationGrad};
+
+/// The shader's name for the kind, and the attribute it takes.
+fn kind(op: &Activation) -> (&'static str, f32) {
+    match *op {
+        Activation::Relu => ("RELU", 0.0),
+        Activation::LeakyRelu { slope } => ("LEAKY_RELU", slope),
+        Activation::Elu { alpha } => ("ELU", alpha),
+        Activation::Sigmoid => ("SIGMOID", 0.0),
+        Activation::Tanh => ("TANH", 0.0),
+        Activation::Silu => ("SILU", 0.0),
+        Activation::Gelu => ("GELU", 0.0),
+        Activation::GeluTanh => ("GELU_TANH", 0.0),
+        Activation::Softplus => ("SOFTPLUS", 0.0),
+        Activation::HardSwish => ("HARD_SWISH", 0.0),
+    }
+}
+
+fn dispatch(entry: &'static str, op: &Activation, problem: &Problem) -> Dispatch {
+    let ((kind, slope), len) = (kind(op), problem.outputs[0].len());
+    let dispatch = Dispatch::new("activation.wgsl", entry).constant("KIND", kind);
+    dispatch.set("len", len).set("slope", slope).invocations(len)
+}
+
+pub(super) fn forward(op: &Activation, problem: &Problem) -> Result<Lowered> {
+    let forward = dispatch("forward", op, problem).bind("x", Operand::Input(0)).bind("y", Operand::Output(0));
+    Ok(Lowered::baseline(vec![forward]))
+}
+
+pub(super) fn grad(op: &ActivationGrad, problem: &Problem) -> Result<Lowered> {
+    let grad = dispatch("grad", &op.0, problem)
+        .bind("saved", Operand::Input(0))
+        .bind("dy", Operand::Input(1))
+        .bind("dx", Operand::Output(0));
+    Ok(Lowered::baseline(vec![grad]))
+}

@@ -1,0 +1,99 @@
+//! Losses on the GPU: rows or blocks first, then their mean.
+
+use super::reduce::{column_sums, fold_splits, scratch, split_sum_trips, vector_splits, vector_trips};
+use super::{Dispatch, Lowered, Operand, Problem};
+use crate::error::Result;
+use crate::ops::real::decimal;
+use crate::ops::{MseLoss, MseLossGrad, SoftmaxCrossEntropy, SoftmaxCrossEntropyGrad};
+use crate::tensor::Spec;
+
+use Operand::{Input, Output};
+
+/// Sets every uniform of the file.
+fn sized(entry: &'static str, [rows, k]: [usize; 2], splits: usize, smoothing: f32) -> Dispatch {
+    let exact = decimal(smoothing);
+    Dispatch::new("loss.wgsl", entry)
+        .set("len", rows * k)
+        .set("rows", rows)
+        .set("k", k)
+        .set("splits", splits)
+        .set("smoothing", smoothing)
+        .set("rest", (1.0 - exact) as f32)
+        .set("even", (exact / k as f64) as f32)
+        .set("count", rows as f32)
+}
+
+/// `part` summed over its splits, divided by the number of rows, as output 0.
+fn mean(part: Operand, rows: usize, splits: usize) -> Dispatch {
+    let dispatch = sized("mean", [rows, 1], splits, 0.0).bind("part", part).bind("loss", Output(0));
+    dispatch.invocations(1).trips(split_sum_trips(splits))
+}
+
+fn logits_of(problem: &Problem) -> [usize; 2] {
+    let shape = &problem.inputs[0].shape;
+    [shape[0], shape[1]]
+}
+
+pub(super) fn cross_entropy(op: &SoftmaxCrossEntropy, problem: &Problem) -> Result<Lowered> {
+    // So many rows one invocation adds up quickly.
+    const FEW_ROWS: usize = 1024;
+    let [rows, k] = logits_of(problem);
+    let mut dispatches = vec![
+        sized("cross_entropy", [rows, k], 1, op.label_smoothing)
+            .bind("logits", Input(0))
+            .bind("labels", Input(1))
+            .bind("row_loss", Output(1))
+            .invocations(rows)
+            .trips(3 * k + 2 * k.div_ceil(256)),
+    ];
+    let mut workspaces = Vec::new();
+    if rows <= FEW_ROWS {
+        dispatches.push(mean(Output(1), rows, rows));
+    } else {
+        let sum = scratch(&mut workspaces, Spec::f32([1]));
+        dispatches.extend(column_sums(Output(1), [rows, 1], sum, &mut workspaces));
+        dispatches.push(mean(sum, rows, 1));
+    }
+    Ok(Lowered { workspaces, ..Lowered::baseline(dispatches) })
+}
+
+pub(super) fn cross_entropy_grad(op: &SoftmaxCrossEntropyGrad, problem: &Problem) -> Result<Lowered> {
+    let [rows, k] = logits_of(problem);
+    let dispatch = sized("cross_entropy_grad", [rows, k], 1, op.label_smoothing)
+        .bind("logits", Input(0))
+        .bind("labels", Input(1))
+        .bind("dloss", Input(2))
+        .bind("dlogits", Output(0))
+        .invocations(rows)
+        .trips(3 * k + k.div_ceil(256));
+    Ok(Lowered::baseline(vec![dispatch]))
+}
+
+pub(super) fn mse(_op: &MseLoss, problem: &Problem) -> Result<Lowered> {
+    let len = problem.inputs[0].len();
+    let splits = vector_splits(len);
+    let mut workspaces = Vec::new();
+    let part = scratch(&mut workspaces, Spec::f32([splits]));
+    let squares = sized("square_part", [len, 1], splits, 0.0)
+        .bind("x", Input(0))
+        .bind("goal", Input(1))
+        .bind("part_out", part)
+        .invocations(splits)
+        .trips(vector_trips(len, splits));
+    let (part, few, fold) = fold_splits(part, splits, 1, &mut workspaces);
+    let mut dispatches = vec![squares];
+    dispatches.extend(fold);
+    dispatches.push(mean(part, len, few));
+    Ok(Lowered { workspaces, ..Lowered::baseline(dispatches) })
+}
+
+pub(super) fn mse_grad(_op: &MseLossGrad, problem: &Problem) -> Result<Lowered> {
+    let len = problem.inputs[0].len();
+    let dispatch = sized("mse_grad", [len, 1], 1, 0.0)
+        .bind("x", Input(0))
+        .bind("goal", Input(1))
+        .bind("dloss", Input(2))
+        .bind("dx", Output(0))
+        .invocations(len);
+    Ok(Lowered::baseline(vec![dispatch]))
+}

@@ -1,0 +1,167 @@
+//! The end of a step on the GPU: norms, clips and optimisers over flat buffers, in ranges where a buffer is larger than a
+//! binding may be.
+
+use std::ops::Range;
+
+use super::reduce::{fold_splits, scratch, split_sum_trips, vector_splits, vector_trips};
+use super::{Dispatch, Lowered, Operand, Problem};
+use crate::error::Result;
+use crate::gpu::Caps;
+use crate::ops::real::decimal;
+use crate::ops::{ClipGradNorm, ClipValue, GradNorm, Optimizer};
+use crate::tensor::Spec;
+
+use Operand::{Input, Output};
+
+/// Uniforms of the file that are not sizes.
+#[derive(Debug, Clone, Copy, Default)]
+struct Numbers {
+    steps: usize,
+    splits: usize,
+    first_split: usize,
+    nesterov: bool,
+    weight_decay: f32,
+    momentum: f32,
+    beta1: f32,
+    share2: f32,
+    eps: f32,
+    limit: f32,
+}
+
+impl Numbers {
+    /// Sets every uniform of the file.
+    fn dispatch(self, entry: &'static str, len: usize) -> Dispatch {
+        let rest = |share: f32| (1.0 - decimal(share)) as f32;
+        Dispatch::new("optimizer.wgsl", entry)
+            .set("len", len)
+            .set("steps", self.steps)
+            .set("splits", self.splits)
+            .set("first_split", self.first_split)
+            .set("nesterov", u32::from(self.nesterov))
+            .set("weight_decay", self.weight_decay)
+            .set("momentum", self.momentum)
+            .set("rest1", rest(self.beta1))
+            .set("share2", self.share2)
+            .set("rest2", rest(self.share2))
+            .set("eps", self.eps)
+            .set("limit", self.limit)
+            .invocations(len)
+    }
+}
+
+/// Cuts `0..len` floats into ranges that fit a binding, each starting at a multiple of 64 elements.
+fn ranges(len: usize, caps: &Caps) -> Vec<Range<usize>> {
+    let most = usize::try_from(caps.max_binding_bytes / 4).unwrap_or(usize::MAX);
+    let each = (most / 64 * 64).max(64);
+    (0..len).step_by(each).map(|start| start..(start + each).min(len)).collect()
+}
+
+/// The entry point and its numbers.
+fn entry(op: &Optimizer) -> (&'static str, Numbers) {
+    let numbers = Numbers::default();
+    match *op {
+        Optimizer::Sgd { momentum, nesterov, weight_decay } => {
+            let entry = if momentum > 0.0 { "momentum" } else { "sgd" };
+            (entry, Numbers { momentum, nesterov, weight_decay, ..numbers })
+        }
+        Optimizer::Adam { beta1, beta2, eps, weight_decay } => {
+            ("adam", Numbers { beta1, share2: beta2, eps, weight_decay, ..numbers })
+        }
+        Optimizer::AdamW { beta1, beta2, eps, weight_decay } => {
+            ("adamw", Numbers { beta1, share2: beta2, eps, weight_decay, ..numbers })
+        }
+        Optimizer::RmsProp { alpha, eps, momentum, weight_decay } => {
+            let entry = if momentum > 0.0 { "rmsprop_momentum" } else { "rmsprop" };
+            (entry, Numbers { share2: alpha, eps, momentum, weight_decay, ..numbers })
+        }
+    }
+}
+
+pub(super) fn step(op: &Optimizer, problem: &Problem) -> Result<Lowered> {
+    let (entry, numbers) = entry(op);
+    let numbers = Numbers { steps: problem.inputs[2].shape[0], ..numbers };
+    let dispatch = |range: Range<usize>| {
+        let moments = ["moment", "moment2"].into_iter().zip(1..problem.outputs.len());
+        let dispatch = numbers
+            .dispatch(entry, range.len())
+            .bind("rates", Input(2))
+            .bind("control", Input(3))
+            .bind_range("grad", Input(1), range.clone())
+            .bind_range("param", Output(0), range.clone());
+        moments.fold(dispatch, |dispatch, (name, number)| dispatch.bind_range(name, Output(number), range.clone()))
+    };
+    Ok(Lowered::baseline(ranges(problem.inputs[0].len(), problem.caps).into_iter().map(dispatch).collect()))
+}
+
+pub(super) fn grad_norm(_op: &GradNorm, problem: &Problem) -> Result<Lowered> {
+    let ranges = ranges(problem.inputs[0].len(), problem.caps);
+    let mut counts: Vec<usize> = ranges.iter().map(|range| vector_splits(range.len())).collect();
+    if counts.len() > 1 {
+        // Together they must be a multiple of what folding leaves; empty splits sum to 0.
+        counts.iter_mut().for_each(|count| *count = count.next_multiple_of(256));
+    }
+    let splits: usize = counts.iter().sum();
+    let mut workspaces = Vec::new();
+    let part = scratch(&mut workspaces, Spec::f32([splits, 2]));
+    let (mut dispatches, mut first_split) = (Vec::new(), 0);
+    for (range, count) in ranges.into_iter().zip(counts) {
+        let len = range.len();
+        let numbers = Numbers { splits: count, first_split, ..Numbers::default() };
+        let dispatch = numbers.dispatch("square_part", len).bind_range("grad", Input(0), range).bind("part_out", part);
+        dispatches.push(dispatch.invocations(count).trips(vector_trips(len, count)));
+        first_split += count;
+    }
+    let (part, few, fold) = fold_splits(part, splits, 2, &mut workspaces);
+    dispatches.extend(fold);
+    let finish = Numbers { splits: few, ..Numbers::default() }.dispatch("norm_finish", 2);
+    dispatches.push(finish.bind("part", part).bind("norm_out", Output(0)).trips(split_sum_trips(few)));
+    Ok(Lowered { workspaces, ..Lowered::baseline(dispatches) })
+}
+
+/// A kernel that changes output 0 in place, range by range.
+fn clip(
+    entry: &'static str,
+    limit: f32,
+    (name, operand): (&'static str, Operand),
+    problem: &Problem,
+) -> Result<Lowered> {
+    let numbers = Numbers { limit, ..Numbers::default() };
+    let dispatch = |range: Range<usize>| {
+        numbers.dispatch(entry, range.len()).bind_range("param", Output(0), range).bind(name, operand)
+    };
+    Ok(Lowered::baseline(ranges(problem.outputs[0].len(), problem.caps).into_iter().map(dispatch).collect()))
+}
+
+pub(super) fn clip_grad_norm(op: &ClipGradNorm, problem: &Problem) -> Result<Lowered> {
+    clip("clip_norm", op.max_norm, ("norm", Input(1)), problem)
+}
+
+pub(super) fn clip_value(op: &ClipValue, problem: &Problem) -> Result<Lowered> {
+    clip("clip_value", op.limit, ("control", Input(1)), problem)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_buffer_larger_than_a_binding_comes_in_aligned_ranges_without_gaps() {
+        let caps = Caps { max_binding_bytes: 1000, ..Caps::DEFAULT };
+        let ranges = ranges(1000, &caps);
+        assert_eq!(ranges, [0..192, 192..384, 384..576, 576..768, 768..960, 960..1000]);
+    }
+
+    #[test]
+    fn the_norm_of_a_gradient_in_ranges_gives_each_range_its_own_splits() {
+        let caps = Caps { max_binding_bytes: 4 << 20, ..Caps::DEFAULT };
+        let (inputs, outputs) = ([Spec::f32([3 << 20])], [Spec::f32([2])]);
+        let problem = Problem { inputs: &inputs, outputs: &outputs, caps: &caps };
+        let lowered = grad_norm(&GradNorm, &problem).unwrap();
+        let uniform = |dispatch: &Dispatch, wanted: &str| {
+            dispatch.uniforms.iter().find(|(name, _)| *name == wanted).map(|(_, value)| *value)
+        };
+        let firsts: Vec<_> = lowered.dispatches[..3].iter().map(|d| uniform(d, "first_split")).collect();
+        assert_eq!(firsts, [0u32, 4096, 8192].map(|first| Some(first.into())));
+        assert_eq!(lowered.workspaces[0], Spec::f32([12_288, 2]));
+    }
+}

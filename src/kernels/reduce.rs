@@ -1,0 +1,151 @@
+//! Sums over rows on the GPU, and the two-stage summation that the other rooms share: partial sums of blocks of rows go
+//! to scratch memory, then the blocks are added in order.
+
+use super::{Dispatch, Lowered, Operand, Problem};
+use crate::error::Result;
+use crate::ops::SumRows;
+use crate::tensor::Spec;
+
+const FILE: &str = "reduce.wgsl";
+/// Terms that one accumulator may take over batch and space; `BLOCK` in the shaders.
+const BLOCK: usize = 256;
+
+/// How rows are cut for a sum in two stages: `count` splits of `rows` rows each, the last one perhaps shorter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Splits {
+    /// Number of splits.
+    pub count: usize,
+    /// Rows of a split, a multiple of the block that one accumulator takes.
+    pub rows: usize,
+}
+
+impl Splits {
+    /// A split a block, until there are so many that adding them up would take longer than they do.
+    pub fn of(rows: usize) -> Self {
+        const MANY: usize = 1024;
+        const MOST_BLOCKS: usize = 128;
+        let blocks = rows.div_ceil(BLOCK).max(1);
+        let each = blocks.div_ceil(MANY).min(MOST_BLOCKS);
+        Self { count: blocks.div_ceil(each), rows: each * BLOCK }
+    }
+
+    /// The most loop iterations of an invocation that sums one split, block by block.
+    pub fn trips(self) -> usize {
+        self.rows + self.rows.div_ceil(BLOCK)
+    }
+}
+
+/// The most loop iterations of `split_sum` (shaders/shared/split_sum.wgsl) over so many splits.
+pub(super) fn split_sum_trips(splits: usize) -> usize {
+    splits + splits.div_ceil(BLOCK)
+}
+
+/// out[i] = Σ_s part[s·len + i], in order, in blocks of 256 splits.
+pub(super) fn sum_splits(part: Operand, out: Operand, splits: usize, len: usize) -> Dispatch {
+    let dispatch = Dispatch::new(FILE, "sum_splits").bind("part", part).bind("out", out);
+    sized(dispatch, 0, len, Splits { count: splits, rows: 0 }).invocations(len).trips(split_sum_trips(splits))
+}
+
+/// Sets every uniform of the file.
+fn sized(dispatch: Dispatch, rows: usize, len: usize, splits: Splits) -> Dispatch {
+    dispatch.set("rows", rows).set("len", len).set("splits", splits.count).set("rows_per_split", splits.rows)
+}
+
+/// A kernel whose splits `make` writes to the operand it is given, followed by their sum, `len` elements, into `out`. A
+/// single split is written there at once.
+pub(super) fn in_splits(
+    splits: Splits,
+    len: usize,
+    out: Operand,
+    workspaces: &mut Vec<Spec>,
+    make: impl FnOnce(Operand) -> Dispatch,
+) -> Vec<Dispatch> {
+    if splits.count == 1 {
+        return vec![make(out)];
+    }
+    let part = scratch(workspaces, Spec::f32([splits.count, len]));
+    vec![make(part), sum_splits(part, out, splits.count, len)]
+}
+
+/// Declares scratch memory.
+pub(super) fn scratch(workspaces: &mut Vec<Spec>, spec: Spec) -> Operand {
+    workspaces.push(spec);
+    Operand::Workspace(workspaces.len() - 1)
+}
+
+/// Into how many interleaved splits a vector is cut whose sum is wanted: split s takes the elements s, s + splits, ...
+/// Up to 256, or else a multiple of 256 (see [`fold_splits`]).
+pub(super) fn vector_splits(len: usize) -> usize {
+    const MANY: usize = 1 << 16;
+    let blocks = len.div_ceil(BLOCK).max(1);
+    if blocks <= BLOCK { blocks } else { blocks.next_multiple_of(BLOCK).min(MANY) }
+}
+
+/// The most loop iterations of an invocation that sums one of `splits` interleaved splits.
+pub(super) fn vector_trips(len: usize, splits: usize) -> usize {
+    let terms = len.div_ceil(splits);
+    terms + terms.div_ceil(BLOCK)
+}
+
+/// Makes few splits of many: adds `part [splits, width]` up to `[256, width]` in scratch memory when there are more. Answers
+/// where they are now, how many, and the dispatch that does it.
+pub(super) fn fold_splits(
+    part: Operand,
+    splits: usize,
+    width: usize,
+    workspaces: &mut Vec<Spec>,
+) -> (Operand, usize, Option<Dispatch>) {
+    if splits <= BLOCK {
+        return (part, splits, None);
+    }
+    let folded = scratch(workspaces, Spec::f32([BLOCK, width]));
+    (folded, BLOCK, Some(sum_splits(part, folded, splits / BLOCK, BLOCK * width)))
+}
+
+/// The sums of the columns of `x [rows, len]`.
+pub(super) fn column_sums(
+    x: Operand,
+    [rows, len]: [usize; 2],
+    out: Operand,
+    workspaces: &mut Vec<Spec>,
+) -> Vec<Dispatch> {
+    let splits = Splits::of(rows);
+    in_splits(splits, len, out, workspaces, |part| {
+        let dispatch = Dispatch::new(FILE, "sum_rows").bind("x", x).bind("out", part);
+        sized(dispatch, rows, len, splits).invocations(splits.count * len).trips(splits.trips())
+    })
+}
+
+pub(super) fn sum_rows(_op: &SumRows, problem: &Problem) -> Result<Lowered> {
+    let len = problem.outputs[0].len();
+    let rows = problem.inputs[0].len() / len.max(1);
+    let mut workspaces = Vec::new();
+    let dispatches = column_sums(Operand::Input(0), [rows, len], Operand::Output(0), &mut workspaces);
+    Ok(Lowered { workspaces, ..Lowered::baseline(dispatches) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn splits_cover_all_rows_and_stay_short() {
+        for rows in [1, 255, 256, 257, 65_536, 65_537, 262_145, 50_000_000, 500_000_000] {
+            let splits = Splits::of(rows);
+            assert!(
+                splits.count * splits.rows >= rows && (splits.count - 1) * splits.rows < rows,
+                "{rows}: {splits:?}"
+            );
+            assert!(splits.trips() < 60_000 && split_sum_trips(splits.count) < 60_000, "{rows}: {splits:?}");
+        }
+    }
+
+    #[test]
+    fn vectors_are_cut_into_splits_that_fold() {
+        for len in [1, 256, 257, 65_536, 65_537, 1 << 24, (1 << 31) - 1] {
+            let splits = vector_splits(len);
+            assert!(splits <= 256 || splits % 256 == 0, "{len}: {splits}");
+            assert!(vector_trips(len, splits) < 60_000, "{len}: {splits}");
+        }
+    }
+}
