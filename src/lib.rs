@@ -2,6 +2,7 @@
 //! reference that verifies every gradient.
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a panic is how a test fails"))]
 
+pub mod data;
 pub mod error;
 pub mod ops;
 pub mod tensor;
