@@ -4,6 +4,7 @@
 
 pub mod data;
 pub mod error;
+pub mod format;
 pub mod ops;
 pub mod tensor;
 
