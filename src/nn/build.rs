@@ -2,9 +2,10 @@
 
 use std::collections::HashMap;
 
-use super::layout::{Layout, PARAMETERS, Parameter, STATISTICS, WeightLayout};
+use super::layout::{Layout, PARAMETERS, Parameter, STATISTICS};
 use super::{Conv2dLayer, Init, Layer, LinearLayer, NamedLayer, Network, PoolLayer};
 use crate::error::{Error, Result};
+use crate::format::safetensors::Layout as FileLayout;
 use crate::graph::{Graph, ValueId};
 use crate::ops::{self, Op, Pool2d};
 use crate::tensor::Spec;
@@ -135,7 +136,7 @@ impl Context<'_> {
     }
 
     fn vector(&mut self, layer: &str, role: &str, len: usize, init: Init, trained: bool) -> ValueId {
-        let (name, layout) = (format!("{layer}.{role}"), WeightLayout::Vector);
+        let (name, layout) = (format!("{layer}.{role}"), FileLayout::Vector);
         self.weight(Parameter { name, shape: vec![len], layout, init, fan: [len, len] }, trained)
     }
 
@@ -209,7 +210,7 @@ impl Context<'_> {
         let weight = Parameter {
             name: format!("{name}.weight"),
             shape: vec![o.kernel[0], o.kernel[1], c_group, o.channels],
-            layout: WeightLayout::Conv2d,
+            layout: FileLayout::Conv,
             init: Init::GlorotUniform,
             fan: [taps * c_group, taps * o.channels],
         };
@@ -226,7 +227,7 @@ impl Context<'_> {
         let weight = Parameter {
             name: format!("{name}.weight"),
             shape: vec![o.units, inputs],
-            layout: WeightLayout::Linear,
+            layout: FileLayout::Linear,
             init: Init::GlorotUniform,
             fan: [inputs, o.units],
         };

@@ -2,19 +2,9 @@
 
 use super::{Init, Mode, Network};
 use crate::error::Result;
+use crate::format::safetensors::Layout as FileLayout;
 use crate::graph::{ALIGNMENT, Graph};
 use crate::tensor::Spec;
-
-/// How a tensor lies inside, for [`crate::format`] to turn it into PyTorch's layout.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum WeightLayout {
-    /// `[k_h, k_w, c_in / groups, c_out]`
-    Conv2d,
-    /// `[out, in]`, as PyTorch has it.
-    Linear,
-    /// One axis.
-    Vector,
-}
 
 /// A trained tensor, or a running statistic.
 #[derive(Debug, Clone, PartialEq)]
@@ -24,7 +14,7 @@ pub struct Parameter {
     /// Shape inside the crate.
     pub shape: Vec<usize>,
     /// What its axes mean.
-    pub layout: WeightLayout,
+    pub layout: FileLayout,
     /// Its initial values.
     pub init: Init,
     /// fan_in and fan_out, as Keras counts them.

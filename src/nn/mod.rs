@@ -15,7 +15,7 @@ pub use build::{Built, Mode, Statistics};
 pub use builder::{Builder, Port, Sequential};
 pub use init::Init;
 pub use layer::{Conv2dLayer, Layer, LinearLayer, PoolLayer};
-pub use layout::{Layout, PARAMETERS, Parameter, Placed, STATISTICS, WeightLayout};
+pub use layout::{Layout, PARAMETERS, Parameter, Placed, STATISTICS};
 pub use summary::{Summary, SummaryRow};
 
 use serde::{Deserialize, Serialize};
