@@ -204,7 +204,7 @@ impl Operator for Slice {
 
     fn infer(&self, inputs: &[Spec]) -> Result<Vec<Spec>> {
         let mut out = inputs[0].clone();
-        if !out.shape.get(self.axis).is_some_and(|&extent| self.start + self.len <= extent) {
+        if out.shape.get(self.axis).is_none_or(|&extent| self.start + self.len > extent) {
             return Err(Error::shape(
                 "slice",
                 format!(

@@ -191,7 +191,7 @@ pub(crate) fn expect_spec(op: &str, what: &str, got: &Spec, wanted: &Spec) -> Re
 /// Refuses anything but an image [n, h, w, c] of floats that has elements.
 pub(crate) fn expect_image(op: &str, x: &Spec) -> Result<[usize; 4]> {
     match x.shape.as_slice() {
-        &[n, h, w, c] if x.dtype == DType::F32 && x.len() > 0 => Ok([n, h, w, c]),
+        &[n, h, w, c] if x.dtype == DType::F32 && !x.is_empty() => Ok([n, h, w, c]),
         _ => {
             Err(Error::shape(op, format!("needs an image [n, h, w, c] of floats, got {:?} of {:?}", x.dtype, x.shape)))
         }

@@ -1,0 +1,10 @@
+//! Files of other worlds: the only place where layouts other than the crate's own exist.
+//!
+//! [`safetensors`] holds weights under PyTorch's names and in PyTorch's layouts; [`atomic`] replaces a file wholly or
+//! not at all, which is how everything that a run writes should be written.
+
+pub mod atomic;
+pub mod safetensors;
+
+pub use atomic::write_atomic;
+pub use safetensors::{Checkpoint, Layout, NamedTensor, load, save};

@@ -1,0 +1,174 @@
+//! What a training run is asked to do.
+
+use serde::{Deserialize, Serialize};
+
+use super::schedule::Schedule;
+use crate::error::{Error, Result};
+use crate::ops::Optimizer;
+
+/// The optimiser with its options, as runs and recipes write it.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "lowercase")]
+pub enum OptimizerConfig {
+    /// Stochastic gradient descent.
+    Sgd {
+        /// Share of the last update that goes on.
+        momentum: f32,
+        /// Nesterov's look ahead.
+        nesterov: bool,
+        /// Factor of the weights that is added to their gradient.
+        weight_decay: f32,
+    },
+    /// Adam.
+    Adam {
+        /// Decay of the mean gradient and of the mean square.
+        betas: [f32; 2],
+        /// Added to the root of the mean square.
+        eps: f32,
+        /// Factor of the weights that is added to their gradient.
+        weight_decay: f32,
+    },
+    /// Adam with decoupled weight decay.
+    AdamW {
+        /// Decay of the mean gradient and of the mean square.
+        betas: [f32; 2],
+        /// Added to the root of the mean square.
+        eps: f32,
+        /// Share by which weights shrink, times the learning rate.
+        weight_decay: f32,
+    },
+    /// RMSprop.
+    RmsProp {
+        /// Decay of the mean square.
+        alpha: f32,
+        /// Added to the root of the mean square.
+        eps: f32,
+        /// Share of the last update that goes on.
+        momentum: f32,
+        /// Factor of the weights that is added to their gradient.
+        weight_decay: f32,
+    },
+}
+
+impl OptimizerConfig {
+    /// `sgd`, `momentum` (SGD with momentum 0.9), `adam`, `adamw` or `rmsprop`, with the usual options.
+    pub fn named(name: &str) -> Result<Self> {
+        let (betas, eps) = ([0.9, 0.999], 1e-8);
+        Ok(match name {
+            "sgd" => Self::Sgd { momentum: 0.0, nesterov: false, weight_decay: 0.0 },
+            "momentum" => Self::Sgd { momentum: 0.9, nesterov: false, weight_decay: 0.0 },
+            "adam" => Self::Adam { betas, eps, weight_decay: 0.0 },
+            "adamw" => Self::AdamW { betas, eps, weight_decay: 0.01 },
+            "rmsprop" => Self::RmsProp { alpha: 0.99, eps, momentum: 0.0, weight_decay: 0.0 },
+            _ => {
+                let problem = format!("there is no optimiser `{name}`; choose sgd, momentum, adam, adamw or rmsprop");
+                return Err(Error::Invalid(problem));
+            }
+        })
+    }
+
+    /// The same with this weight decay.
+    pub fn with_weight_decay(mut self, decay: f32) -> Self {
+        match &mut self {
+            Self::Sgd { weight_decay, .. }
+            | Self::Adam { weight_decay, .. }
+            | Self::AdamW { weight_decay, .. }
+            | Self::RmsProp { weight_decay, .. } => *weight_decay = decay,
+        }
+        self
+    }
+
+    /// The operator.
+    pub fn operator(&self) -> Optimizer {
+        match *self {
+            Self::Sgd { momentum, nesterov, weight_decay } => Optimizer::Sgd { momentum, nesterov, weight_decay },
+            Self::Adam { betas: [beta1, beta2], eps, weight_decay } => Optimizer::Adam { beta1, beta2, eps, weight_decay },
+            Self::AdamW { betas: [beta1, beta2], eps, weight_decay } => {
+                Optimizer::AdamW { beta1, beta2, eps, weight_decay }
+            }
+            Self::RmsProp { alpha, eps, momentum, weight_decay } => {
+                Optimizer::RmsProp { alpha, eps, momentum, weight_decay }
+            }
+        }
+    }
+}
+
+/// A training run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TrainConfig {
+    /// Passes over the training images.
+    pub epochs: u64,
+    /// Images a step.
+    pub batch: usize,
+    /// Learning rate before the schedule.
+    pub lr: f64,
+    /// How it changes.
+    pub schedule: Schedule,
+    /// The optimiser.
+    pub optimizer: OptimizerConfig,
+    /// Seed of the initial weights, of the order of the images, and of dropout.
+    pub seed: u64,
+    /// Share of the probability that label smoothing spreads.
+    pub label_smoothing: f32,
+    /// Largest global norm of the gradient.
+    pub clip_norm: Option<f32>,
+    /// Largest magnitude of a gradient's element.
+    pub clip_value: Option<f32>,
+    /// Largest magnitude of a weight.
+    pub clip_weights: Option<f32>,
+    /// Share of the training images that is held out for validation; 0 validates on the test images.
+    pub validation: f64,
+    /// Stop after so many epochs without a lower validation loss.
+    pub patience: Option<u64>,
+}
+
+impl Default for TrainConfig {
+    /// The reference run: five epochs of Adam at 1e-3, batches of 64.
+    fn default() -> Self {
+        Self {
+            epochs: 5,
+            batch: 64,
+            lr: 1e-3,
+            schedule: Schedule::Constant,
+            optimizer: OptimizerConfig::Adam { betas: [0.9, 0.999], eps: 1e-8, weight_decay: 0.0 },
+            seed: 0,
+            label_smoothing: 0.0,
+            clip_norm: None,
+            clip_value: None,
+            clip_weights: None,
+            validation: 0.0,
+            patience: None,
+        }
+    }
+}
+
+impl TrainConfig {
+    /// Whether it can be done with so many training images.
+    pub fn check(&self, images: usize) -> Result<()> {
+        let fail = |problem: String| Err(Error::Invalid(problem));
+        if self.batch == 0 {
+            return fail("--batch must be at least 1".into());
+        }
+        if self.batch > images {
+            return fail(format!("--batch {} is larger than the {images} training images", self.batch));
+        }
+        if self.epochs == 0 {
+            return fail("--epochs must be at least 1".into());
+        }
+        if !(self.lr.is_finite() && self.lr > 0.0) {
+            return fail(format!("--lr {} must be a number above 0", self.lr));
+        }
+        if !(0.0..1.0).contains(&self.validation) {
+            return fail(format!("--validation {} must be at least 0 and below 1", self.validation));
+        }
+        if !(0.0..1.0).contains(&self.label_smoothing) {
+            return fail(format!("--label-smoothing {} must be at least 0 and below 1", self.label_smoothing));
+        }
+        for (name, limit) in [("norm", self.clip_norm), ("value", self.clip_value), ("weights", self.clip_weights)] {
+            if let Some(limit) = limit.filter(|limit| !(limit.is_finite() && *limit > 0.0)) {
+                return fail(format!("--clip-{name} {limit} must be a number above 0"));
+            }
+        }
+        Ok(())
+    }
+}

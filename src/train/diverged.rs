@@ -1,0 +1,67 @@
+//! After a loss or a gradient that is not finite: which operator was the first?
+//!
+//! The device skipped every write that lasts since its flag was set, so the state is the one before the failing step. The
+//! host replays that step without sharing memory, with baseline kernels, and looks at every value in order.
+
+use crate::error::{Error, Result};
+use crate::graph::Graph;
+use crate::ops::{Operator, control};
+use crate::session::{Device, Options, Session};
+use crate::tensor::{Elements, Tensor};
+
+use super::program::names;
+
+/// What is needed to repeat a step.
+pub(super) struct Replay<'a> {
+    pub device: &'a Device,
+    pub graph: Graph,
+    /// Persistent values as they were before the step.
+    pub state: &'a [(&'static str, Tensor)],
+    /// Steps done before it.
+    pub step: u32,
+}
+
+impl Replay<'_> {
+    /// Repeats the step and answers the error that names the first operator whose output was not finite.
+    pub async fn find(self, upload: impl FnOnce(&mut Session) -> Result<()>) -> Result<Error> {
+        let operators: Vec<_> = self.graph.nodes().iter().map(|node| (node.name.clone(), node.op.name())).collect();
+        for (name, tensor) in self.state {
+            if let Some((count, value)) = first_non_finite(tensor) {
+                let operator = format!("the value `{name}`, before the step,");
+                return Ok(Error::Diverged { step: u64::from(self.step) + 1, operator, value, count });
+            }
+        }
+        let mut session = Session::new(self.device, vec![self.graph], Options { reuse: false, baseline: true })?;
+        upload(&mut session)?;
+        for (name, tensor) in self.state {
+            session.write(name, tensor)?;
+        }
+        let mut words = vec![0; control::LEN];
+        words[control::STEP] = self.step;
+        session.write(names::CONTROL, &Tensor::u32([control::LEN], words))?;
+        session.run(0, 1, &[])?;
+        for (position, tensor) in session.values(0).await? {
+            if let Some((count, value)) = first_non_finite(&tensor) {
+                let (node, op) = &operators[position];
+                let operator = if node == op { node.clone() } else { format!("{node} ({op})") };
+                return Ok(Error::Diverged { step: u64::from(self.step) + 1, operator, value, count });
+            }
+        }
+        let operator = "a fast kernel, but no baseline kernel in a repetition of the step,".to_owned();
+        Ok(Error::Diverged { step: u64::from(self.step) + 1, operator, value: "a non-finite number".into(), count: 1 })
+    }
+}
+
+/// How many elements are NaN or infinite, and the first of them with its index.
+fn first_non_finite(tensor: &Tensor) -> Option<(usize, String)> {
+    let Elements::Float(data) = &tensor.elements else { return None };
+    let first = data.iter().position(|value| !value.is_finite())?;
+    let count = data.iter().filter(|value| !value.is_finite()).count();
+    let mut index = Vec::new();
+    let mut rest = first;
+    for &size in tensor.shape.iter().rev() {
+        index.insert(0, rest % size);
+        rest /= size;
+    }
+    Some((count, format!("{} at {index:?} of {:?}", data[first], tensor.shape)))
+}

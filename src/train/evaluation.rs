@@ -1,0 +1,154 @@
+//! Scoring a network on labelled images: loss, accuracy, confusion matrix.
+
+use super::program::{Resident, evaluate};
+use crate::data::Split;
+use crate::error::{Error, Result};
+use crate::graph::Graph;
+use crate::nn::{Layout, Network, PARAMETERS, STATISTICS};
+use crate::ops::control;
+use crate::session::{Device, Options, Session};
+use crate::tensor::Tensor;
+
+/// How a network did on a set of images.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Evaluation {
+    /// Mean cross-entropy over all images, without label smoothing.
+    pub loss: f64,
+    /// Share of images whose largest logit is their label's.
+    pub accuracy: f64,
+    /// Row: the label; column: the network's answer; images counted.
+    pub confusion: Vec<Vec<u64>>,
+    /// The network's answer to each image.
+    pub classes: Vec<u32>,
+}
+
+impl Evaluation {
+    fn new(labels: &[u32], losses: &[f32], classes: Vec<u32>, count: usize) -> Self {
+        let mut confusion = vec![vec![0; count]; count];
+        let mut right = 0u64;
+        for (&label, &class) in labels.iter().zip(&classes) {
+            right += u64::from(label == class);
+            if let Some(cell) = confusion.get_mut(label as usize).and_then(|row| row.get_mut(class as usize)) {
+                *cell += 1;
+            }
+        }
+        let images = labels.len().max(1) as f64;
+        let loss = losses.iter().map(|&loss| f64::from(loss)).sum::<f64>() / images;
+        Self { loss, accuracy: right as f64 / images, confusion, classes }
+    }
+}
+
+/// A set of images inside a session, ready to be scored.
+#[derive(Debug, Clone)]
+pub struct Scored {
+    /// The images.
+    pub resident: Resident,
+    /// Which graph of the session scores them.
+    pub graph: usize,
+    batch: usize,
+    labels: Vec<u32>,
+    classes: usize,
+}
+
+impl Scored {
+    /// Images `split` under the name `name`, scored by graph number `graph`; answers that graph too.
+    pub fn new(
+        name: &str,
+        split: &Split,
+        classes: usize,
+        network: (&Network, &Layout),
+        device: &Device,
+        graph: usize,
+    ) -> Result<(Self, Graph)> {
+        const BATCH: usize = 250;
+        let resident = Resident::new(name, split.len(), split.shape, device.max_binding_bytes());
+        let batch = BATCH.min(split.len());
+        let built = evaluate(network.0, network.1, &resident, batch)?;
+        Ok((Self { resident, graph, batch, labels: split.labels.clone(), classes }, built))
+    }
+
+    /// Brings the images to the device.
+    pub fn upload(&self, session: &mut Session, split: &Split) -> Result<()> {
+        upload(session, &self.resident, split)
+    }
+
+    /// Scores the session's current parameters.
+    pub async fn run(&self, session: &mut Session) -> Result<Evaluation> {
+        let name = &self.resident.name;
+        session.write(&format!("{name}.control"), &Tensor::u32([control::LEN], vec![0; control::LEN]))?;
+        let (losses, classes) = (format!("{name}.losses"), format!("{name}.classes"));
+        let steps = self.resident.len.div_ceil(self.batch);
+        // Some batches a submission: long ones are reset by some drivers.
+        const TOGETHER: usize = 8;
+        for done in (0..steps).step_by(TOGETHER) {
+            session.run(self.graph, TOGETHER.min(steps - done), &[])?;
+        }
+        let read = session.read(&[&losses, &classes]).await?;
+        Ok(Evaluation::new(&self.labels, read[0].floats(), read[1].u32s().to_vec(), self.classes))
+    }
+}
+
+/// Brings a set of images to the device.
+pub(super) fn upload(session: &mut Session, resident: &Resident, split: &Split) -> Result<()> {
+    session.write(&resident.labels(), &Tensor::u32([split.len()], split.labels.clone()))?;
+    let [h, w, c] = resident.image;
+    for (name, rows) in resident.shards() {
+        let bytes = split.images[rows.start * h * w * c..rows.end * h * w * c].to_vec();
+        session.write(&name, &Tensor::u8([rows.len(), h, w, c], bytes))?;
+    }
+    Ok(())
+}
+
+/// A trained network on a device, without an optimiser: what `evaluate` and `predict` use.
+pub struct Evaluator {
+    session: Session,
+    scored: Scored,
+}
+
+impl Evaluator {
+    /// Prepares to score `split`. The parameters are the flat buffers of the network's layout.
+    pub fn new(device: &Device, network: &Network, split: &Split, classes: usize, state: &[Vec<f32>; 2]) -> Result<Self> {
+        let layout = network.layout()?;
+        check_fit(network, split.shape, classes)?;
+        let (scored, graph) = Scored::new("test", split, classes, (network, &layout), device, 0)?;
+        let mut session = Session::new(device, vec![graph], Options::default())?;
+        scored.upload(&mut session, split)?;
+        write_state(&mut session, state)?;
+        Ok(Self { session, scored })
+    }
+
+    /// Scores the images.
+    pub async fn run(&mut self) -> Result<Evaluation> {
+        self.scored.run(&mut self.session).await
+    }
+}
+
+pub(super) fn write_state(session: &mut Session, [parameters, statistics]: &[Vec<f32>; 2]) -> Result<()> {
+    let mut statistics = statistics.clone();
+    statistics.resize(statistics.len().max(1), 0.0);
+    session.write(PARAMETERS, &Tensor::float([parameters.len()], parameters.clone()))?;
+    session.write(STATISTICS, &Tensor::float([statistics.len()], statistics))
+}
+
+/// Whether a network takes such images and tells so many classes apart.
+pub fn check_fit(network: &Network, image: [usize; 3], classes: usize) -> Result<()> {
+    let [input] = network.inputs.as_slice() else {
+        let count = network.inputs.len();
+        return Err(Error::Invalid(format!("network {} has {count} inputs; a data set of images feeds one", network.name)));
+    };
+    if input.shape != image {
+        return Err(Error::Invalid(format!(
+            "network {} takes images of shape {:?} (h, w, c) and the data has {image:?}",
+            network.name, input.shape
+        )));
+    }
+    let summary = network.summary(1)?;
+    let output = summary.rows.last().map(|row| row.output.clone()).unwrap_or_default();
+    if output != [1, classes] {
+        return Err(Error::Invalid(format!(
+            "network {} ends in shape {output:?} for one image and the data has {classes} classes; it must end in [1, {classes}]",
+            network.name
+        )));
+    }
+    Ok(())
+}

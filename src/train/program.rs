@@ -1,0 +1,203 @@
+//! The graphs of a training run: one step of training, and one batch of evaluation. Everything that a step needs lies on the
+//! device; the host only says how many steps to run.
+
+use super::config::TrainConfig;
+use crate::error::{Error, Result};
+use crate::graph::{Graph, ValueId, differentiate};
+use crate::nn::{Layout, Mode, Network};
+use crate::nn::{PARAMETERS, STATISTICS};
+use crate::ops::{self, control};
+use crate::tensor::Spec;
+
+/// Names of persistent values, beside the network's own.
+pub mod names {
+    /// Step counter and flag of training.
+    pub const CONTROL: &str = "train.control";
+    /// Loss of each step of the epoch.
+    pub const LOSSES: &str = "train.losses";
+    /// Gradient norm of each step of the epoch.
+    pub const NORMS: &str = "train.norms";
+    /// Right answers in each step of the epoch.
+    pub const CORRECTS: &str = "train.corrects";
+    /// Learning rate and the optimiser's corrections of each step of the epoch.
+    pub const RATES: &str = "train.rates";
+    /// The flat gradient.
+    pub const GRADIENTS: &str = "gradients";
+    /// The optimiser's moments.
+    pub const MOMENTS: [&str; 2] = ["moment.0", "moment.1"];
+}
+
+/// A set of images on the device, whose persistent values begin with `name`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Resident {
+    /// `train`, `validation` or `test`.
+    pub name: String,
+    /// Images.
+    pub len: usize,
+    /// Height, width, channels.
+    pub image: [usize; 3],
+    /// Images a shard; the last one holds the rest.
+    pub shard: usize,
+}
+
+impl Resident {
+    /// Shards small enough for bindings of this size.
+    pub fn new(name: &str, len: usize, image: [usize; 3], max_binding_bytes: u64) -> Self {
+        let bytes = image.iter().product::<usize>().max(1) as u64;
+        let shard = (max_binding_bytes / bytes).min(len as u64).max(1) as usize;
+        Self { name: name.into(), len, image, shard }
+    }
+
+    /// Name and rows of each shard.
+    pub fn shards(&self) -> Vec<(String, std::ops::Range<usize>)> {
+        let starts = (0..self.len).step_by(self.shard).enumerate();
+        let shard = |(i, start): (usize, usize)| (format!("{}.images.{i}", self.name), start..self.len.min(start + self.shard));
+        starts.map(shard).collect()
+    }
+
+    /// Name of the labels.
+    pub fn labels(&self) -> String {
+        format!("{}.labels", self.name)
+    }
+
+    /// Adds the batch of the current step: images as floats in [0, 1], and labels.
+    fn gather(&self, graph: &mut Graph, control: ValueId, batch: usize, shuffle: Option<u32>) -> Result<[ValueId; 2]> {
+        let [h, w, c] = self.image;
+        let mut operands = vec![control, graph.persistent(&self.labels(), Spec::u32([self.len]))];
+        for (name, rows) in self.shards() {
+            operands.push(graph.persistent(&name, Spec::u8([rows.len(), h, w, c])));
+        }
+        let (scale, offset) = (vec![1.0 / 255.0; c], vec![0.0; c]);
+        let gather = ops::GatherBatch { batch, len: self.len, shuffle, scale, offset };
+        let outputs = graph.apply("batch", gather, &operands)?;
+        Ok([outputs[0], outputs[1]])
+    }
+}
+
+fn no_output(network: &Network) -> Error {
+    Error::Invalid(format!("network {} has no layers", network.name))
+}
+
+/// Whether the network's output can be scored against class labels.
+fn check_logits(graph: &Graph, logits: ValueId, network: &Network) -> Result<()> {
+    let shape = &graph.spec(logits).shape;
+    match shape.len() {
+        2 => Ok(()),
+        _ => Err(Error::Invalid(format!(
+            "network {} ends in shape {shape:?}; to train it on classes, end it with flatten or global_avg_pool2d and a linear layer",
+            network.name
+        ))),
+    }
+}
+
+/// One step of training: gather, forward, backward, guard, record, clip, update, count.
+pub fn train(network: &Network, layout: &Layout, data: &Resident, config: &TrainConfig) -> Result<Graph> {
+    let mut graph = Graph::new();
+    let g = &mut graph;
+    let seed = ops::random::pcg(config.seed as u32 ^ ops::random::pcg((config.seed >> 32) as u32));
+    let control = g.persistent(names::CONTROL, Spec::u32([control::LEN]));
+    let [images, labels] = data.gather(g, control, config.batch, Some(seed))?;
+    let built = network.build(g, &[images], control, Mode::Train { seed }, layout)?;
+    let logits = built.output().ok_or_else(|| no_output(network))?;
+    check_logits(g, logits, network)?;
+    let loss = ops::SoftmaxCrossEntropy { label_smoothing: config.label_smoothing };
+    let loss = g.apply1("loss", loss, &[logits, labels])?;
+    let gradients = backward(g, loss, &built.parameters, layout)?;
+    let norm = g.apply1("gradient_norm", ops::GradNorm, &[gradients])?;
+    let control = g.apply1("guard", ops::Guard, &[control, loss, norm])?;
+    record(g, config, data, [control, loss, norm, logits, labels])?;
+    let gradients = clip(g, config, gradients, norm, control)?;
+    update(g, config, data, layout, gradients, control)?;
+    for statistics in built.statistics {
+        let name = format!("{}.running_stats", statistics.layer);
+        let [mean, var, batch_mean, batch_var] = statistics.operands;
+        let op = ops::RunningStats { momentum: statistics.momentum };
+        g.apply(&name, op, &[mean, var, batch_mean, batch_var, control])?;
+    }
+    g.apply("advance", ops::Advance, &[control])?;
+    Ok(graph)
+}
+
+/// Adds the backward nodes and gathers the gradients in the flat buffer; answers that buffer.
+pub fn backward(g: &mut Graph, loss: ValueId, parameters: &[ValueId], layout: &Layout) -> Result<ValueId> {
+    let seed = g.constant("one", [1], vec![1.0]);
+    let gradients = differentiate(g, loss, seed, parameters)?;
+    let flat = g.persistent(names::GRADIENTS, Spec::f32([layout.len]));
+    for (gradient, placed) in gradients.into_iter().zip(&layout.parameters) {
+        // A parameter that the loss does not depend on keeps its zero gradient.
+        if let Some(gradient) = gradient {
+            g.place(gradient, flat, placed.offset)?;
+        }
+    }
+    Ok(flat)
+}
+
+fn record(g: &mut Graph, config: &TrainConfig, data: &Resident, values: [ValueId; 5]) -> Result<()> {
+    let steps = data.len / config.batch;
+    let losses = g.persistent(names::LOSSES, Spec::f32([steps]));
+    let norms = g.persistent(names::NORMS, Spec::f32([steps]));
+    let corrects = g.persistent(names::CORRECTS, Spec::u32([steps]));
+    let operands: Vec<_> = values.into_iter().chain([losses, norms, corrects]).collect();
+    g.apply("record", ops::RecordStep, &operands).map(drop)
+}
+
+fn clip(g: &mut Graph, config: &TrainConfig, gradients: ValueId, norm: ValueId, control: ValueId) -> Result<ValueId> {
+    let mut gradients = gradients;
+    if let Some(limit) = config.clip_value {
+        gradients = g.apply1("clip_value", ops::ClipValue { limit }, &[gradients, control])?;
+    }
+    if let Some(max_norm) = config.clip_norm {
+        // After clipping by value the norm is another one.
+        let norm = match config.clip_value {
+            None => norm,
+            Some(_) => g.apply1("clipped_norm", ops::GradNorm, &[gradients])?,
+        };
+        gradients = g.apply1("clip_norm", ops::ClipGradNorm { max_norm }, &[gradients, norm])?;
+    }
+    Ok(gradients)
+}
+
+fn update(
+    g: &mut Graph,
+    config: &TrainConfig,
+    data: &Resident,
+    layout: &Layout,
+    gradients: ValueId,
+    control: ValueId,
+) -> Result<()> {
+    let operator = config.optimizer.operator();
+    let parameters = g.persistent(PARAMETERS, Spec::f32([layout.len]));
+    let rates = g.persistent(names::RATES, Spec::f32([data.len / config.batch, 4]));
+    let mut operands = vec![parameters, gradients, rates, control];
+    for name in &names::MOMENTS[..operator.moments()] {
+        operands.push(g.persistent(name, Spec::f32([layout.len])));
+    }
+    let parameters = g.apply1("optimizer", operator, &operands)?;
+    if let Some(limit) = config.clip_weights {
+        g.apply("clip_weights", ops::ClipValue { limit }, &[parameters, control])?;
+    }
+    Ok(())
+}
+
+/// One batch of evaluation: gather in order, forward, record each row's loss and class.
+pub fn evaluate(network: &Network, layout: &Layout, data: &Resident, batch: usize) -> Result<Graph> {
+    let mut graph = Graph::new();
+    let g = &mut graph;
+    let control = g.persistent(&format!("{}.control", data.name), Spec::u32([control::LEN]));
+    let [images, labels] = data.gather(g, control, batch, None)?;
+    let built = network.build(g, &[images], control, Mode::Evaluate, layout)?;
+    let logits = built.output().ok_or_else(|| no_output(network))?;
+    check_logits(g, logits, network)?;
+    let rows = g.apply("loss", ops::SoftmaxCrossEntropy { label_smoothing: 0.0 }, &[logits, labels])?[1];
+    let losses = g.persistent(&format!("{}.losses", data.name), Spec::f32([data.len]));
+    let classes = g.persistent(&format!("{}.classes", data.name), Spec::u32([data.len]));
+    g.apply("record", ops::RecordEvaluation, &[control, logits, rows, losses, classes])?;
+    g.apply("advance", ops::Advance, &[control])?;
+    Ok(graph)
+}
+
+/// Names of the persistent values that make up the state of a run.
+pub fn state_names(config: &TrainConfig) -> Vec<&'static str> {
+    let moments = &names::MOMENTS[..config.optimizer.operator().moments()];
+    [PARAMETERS, STATISTICS].into_iter().chain(moments.iter().copied()).collect()
+}

@@ -1,0 +1,412 @@
+//! The loop: several steps a submission, two submissions in flight, nothing uploaded and nothing allocated on the way.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use super::config::TrainConfig;
+use super::diverged;
+use super::evaluation::{Evaluation, Scored, check_fit, upload, write_state};
+use super::program::{self, Resident, names};
+use super::schedule::Plateau;
+use crate::data::{Dataset, Split};
+use crate::error::{Error, Result};
+use crate::nn::{Layout, Network, PARAMETERS, STATISTICS};
+use crate::ops::control;
+use crate::session::{Device, Options, PlanRow, Reading, Session};
+use crate::tensor::Tensor;
+
+/// Where a running epoch stands.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Progress {
+    /// The epoch, from 1.
+    pub epoch: u64,
+    /// Steps done in this epoch, and in all of it.
+    pub step: u64,
+    /// Steps of an epoch.
+    pub steps: u64,
+    /// Steps done since training began.
+    pub total: u64,
+    /// Mean loss of the steps that this report adds.
+    pub loss: f64,
+    /// Share of right answers in these steps.
+    pub accuracy: f64,
+    /// Gradient norm of the last step.
+    pub gradient_norm: f64,
+    /// Learning rate of the last step.
+    pub lr: f64,
+    /// Training images a second since the epoch began.
+    pub images_per_second: f64,
+}
+
+/// A finished epoch.
+#[derive(Debug, Clone, PartialEq)]
+pub struct EpochReport {
+    /// The epoch, from 1.
+    pub epoch: u64,
+    /// Mean training loss over its steps.
+    pub loss: f64,
+    /// Share of right answers while training.
+    pub accuracy: f64,
+    /// The score on the validation images.
+    pub validation: Evaluation,
+    /// Learning rate of its last step.
+    pub lr: f64,
+    /// Training images a second, validation not counted.
+    pub images_per_second: f64,
+}
+
+/// What a run tells while it goes on.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Event {
+    /// The first step is done, so many seconds after [`Trainer::fit`] was called.
+    FirstStep(Duration),
+    /// Some steps are done.
+    Progress(Progress),
+    /// An epoch is done.
+    Epoch(EpochReport),
+}
+
+/// Why a run ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Ending {
+    /// All epochs are done.
+    Finished,
+    /// The validation loss no longer fell.
+    Patience,
+    /// Somebody asked for it.
+    Interrupted,
+}
+
+/// A finished run.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Outcome {
+    /// Why it ended.
+    pub ending: Ending,
+    /// The score on the test images.
+    pub test: Evaluation,
+    /// Steps done.
+    pub steps: u64,
+    /// Epochs finished.
+    pub epochs: u64,
+    /// Seconds in training steps.
+    pub seconds: f64,
+    /// Training images a second.
+    pub images_per_second: f64,
+}
+
+/// Trains a network on a device.
+///
+/// Everything is planned, compiled and uploaded by [`Trainer::new`]; [`Trainer::fit`] only runs.
+pub struct Trainer {
+    device: Device,
+    network: Network,
+    layout: Layout,
+    config: TrainConfig,
+    data: Dataset,
+    train: Resident,
+    session: Session,
+    validation: Option<Scored>,
+    test: Scored,
+    step: u64,
+    stop: Arc<AtomicBool>,
+    /// Seconds that a step took lately, once measured.
+    step_seconds: Option<f64>,
+}
+
+/// The graph of a training step inside the session.
+const TRAIN: usize = 0;
+/// Seconds that one submission should last: short enough for a responsive Ctrl-C and for drivers that reset long work.
+const SUBMISSION_SECONDS: f64 = 0.25;
+/// Most steps of a submission.
+const MOST_STEPS: u64 = 64;
+/// What is read back after each submission.
+const READ: [&str; 4] = [names::CONTROL, names::LOSSES, names::NORMS, names::CORRECTS];
+
+impl Trainer {
+    /// Plans, compiles, allocates and uploads.
+    pub fn new(device: &Device, network: &Network, data: &Dataset, config: &TrainConfig) -> Result<Self> {
+        config.check(data.train.len())?;
+        check_fit(network, data.train.shape, data.classes.len())?;
+        let (mut data, layout) = (data.clone(), network.layout()?);
+        let held_out = (data.train.len() as f64 * config.validation).round() as usize;
+        let held_out = (held_out > 0).then(|| data.train.split_off(held_out)).transpose()?;
+        if config.batch > data.train.len() {
+            let problem = format!("--batch {} is larger than the {} training images left", config.batch, data.train.len());
+            return Err(Error::Invalid(problem));
+        }
+        let train = Resident::new("train", data.train.len(), data.train.shape, device.max_binding_bytes());
+        let classes = data.classes.len();
+        let mut graphs = vec![program::train(network, &layout, &train, config)?];
+        let mut score = |name: &str, split: &Split| {
+            let (scored, graph) = Scored::new(name, split, classes, (network, &layout), device, graphs.len())?;
+            graphs.push(graph);
+            Ok::<_, Error>(scored)
+        };
+        let test = score("test", &data.test)?;
+        let validation = held_out.as_ref().map(|split| score("validation", split)).transpose()?;
+        let mut session = Session::new(device, graphs, Options::default())?;
+        upload(&mut session, &train, &data.train)?;
+        test.upload(&mut session, &data.test)?;
+        if let (Some(scored), Some(split)) = (&validation, &held_out) {
+            scored.upload(&mut session, split)?;
+        }
+        write_state(&mut session, &layout.draw(config.seed))?;
+        Ok(Self {
+            device: device.clone(),
+            network: network.clone(),
+            layout,
+            config: config.clone(),
+            data,
+            train,
+            session,
+            validation,
+            test,
+            step: 0,
+            stop: Arc::default(),
+            step_seconds: None,
+        })
+    }
+
+    /// Set it to end the run after the steps in flight; safe to do from a signal handler's thread.
+    pub fn stop_flag(&self) -> Arc<AtomicBool> {
+        self.stop.clone()
+    }
+
+    /// The network.
+    pub fn network(&self) -> &Network {
+        &self.network
+    }
+
+    /// Where its parameters lie.
+    pub fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
+    /// What was asked for.
+    pub fn config(&self) -> &TrainConfig {
+        &self.config
+    }
+
+    /// The device it runs on.
+    pub fn device(&self) -> &Device {
+        &self.device
+    }
+
+    /// Steps of an epoch; the images that do not fill a batch are left out of it.
+    pub fn steps_per_epoch(&self) -> u64 {
+        (self.train.len / self.config.batch) as u64
+    }
+
+    /// Training images that an epoch leaves out.
+    pub fn dropped(&self) -> usize {
+        self.train.len % self.config.batch
+    }
+
+    /// Whether validation uses training images that were held out (otherwise the test images).
+    pub fn holds_out(&self) -> bool {
+        self.validation.is_some()
+    }
+
+    /// Steps done.
+    pub fn steps(&self) -> u64 {
+        self.step
+    }
+
+    /// Bytes of device memory that the run takes.
+    pub fn bytes(&self) -> u64 {
+        self.session.bytes()
+    }
+
+    /// The nodes of a training step with their variants.
+    pub fn plan(&self) -> Vec<PlanRow> {
+        self.session.plan(TRAIN)
+    }
+
+    /// The flat buffers of parameters and running statistics.
+    pub async fn state(&mut self) -> Result<[Vec<f32>; 2]> {
+        let mut read = self.session.read(&[PARAMETERS, STATISTICS]).await?;
+        let statistics = read.pop().map(|t| t.floats()[..self.layout.statistics_len].to_vec()).unwrap_or_default();
+        let parameters = read.pop().map(|t| t.floats().to_vec()).unwrap_or_default();
+        Ok([parameters, statistics])
+    }
+
+    /// Replaces parameters and running statistics, to go on from a trained network.
+    pub fn set_state(&mut self, state: &[Vec<f32>; 2]) -> Result<()> {
+        write_state(&mut self.session, state)
+    }
+
+    /// Scores the network on the test images.
+    pub async fn evaluate(&mut self) -> Result<Evaluation> {
+        self.test.run(&mut self.session).await
+    }
+
+    /// Trains as configured, telling `observe` what happens. A failed run leaves the last good state readable.
+    pub async fn fit(&mut self, mut observe: impl FnMut(Event)) -> Result<Outcome> {
+        let started = Instant::now();
+        let (mut plateau, mut lr) = (Plateau::default(), self.config.lr);
+        let (mut best, mut worse) = (f64::INFINITY, 0);
+        let (mut seconds, mut epochs, mut ending) = (0.0, 0, Ending::Finished);
+        for epoch in 1..=self.config.epochs {
+            let begun = Instant::now();
+            let (finished, report) = self.epoch(epoch, lr, started, &mut observe).await?;
+            seconds += begun.elapsed().as_secs_f64();
+            if !finished {
+                ending = Ending::Interrupted;
+                break;
+            }
+            epochs = epoch;
+            let validation = match &self.validation {
+                Some(scored) => scored.run(&mut self.session).await?,
+                None => self.test.run(&mut self.session).await?,
+            };
+            lr = plateau.observe(&self.config.schedule, self.config.lr, validation.loss);
+            worse = if validation.loss < best { 0 } else { worse + 1 };
+            best = best.min(validation.loss);
+            observe(Event::Epoch(EpochReport { validation, ..report }));
+            if self.config.patience.is_some_and(|patience| worse >= patience.max(1)) && epoch < self.config.epochs {
+                ending = Ending::Patience;
+                break;
+            }
+        }
+        let test = self.evaluate().await?;
+        let images = self.step as f64 * self.config.batch as f64;
+        Ok(Outcome { ending, test, steps: self.step, epochs, seconds, images_per_second: images / seconds.max(1e-9) })
+    }
+
+    /// The rates of an epoch's steps.
+    fn rates(&self, epoch: u64, plateau_lr: f64) -> Vec<[f32; 4]> {
+        let (schedule, steps) = (&self.config.schedule, self.steps_per_epoch());
+        let base = match schedule {
+            super::Schedule::ReduceOnPlateau { .. } => plateau_lr,
+            _ => self.config.lr,
+        };
+        let operator = self.config.optimizer.operator();
+        let row = |index| {
+            let step = (epoch - 1) * steps + index;
+            let lr = schedule.rate(base, if schedule.by_epoch() { epoch - 1 } else { step });
+            operator.rates_row(lr, step + 1)
+        };
+        (0..steps).map(row).collect()
+    }
+
+    /// One epoch; `false` when it was interrupted. The report's validation is still empty.
+    async fn epoch(
+        &mut self,
+        epoch: u64,
+        lr: f64,
+        started: Instant,
+        observe: &mut impl FnMut(Event),
+    ) -> Result<(bool, EpochReport)> {
+        let steps = self.steps_per_epoch();
+        let rates = self.rates(epoch, lr);
+        let table: Vec<f32> = rates.iter().flatten().copied().collect();
+        self.session.write(names::RATES, &Tensor::float([steps as usize, 4], table))?;
+        let begun = Instant::now();
+        let mut flight: VecDeque<(u64, u64, Reading)> = VecDeque::new();
+        let mut tally = Tally::default();
+        let (mut submitted, mut done, mut last) = (0, 0, Instant::now());
+        let mut stopped = false;
+        while done < steps {
+            stopped |= self.stop.load(Ordering::Relaxed);
+            let first_ever = self.step == 0 && flight.is_empty();
+            let room = flight.is_empty() || (flight.len() < 2 && self.step > 0);
+            if !stopped && submitted < steps && room {
+                let count = if first_ever { 1 } else { self.steps_a_submission().min(steps - submitted) };
+                let reading = self.session.run(TRAIN, count as usize, &READ)?;
+                flight.push_back((submitted, count, reading));
+                submitted += count;
+                continue;
+            }
+            let Some((from, count, reading)) = flight.pop_front() else { break };
+            let read = reading.wait().await?;
+            self.check(&read[0]).await?;
+            self.step += count;
+            done = from + count;
+            if self.step == 1 {
+                observe(Event::FirstStep(started.elapsed()));
+            } else {
+                self.step_seconds = Some(last.elapsed().as_secs_f64() / count as f64);
+            }
+            last = Instant::now();
+            let part = tally.add(&read, from as usize..done as usize);
+            let images_per_second = (done * self.config.batch as u64) as f64 / begun.elapsed().as_secs_f64().max(1e-9);
+            observe(Event::Progress(Progress {
+                epoch,
+                step: done,
+                steps,
+                total: self.step,
+                loss: part.loss(),
+                accuracy: part.accuracy(self.config.batch),
+                gradient_norm: f64::from(read[2].floats()[done as usize - 1]),
+                lr: f64::from(rates[done as usize - 1][0]),
+                images_per_second,
+            }));
+        }
+        let report = EpochReport {
+            epoch,
+            loss: tally.loss(),
+            accuracy: tally.accuracy(self.config.batch),
+            validation: Evaluation { loss: 0.0, accuracy: 0.0, confusion: Vec::new(), classes: Vec::new() },
+            lr: rates.last().map_or(0.0, |row| f64::from(row[0])),
+            images_per_second: (done * self.config.batch as u64) as f64 / begun.elapsed().as_secs_f64().max(1e-9),
+        };
+        Ok((done == steps, report))
+    }
+
+    /// Steps that take about [`SUBMISSION_SECONDS`]; one on the CPU, where nothing is gained by more.
+    fn steps_a_submission(&self) -> u64 {
+        match (&self.device, self.step_seconds) {
+            (Device::Cpu(_), _) => 1,
+            (Device::Gpu(_), None) => 2,
+            (Device::Gpu(_), Some(seconds)) => ((SUBMISSION_SECONDS / seconds) as u64).clamp(2, MOST_STEPS),
+        }
+    }
+
+    /// Finds out what went wrong when the device raised its flag.
+    async fn check(&mut self, read: &Tensor) -> Result<()> {
+        let words = read.u32s();
+        if words[control::FLAG] == 0 {
+            return Ok(());
+        }
+        self.step = u64::from(words[control::STEP]);
+        let graph = program::train(&self.network, &self.layout, &self.train, &self.config)?;
+        let names = program::state_names(&self.config);
+        let mut state = self.session.read(&names).await?;
+        state.push(self.session.read(&[names::RATES]).await?.remove(0));
+        let named: Vec<_> = names.into_iter().chain([names::RATES]).zip(state).collect();
+        let replay = diverged::Replay { device: &self.device, graph, state: &named, step: self.step as u32 };
+        Err(replay.find(|session| upload(session, &self.train, &self.data.train)).await?)
+    }
+}
+
+/// Losses and right answers of some steps.
+#[derive(Debug, Clone, Copy, Default)]
+struct Tally {
+    loss: f64,
+    correct: u64,
+    steps: u64,
+}
+
+impl Tally {
+    /// Adds the steps in `range` of what was read and answers them alone.
+    fn add(&mut self, read: &[Tensor], range: std::ops::Range<usize>) -> Self {
+        let loss = read[1].floats()[range.clone()].iter().map(|&loss| f64::from(loss)).sum();
+        let correct = read[3].u32s()[range.clone()].iter().map(|&count| u64::from(count)).sum();
+        let part = Self { loss, correct, steps: range.len() as u64 };
+        self.loss += part.loss;
+        self.correct += part.correct;
+        self.steps += part.steps;
+        part
+    }
+
+    fn loss(&self) -> f64 {
+        self.loss / self.steps.max(1) as f64
+    }
+
+    fn accuracy(&self, batch: usize) -> f64 {
+        self.correct as f64 / (self.steps.max(1) * batch as u64) as f64
+    }
+}
