@@ -83,7 +83,7 @@ fn gather(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) grou
         return;
     }
     let at = image * params.size + index % params.size;
-    let byte = shard[at / 4u] >> (at % 4u * 8u) & 0xffu;
+    let byte = (shard[at / 4u] >> (at % 4u * 8u)) & 0xffu;
     let c = index % params.c;
     let scale = select(select(params.scale0, params.scale1, c == 1u), select(params.scale2, params.scale3, c == 3u), c > 1u);
     let offset = select(select(params.offset0, params.offset1, c == 1u), select(params.offset2, params.offset3, c == 3u), c > 1u);

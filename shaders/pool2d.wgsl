@@ -119,11 +119,11 @@ fn max_grad(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) gr
     let col = index / params.c % params.w_in;
     let row = index / (params.c * params.w_in) % params.h_in;
     let n = index / (params.c * params.w_in * params.h_in);
-    let is = covering(row, params.stride_h, params.k_h, params.pad_h, params.h_out);
-    let js = covering(col, params.stride_w, params.k_w, params.pad_w, params.w_out);
+    let across = covering(row, params.stride_h, params.k_h, params.pad_h, params.h_out);
+    let along = covering(col, params.stride_w, params.k_w, params.pad_w, params.w_out);
     var sum = 0.0;
-    for (var i = is.start; i < is.end; i++) {
-        for (var j = js.start; j < js.end; j++) {
+    for (var i = across.start; i < across.end; i++) {
+        for (var j = along.start; j < along.end; j++) {
             let at = ((n * params.h_out + i) * params.w_out + j) * params.c + c;
             if places[at] == row * params.w_in + col {
                 sum += dy[at];
@@ -166,12 +166,12 @@ fn avg_grad(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) gr
     let col = index / params.c % params.w_in;
     let row = index / (params.c * params.w_in) % params.h_in;
     let n = index / (params.c * params.w_in * params.h_in);
-    let is = covering(row, params.stride_h, params.k_h, params.pad_h, params.h_out);
-    let js = covering(col, params.stride_w, params.k_w, params.pad_w, params.w_out);
+    let across = covering(row, params.stride_h, params.k_h, params.pad_h, params.h_out);
+    let along = covering(col, params.stride_w, params.k_w, params.pad_w, params.w_out);
     var total = 0.0;
-    for (var i = is.start; i < is.end; i++) {
+    for (var i = across.start; i < across.end; i++) {
         var sum = 0.0;
-        for (var j = js.start; j < js.end; j++) {
+        for (var j = along.start; j < along.end; j++) {
             sum += dy[((n * params.h_out + i) * params.w_out + j) * params.c + c] / divisor(i, j);
         }
         total += sum;

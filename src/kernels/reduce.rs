@@ -144,7 +144,7 @@ mod tests {
     fn vectors_are_cut_into_splits_that_fold() {
         for len in [1, 256, 257, 65_536, 65_537, 1 << 24, (1 << 31) - 1] {
             let splits = vector_splits(len);
-            assert!(splits <= 256 || splits % 256 == 0, "{len}: {splits}");
+            assert!(splits <= 256 || splits.is_multiple_of(256), "{len}: {splits}");
             assert!(vector_trips(len, splits) < 60_000, "{len}: {splits}");
         }
     }
