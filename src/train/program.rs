@@ -51,7 +51,8 @@ impl Resident {
     /// Name and rows of each shard.
     pub fn shards(&self) -> Vec<(String, std::ops::Range<usize>)> {
         let starts = (0..self.len).step_by(self.shard).enumerate();
-        let shard = |(i, start): (usize, usize)| (format!("{}.images.{i}", self.name), start..self.len.min(start + self.shard));
+        let shard =
+            |(i, start): (usize, usize)| (format!("{}.images.{i}", self.name), start..self.len.min(start + self.shard));
         starts.map(shard).collect()
     }
 

@@ -12,10 +12,9 @@ fn every_schedule_case_passes() {
             "step" => Schedule::Step { step_size: get("step_size") as u64, gamma: get("gamma") },
             "exponential" => Schedule::Exponential { gamma: get("gamma") },
             "cosine" => Schedule::Cosine { t_max: get("t_max") as u64, min_lr: get("min_lr") },
-            "linear_warmup" => Schedule::LinearWarmup {
-                start_factor: get("start_factor"),
-                warmup_steps: get("warmup_steps") as u64,
-            },
+            "linear_warmup" => {
+                Schedule::LinearWarmup { start_factor: get("start_factor"), warmup_steps: get("warmup_steps") as u64 }
+            }
             "one_cycle" => Schedule::OneCycle {
                 total_steps: get("total_steps") as u64,
                 pct_start: get("pct_start"),

@@ -47,7 +47,10 @@ fn deep_plain(activation: Layer) -> Network {
     for _ in 0..12 {
         net = net.layer(Layer::Conv2d(Conv2dLayer::new(8, 3).padding(1))).layer(activation);
     }
-    net.layer(Layer::GlobalAvgPool2d).named("head", Layer::Linear(LinearLayer { units: 10, bias: true })).build().unwrap()
+    net.layer(Layer::GlobalAvgPool2d)
+        .named("head", Layer::Linear(LinearLayer { units: 10, bias: true }))
+        .build()
+        .unwrap()
 }
 
 struct Run {
@@ -114,7 +117,8 @@ impl Run {
         let labels = self.case.inputs["labels"].u32s();
         let pixels = self.batch * 784;
         for step in 0..steps {
-            let x = images[step * pixels..(step + 1) * pixels].iter().map(|&byte| T::of(f64::from(byte)) / T::of(255.0));
+            let x =
+                images[step * pixels..(step + 1) * pixels].iter().map(|&byte| T::of(f64::from(byte)) / T::of(255.0));
             machine.write("x", Tensor::float([self.batch, 28, 28, 1], x.collect()));
             let labels = labels[step * self.batch..(step + 1) * self.batch].to_vec();
             machine.write("labels", Tensor::u32([self.batch], labels));
