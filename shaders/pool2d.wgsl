@@ -1,4 +1,5 @@
-// Pooling over windows of an image and over the whole image, baseline: one output element an invocation.
+// Pooling over windows of an image and over the whole image, baseline: an invocation walks along one row of the output in
+// one channel, so that its place is divided out of the linear index once a row (integer division is slow on CPU adapters).
 //
 //   max         y[n,i,j,c]  = max_{p,q} x[n, i*s_h + p - pad_h, j*s_w + q - pad_w, c], argmax its row * w_in + column
 //   max_grad    dx[n,h,w,c] = sum over the windows (i,j) whose argmax is (h,w) of dy[n,i,j,c]
@@ -9,7 +10,8 @@
 //   global_grad dx[n,h,w,c] = dy[n,c] / (h*w)
 //
 // D(i,j) counts a window's cells inside the image, or inside the image and its border. A NaN wins a maximum.
-// Dispatch: one invocation an element of the output, folded (shared/grid.wgsl).
+// Dispatch: max, max_grad, avg, avg_grad: one invocation a row and channel (n, row, c) of the output; global, global_grad: one
+// an element; folded (shared/grid.wgsl).
 // Definition: src/ops/pool2d.rs. Host: src/kernels/pool2d.rs.
 
 #import grid
@@ -65,6 +67,19 @@ fn covering(i: u32, stride: u32, k: u32, pad: u32, count: u32) -> Span {
     return Span(first, min(at / stride + 1u, count));
 }
 
+// The windows that cover column `col`, from those that cover the one before it, without a division.
+fn advance(before: Span, col: u32) -> Span {
+    let at = col + params.pad_w;
+    var span = before;
+    while span.end < params.w_out && span.end * params.stride_w <= at {
+        span.end++;
+    }
+    while span.start < span.end && span.start * params.stride_w + params.k_w <= at {
+        span.start++;
+    }
+    return span;
+}
+
 // Cells of window `out` along an axis: inside the image, or inside the border where that is given.
 fn cells(out: u32, stride: u32, k: u32, pad: u32, len: u32, border: u32) -> u32 {
     if border > 0u {
@@ -83,100 +98,110 @@ fn divisor(i: u32, j: u32) -> f32 {
 @compute @workgroup_size(WORKGROUP)
 fn max_forward(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let index = linear_index(group, groups, lane, WORKGROUP);
-    if index >= params.n * params.h_out * params.w_out * params.c {
+    if index >= params.n * params.h_out * params.c {
         return;
     }
     let c = index % params.c;
-    let j = index / params.c % params.w_out;
-    let i = index / (params.c * params.w_out) % params.h_out;
-    let n = index / (params.c * params.w_out * params.h_out);
+    let line = index / params.c;
+    let i = line % params.h_out;
+    let image = line / params.h_out * params.h_in * params.w_in;
     let rows = covered(i, params.stride_h, params.k_h, params.pad_h, params.h_in);
-    let cols = covered(j, params.stride_w, params.k_w, params.pad_w, params.w_in);
-    let image = n * params.h_in * params.w_in;
-    var place = rows.start * params.w_in + cols.start;
-    var best = x[(image + place) * params.c + c];
-    for (var row = rows.start; row < rows.end; row++) {
-        for (var col = cols.start; col < cols.end; col++) {
-            let at = row * params.w_in + col;
-            let v = x[(image + at) * params.c + c];
-            if v > best || is_nan(v) {
-                best = v;
-                place = at;
+    for (var j = 0u; j < params.w_out; j++) {
+        let cols = covered(j, params.stride_w, params.k_w, params.pad_w, params.w_in);
+        var place = rows.start * params.w_in + cols.start;
+        var best = x[(image + place) * params.c + c];
+        for (var row = rows.start; row < rows.end; row++) {
+            for (var col = cols.start; col < cols.end; col++) {
+                let at = row * params.w_in + col;
+                let v = x[(image + at) * params.c + c];
+                if v > best || is_nan(v) {
+                    best = v;
+                    place = at;
+                }
             }
         }
+        let at = (line * params.w_out + j) * params.c + c;
+        y[at] = best;
+        argmax[at] = place;
     }
-    y[index] = best;
-    argmax[index] = place;
 }
 
 @compute @workgroup_size(WORKGROUP)
 fn max_grad(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let index = linear_index(group, groups, lane, WORKGROUP);
-    if index >= params.n * params.h_in * params.w_in * params.c {
+    if index >= params.n * params.h_in * params.c {
         return;
     }
     let c = index % params.c;
-    let col = index / params.c % params.w_in;
-    let row = index / (params.c * params.w_in) % params.h_in;
-    let n = index / (params.c * params.w_in * params.h_in);
+    let line = index / params.c;
+    let row = line % params.h_in;
+    let image = line / params.h_in * params.h_out * params.w_out;
     let across = covering(row, params.stride_h, params.k_h, params.pad_h, params.h_out);
-    let along = covering(col, params.stride_w, params.k_w, params.pad_w, params.w_out);
-    var sum = 0.0;
-    for (var i = across.start; i < across.end; i++) {
-        for (var j = along.start; j < along.end; j++) {
-            let at = ((n * params.h_out + i) * params.w_out + j) * params.c + c;
-            if places[at] == row * params.w_in + col {
-                sum += dy[at];
+    var along = Span(0u, 0u);
+    for (var col = 0u; col < params.w_in; col++) {
+        along = advance(along, col);
+        var sum = 0.0;
+        for (var i = across.start; i < across.end; i++) {
+            for (var j = along.start; j < along.end; j++) {
+                let at = (image + i * params.w_out + j) * params.c + c;
+                if places[at] == row * params.w_in + col {
+                    sum += dy[at];
+                }
             }
         }
+        dx[(line * params.w_in + col) * params.c + c] = sum;
     }
-    dx[index] = sum;
 }
 
 @compute @workgroup_size(WORKGROUP)
 fn avg_forward(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let index = linear_index(group, groups, lane, WORKGROUP);
-    if index >= params.n * params.h_out * params.w_out * params.c {
+    if index >= params.n * params.h_out * params.c {
         return;
     }
     let c = index % params.c;
-    let j = index / params.c % params.w_out;
-    let i = index / (params.c * params.w_out) % params.h_out;
-    let n = index / (params.c * params.w_out * params.h_out);
+    let line = index / params.c;
+    let i = line % params.h_out;
+    let image = line / params.h_out * params.h_in * params.w_in;
     let rows = covered(i, params.stride_h, params.k_h, params.pad_h, params.h_in);
-    let cols = covered(j, params.stride_w, params.k_w, params.pad_w, params.w_in);
-    var total = 0.0;
-    for (var row = rows.start; row < rows.end; row++) {
-        var sum = 0.0;
-        for (var col = cols.start; col < cols.end; col++) {
-            sum += x[((n * params.h_in + row) * params.w_in + col) * params.c + c];
+    for (var j = 0u; j < params.w_out; j++) {
+        let cols = covered(j, params.stride_w, params.k_w, params.pad_w, params.w_in);
+        var total = 0.0;
+        for (var row = rows.start; row < rows.end; row++) {
+            var sum = 0.0;
+            for (var col = cols.start; col < cols.end; col++) {
+                sum += x[(image + row * params.w_in + col) * params.c + c];
+            }
+            total += sum;
         }
-        total += sum;
+        y[(line * params.w_out + j) * params.c + c] = total / divisor(i, j);
     }
-    y[index] = total / divisor(i, j);
 }
 
 @compute @workgroup_size(WORKGROUP)
 fn avg_grad(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let index = linear_index(group, groups, lane, WORKGROUP);
-    if index >= params.n * params.h_in * params.w_in * params.c {
+    if index >= params.n * params.h_in * params.c {
         return;
     }
     let c = index % params.c;
-    let col = index / params.c % params.w_in;
-    let row = index / (params.c * params.w_in) % params.h_in;
-    let n = index / (params.c * params.w_in * params.h_in);
+    let line = index / params.c;
+    let row = line % params.h_in;
+    let image = line / params.h_in * params.h_out * params.w_out;
     let across = covering(row, params.stride_h, params.k_h, params.pad_h, params.h_out);
-    let along = covering(col, params.stride_w, params.k_w, params.pad_w, params.w_out);
-    var total = 0.0;
-    for (var i = across.start; i < across.end; i++) {
-        var sum = 0.0;
-        for (var j = along.start; j < along.end; j++) {
-            sum += dy[((n * params.h_out + i) * params.w_out + j) * params.c + c] / divisor(i, j);
+    var along = Span(0u, 0u);
+    for (var col = 0u; col < params.w_in; col++) {
+        along = advance(along, col);
+        var total = 0.0;
+        for (var i = across.start; i < across.end; i++) {
+            var sum = 0.0;
+            for (var j = along.start; j < along.end; j++) {
+                sum += dy[(image + i * params.w_out + j) * params.c + c] / divisor(i, j);
+            }
+            total += sum;
         }
-        total += sum;
+        dx[(line * params.w_in + col) * params.c + c] = total;
     }
-    dx[index] = total;
 }
 
 @compute @workgroup_size(WORKGROUP)

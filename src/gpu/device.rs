@@ -44,7 +44,9 @@ impl std::str::FromStr for BackendChoice {
             "metal" => Ok(Self::Metal),
             "dx12" | "d3d12" => Ok(Self::Dx12),
             "gl" | "opengl" if cfg!(feature = "gl") => Ok(Self::Gl),
-            "gl" | "opengl" => Err(Error::Device("this wgrad was built without OpenGL; build it with `--features gl`".into())),
+            "gl" | "opengl" => {
+                Err(Error::Device("this wgrad was built without OpenGL; build it with `--features gl`".into()))
+            }
             _ => Err(Error::Device(format!("there is no backend `{text}`; choose auto, vulkan, metal, dx12 or gl"))),
         }
     }
@@ -240,7 +242,8 @@ impl Gpu {
         let one_size = info.subgroup_min_size == info.subgroup_max_size;
         let caps = Caps {
             cpu: info.device_type == wgpu::DeviceType::Cpu,
-            subgroup: (one_size && device.features().contains(wgpu::Features::SUBGROUP)).then_some(info.subgroup_min_size),
+            subgroup: (one_size && device.features().contains(wgpu::Features::SUBGROUP))
+                .then_some(info.subgroup_min_size),
             max_binding_bytes: limits.max_storage_buffer_binding_size,
             max_workgroup_bytes: limits.max_compute_workgroup_storage_size,
             max_invocations: limits.max_compute_invocations_per_workgroup,
@@ -323,9 +326,9 @@ fn choose(name: &str, adapters: &[wgpu::Adapter], auto: usize) -> Result<(usize,
     let found = adapters.iter().position(|adapter| adapter.get_info().name.to_lowercase().contains(&wanted));
     match found {
         Some(index) => Ok((index, format!("asked for by --device {name}"))),
-        None => Err(Error::Device(format!(
-            "no adapter's name contains `{name}`; use auto, cpu, or one of {}", known()
-        ))),
+        None => {
+            Err(Error::Device(format!("no adapter's name contains `{name}`; use auto, cpu, or one of {}", known())))
+        }
     }
 }
 

@@ -72,7 +72,8 @@ impl Kernels {
             problem: format!("there is no entry point {name}"),
         })?;
         let device = gpu.device();
-        let entries: Vec<_> = entry.bindings.iter().map(|binding| layout_entry(binding.number, &binding.kind)).collect();
+        let entries: Vec<_> =
+            entry.bindings.iter().map(|binding| layout_entry(binding.number, &binding.kind)).collect();
         let layout = device
             .create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor { label: Some(module.file), entries: &entries });
         let pipeline_layout = device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {

@@ -25,7 +25,12 @@ pub struct Pending {
 
 impl Staging {
     /// Records copies of `sources` (buffer, byte offset, bytes), one behind the other, into a staging buffer.
-    pub fn copy(&self, gpu: &Gpu, encoder: &mut wgpu::CommandEncoder, sources: &[(&wgpu::Buffer, u64, u64)]) -> wgpu::Buffer {
+    pub fn copy(
+        &self,
+        gpu: &Gpu,
+        encoder: &mut wgpu::CommandEncoder,
+        sources: &[(&wgpu::Buffer, u64, u64)],
+    ) -> wgpu::Buffer {
         let size = sources.iter().map(|(_, _, bytes)| bytes).sum::<u64>().max(4);
         let free = self.free.lock().unwrap_or_else(PoisonError::into_inner).get_mut(&size).and_then(Vec::pop);
         let buffer = free.unwrap_or_else(|| {

@@ -101,8 +101,10 @@ pub fn reflect(source: &Source) -> Result<Vec<Entry>> {
             }
             if let Some(at) = &variable.binding {
                 let name = variable.name.clone().unwrap_or_default();
-                let kind = kind(&module, variable).map_err(|problem| {
-                    Error::Shader { file: entry.name.clone(), line: 0, problem: format!("binding {name}: {problem}") }
+                let kind = kind(&module, variable).map_err(|problem| Error::Shader {
+                    file: entry.name.clone(),
+                    line: 0,
+                    problem: format!("binding {name}: {problem}"),
                 })?;
                 bindings.push(Binding { name, number: at.binding, kind });
             }

@@ -274,7 +274,10 @@ pub fn lower(op: &Op, problem: &Problem, variant: &'static str) -> Result<Lowere
         None => Ok(lowered),
         Some(dispatch) => Err(Error::shape(
             op.name(),
-            format!("{} would loop {} times an invocation, this driver stops at {most}; use a smaller batch", dispatch.entry, dispatch.trips),
+            format!(
+                "{} would loop {} times an invocation, this driver stops at {most}; use a smaller batch",
+                dispatch.entry, dispatch.trips
+            ),
         )),
     }
 }

@@ -1,4 +1,4 @@
-//! Pooling on the GPU: one invocation an output element; the global mean in two stages.
+//! Pooling on the GPU: one invocation a row and channel of the output; the global mean in two stages.
 
 use super::reduce::{Splits, in_splits};
 use super::{Dispatch, Lowered, Operand, Problem};
@@ -60,18 +60,19 @@ impl Geometry {
             .set("pixels_per_split", self.splits.rows)
     }
 
-    /// One invocation an element of the forward output, which walks over a window.
+    /// One invocation a row and channel of the forward output, which walks over its windows.
     fn forward(&self, entry: &'static str) -> Dispatch {
         let [k_h, k_w] = self.pool.kernel;
-        let elements = self.n * self.output[0] * self.output[1] * self.c;
-        self.dispatch(entry).invocations(elements).trips(k_h * (k_w + 1))
+        let lines = self.n * self.output[0] * self.c;
+        self.dispatch(entry).invocations(lines).trips(self.output[1] * (k_h * (k_w + 1) + 1))
     }
 
-    /// One invocation an element of the forward input, which walks over the windows that hold it.
+    /// One invocation a row and channel of the forward input, which walks over the windows that hold its elements.
     fn backward(&self, entry: &'static str) -> Dispatch {
         let windows = |axis: usize| self.pool.kernel[axis].div_ceil(self.pool.stride[axis]);
-        let elements = self.n * self.input[0] * self.input[1] * self.c;
-        self.dispatch(entry).invocations(elements).trips(windows(0) * (windows(1) + 1))
+        let lines = self.n * self.input[0] * self.c;
+        let each = windows(0) * (windows(1) + 1) + 1;
+        self.dispatch(entry).invocations(lines).trips(self.input[1] * each + 2 * self.output[1])
     }
 }
 

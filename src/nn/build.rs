@@ -54,7 +54,14 @@ impl Built {
 impl Network {
     /// Adds the network's nodes to `graph`. `control` steers dropout. The parameters are taken from the session's flat
     /// buffers as `layout` says.
-    pub fn build(&self, graph: &mut Graph, inputs: &[ValueId], control: ValueId, mode: Mode, layout: &Layout) -> Result<Built> {
+    pub fn build(
+        &self,
+        graph: &mut Graph,
+        inputs: &[ValueId],
+        control: ValueId,
+        mode: Mode,
+        layout: &Layout,
+    ) -> Result<Built> {
         let flat = [
             graph.persistent(PARAMETERS, Spec::f32([layout.len])),
             graph.persistent(STATISTICS, Spec::f32([layout.statistics_len.max(1)])),
@@ -76,13 +83,17 @@ impl Network {
         for (input, &value) in self.inputs.iter().zip(inputs) {
             names.insert(&input.name, value);
         }
-        let mut previous = *inputs.first().ok_or_else(|| Error::Invalid(format!("network {} has no input", self.name)))?;
+        let mut previous =
+            *inputs.first().ok_or_else(|| Error::Invalid(format!("network {} has no input", self.name)))?;
         let mut context = Context { graph, control, mode, layout, flat, built: Built::default(), seed: 0 };
         for layer in &self.layers {
             let mut operands = Vec::with_capacity(layer.inputs.len().max(1));
             for name in &layer.inputs {
                 operands.push(*names.get(name.as_str()).ok_or_else(|| {
-                    Error::Invalid(format!("layer {} reads `{name}`, which no input and no layer before it is called", layer.name))
+                    Error::Invalid(format!(
+                        "layer {} reads `{name}`, which no input and no layer before it is called",
+                        layer.name
+                    ))
                 })?);
             }
             if operands.is_empty() {

@@ -51,15 +51,7 @@ pub struct Conv2dLayer {
 impl Conv2dLayer {
     /// A square kernel, no padding, stride 1, with bias.
     pub fn new(channels: usize, kernel: usize) -> Self {
-        Self {
-            channels,
-            kernel: [kernel; 2],
-            stride: [1; 2],
-            padding: [0; 4],
-            dilation: [1; 2],
-            groups: 1,
-            bias: true,
-        }
+        Self { channels, kernel: [kernel; 2], stride: [1; 2], padding: [0; 4], dilation: [1; 2], groups: 1, bias: true }
     }
 
     /// The same padding on every side.

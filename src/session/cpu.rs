@@ -103,7 +103,8 @@ impl<T: Real> CpuSession<T> {
         let mut all = Vec::new();
         for (position, node) in graph.nodes().iter().enumerate() {
             for &id in &node.outputs {
-                let value = part(graph, &self.store, id).unwrap_or_else(|| whole(graph, &self.store, slots, id).clone());
+                let value =
+                    part(graph, &self.store, id).unwrap_or_else(|| whole(graph, &self.store, slots, id).clone());
                 all.push((position, value));
             }
         }

@@ -33,7 +33,10 @@ impl MemoryPlan {
 /// Plans memory; without `reuse` every need gets a slot of its own, so that all values can be looked at afterwards.
 pub fn plan(needs: &[Need], reuse: bool) -> MemoryPlan {
     if !reuse {
-        return MemoryPlan { slot_of: (0..needs.len()).collect(), slots: needs.iter().map(|need| need.bytes).collect() };
+        return MemoryPlan {
+            slot_of: (0..needs.len()).collect(),
+            slots: needs.iter().map(|need| need.bytes).collect(),
+        };
     }
     let mut order: Vec<usize> = (0..needs.len()).collect();
     order.sort_by_key(|&i| (std::cmp::Reverse(needs[i].bytes), needs[i].first));

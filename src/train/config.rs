@@ -82,7 +82,9 @@ impl OptimizerConfig {
     pub fn operator(&self) -> Optimizer {
         match *self {
             Self::Sgd { momentum, nesterov, weight_decay } => Optimizer::Sgd { momentum, nesterov, weight_decay },
-            Self::Adam { betas: [beta1, beta2], eps, weight_decay } => Optimizer::Adam { beta1, beta2, eps, weight_decay },
+            Self::Adam { betas: [beta1, beta2], eps, weight_decay } => {
+                Optimizer::Adam { beta1, beta2, eps, weight_decay }
+            }
             Self::AdamW { betas: [beta1, beta2], eps, weight_decay } => {
                 Optimizer::AdamW { beta1, beta2, eps, weight_decay }
             }

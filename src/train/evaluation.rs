@@ -107,7 +107,13 @@ pub struct Evaluator {
 
 impl Evaluator {
     /// Prepares to score `split`. The parameters are the flat buffers of the network's layout.
-    pub fn new(device: &Device, network: &Network, split: &Split, classes: usize, state: &[Vec<f32>; 2]) -> Result<Self> {
+    pub fn new(
+        device: &Device,
+        network: &Network,
+        split: &Split,
+        classes: usize,
+        state: &[Vec<f32>; 2],
+    ) -> Result<Self> {
         let layout = network.layout()?;
         check_fit(network, split.shape, classes)?;
         let (scored, graph) = Scored::new("test", split, classes, (network, &layout), device, 0)?;
@@ -134,7 +140,10 @@ pub(super) fn write_state(session: &mut Session, [parameters, statistics]: &[Vec
 pub fn check_fit(network: &Network, image: [usize; 3], classes: usize) -> Result<()> {
     let [input] = network.inputs.as_slice() else {
         let count = network.inputs.len();
-        return Err(Error::Invalid(format!("network {} has {count} inputs; a data set of images feeds one", network.name)));
+        return Err(Error::Invalid(format!(
+            "network {} has {count} inputs; a data set of images feeds one",
+            network.name
+        )));
     };
     if input.shape != image {
         return Err(Error::Invalid(format!(

@@ -51,7 +51,8 @@ impl Resident {
     /// Name and rows of each shard.
     pub fn shards(&self) -> Vec<(String, std::ops::Range<usize>)> {
         let starts = (0..self.len).step_by(self.shard).enumerate();
-        let shard = |(i, start): (usize, usize)| (format!("{}.images.{i}", self.name), start..self.len.min(start + self.shard));
+        let shard =
+            |(i, start): (usize, usize)| (format!("{}.images.{i}", self.name), start..self.len.min(start + self.shard));
         starts.map(shard).collect()
     }
 
@@ -90,14 +91,39 @@ fn check_logits(graph: &Graph, logits: ValueId, network: &Network) -> Result<()>
     }
 }
 
-/// One step of training: gather, forward, backward, guard, record, clip, update, count.
+/// One step of training on a resident data set: gather, then [`step`].
 pub fn train(network: &Network, layout: &Layout, data: &Resident, config: &TrainConfig) -> Result<Graph> {
     let mut graph = Graph::new();
-    let g = &mut graph;
-    let seed = ops::random::pcg(config.seed as u32 ^ ops::random::pcg((config.seed >> 32) as u32));
-    let control = g.persistent(names::CONTROL, Spec::u32([control::LEN]));
-    let [images, labels] = data.gather(g, control, config.batch, Some(seed))?;
-    let built = network.build(g, &[images], control, Mode::Train { seed }, layout)?;
+    let control = graph.persistent(names::CONTROL, Spec::u32([control::LEN]));
+    let [images, labels] = data.gather(&mut graph, control, config.batch, Some(random_seed(config)))?;
+    let batch = Batch { control, images, labels, steps: data.len / config.batch };
+    step(&mut graph, network, layout, batch, config)?;
+    Ok(graph)
+}
+
+/// The seed of everything that a step draws.
+fn random_seed(config: &TrainConfig) -> u32 {
+    ops::random::pcg(config.seed as u32 ^ ops::random::pcg((config.seed >> 32) as u32))
+}
+
+/// What a step of training starts from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Batch {
+    /// Step counter and flag.
+    pub control: ValueId,
+    /// `[n, h, w, c]`
+    pub images: ValueId,
+    /// `[n]`
+    pub labels: ValueId,
+    /// Rows of the tables of rates, losses, norms and right answers: step `i` uses row `i % steps`.
+    pub steps: usize,
+}
+
+/// Adds a step of training: forward, backward, guard, record, clip, update, count. Answers the logits.
+pub fn step(g: &mut Graph, network: &Network, layout: &Layout, batch: Batch, config: &TrainConfig) -> Result<ValueId> {
+    let Batch { control, images, labels, steps } = batch;
+    let mode = Mode::Train { seed: random_seed(config) };
+    let built = network.build(g, &[images], control, mode, layout)?;
     let logits = built.output().ok_or_else(|| no_output(network))?;
     check_logits(g, logits, network)?;
     let loss = ops::SoftmaxCrossEntropy { label_smoothing: config.label_smoothing };
@@ -105,9 +131,9 @@ pub fn train(network: &Network, layout: &Layout, data: &Resident, config: &Train
     let gradients = backward(g, loss, &built.parameters, layout)?;
     let norm = g.apply1("gradient_norm", ops::GradNorm, &[gradients])?;
     let control = g.apply1("guard", ops::Guard, &[control, loss, norm])?;
-    record(g, config, data, [control, loss, norm, logits, labels])?;
+    record(g, steps, [control, loss, norm, logits, labels])?;
     let gradients = clip(g, config, gradients, norm, control)?;
-    update(g, config, data, layout, gradients, control)?;
+    update(g, config, steps, layout, gradients, control)?;
     for statistics in built.statistics {
         let name = format!("{}.running_stats", statistics.layer);
         let [mean, var, batch_mean, batch_var] = statistics.operands;
@@ -115,7 +141,7 @@ pub fn train(network: &Network, layout: &Layout, data: &Resident, config: &Train
         g.apply(&name, op, &[mean, var, batch_mean, batch_var, control])?;
     }
     g.apply("advance", ops::Advance, &[control])?;
-    Ok(graph)
+    Ok(logits)
 }
 
 /// Adds the backward nodes and gathers the gradients in the flat buffer; answers that buffer.
@@ -132,8 +158,7 @@ pub fn backward(g: &mut Graph, loss: ValueId, parameters: &[ValueId], layout: &L
     Ok(flat)
 }
 
-fn record(g: &mut Graph, config: &TrainConfig, data: &Resident, values: [ValueId; 5]) -> Result<()> {
-    let steps = data.len / config.batch;
+fn record(g: &mut Graph, steps: usize, values: [ValueId; 5]) -> Result<()> {
     let losses = g.persistent(names::LOSSES, Spec::f32([steps]));
     let norms = g.persistent(names::NORMS, Spec::f32([steps]));
     let corrects = g.persistent(names::CORRECTS, Spec::u32([steps]));
@@ -160,14 +185,14 @@ fn clip(g: &mut Graph, config: &TrainConfig, gradients: ValueId, norm: ValueId, 
 fn update(
     g: &mut Graph,
     config: &TrainConfig,
-    data: &Resident,
+    steps: usize,
     layout: &Layout,
     gradients: ValueId,
     control: ValueId,
 ) -> Result<()> {
     let operator = config.optimizer.operator();
     let parameters = g.persistent(PARAMETERS, Spec::f32([layout.len]));
-    let rates = g.persistent(names::RATES, Spec::f32([data.len / config.batch, 4]));
+    let rates = g.persistent(names::RATES, Spec::f32([steps, ops::optimizer::RATES]));
     let mut operands = vec![parameters, gradients, rates, control];
     for name in &names::MOMENTS[..operator.moments()] {
         operands.push(g.persistent(name, Spec::f32([layout.len])));

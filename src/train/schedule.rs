@@ -119,10 +119,14 @@ impl Schedule {
         }
         Ok(match kind {
             "constant" => Self::Constant,
-            "step" if numbers.len() == 2 && numbers[0] >= 1.0 => Self::Step { step_size: numbers[0] as u64, gamma: numbers[1] },
+            "step" if numbers.len() == 2 && numbers[0] >= 1.0 => {
+                Self::Step { step_size: numbers[0] as u64, gamma: numbers[1] }
+            }
             "exponential" if numbers.len() == 1 => Self::Exponential { gamma: numbers[0] },
             "cosine" => Self::Cosine { t_max: total_steps, min_lr: get(0, 0.0) },
-            "warmup" if !numbers.is_empty() => Self::LinearWarmup { warmup_steps: numbers[0] as u64, start_factor: get(1, 0.1) },
+            "warmup" if !numbers.is_empty() => {
+                Self::LinearWarmup { warmup_steps: numbers[0] as u64, start_factor: get(1, 0.1) }
+            }
             "one_cycle" => {
                 let pct_start = get(0, 0.3);
                 Self::OneCycle { total_steps, pct_start, div_factor: 25.0, final_div_factor: 1e4 }

@@ -134,7 +134,8 @@ impl Trainer {
         let held_out = (data.train.len() as f64 * config.validation).round() as usize;
         let held_out = (held_out > 0).then(|| data.train.split_off(held_out)).transpose()?;
         if config.batch > data.train.len() {
-            let problem = format!("--batch {} is larger than the {} training images left", config.batch, data.train.len());
+            let problem =
+                format!("--batch {} is larger than the {} training images left", config.batch, data.train.len());
             return Err(Error::Invalid(problem));
         }
         let train = Resident::new("train", data.train.len(), data.train.shape, device.max_binding_bytes());

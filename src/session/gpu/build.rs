@@ -73,12 +73,7 @@ fn realise(gpu: &Gpu, drafts: Vec<Draft>, options: Options) -> Result<GpuSession
     Ok(GpuSession { gpu: gpu.clone(), persistent, programs, staging: Staging::default(), slots, slot_bytes })
 }
 
-fn draft(
-    caps: &Caps,
-    graph: Graph,
-    options: Options,
-    choose: impl Fn(&Op, &Problem) -> &'static str,
-) -> Result<Draft> {
+fn draft(caps: &Caps, graph: Graph, options: Options, choose: impl Fn(&Op, &Problem) -> &'static str) -> Result<Draft> {
     let mut lowered = Vec::with_capacity(graph.nodes().len());
     for node in graph.nodes() {
         let (inputs, outputs) = (graph.specs(&node.inputs), graph.specs(&node.outputs));
@@ -93,7 +88,11 @@ fn draft(
         needs.push(Need { bytes: bytes_of(graph.spec(life.value)), first: life.first, last: life.last });
     }
     for (position, lowered) in lowered.iter().enumerate() {
-        needs.extend(lowered.workspaces.iter().map(|spec| Need { bytes: bytes_of(spec), first: position, last: position }));
+        needs.extend(lowered.workspaces.iter().map(|spec| Need {
+            bytes: bytes_of(spec),
+            first: position,
+            last: position,
+        }));
     }
     let memory = plan(&needs, options.reuse);
     let slot_of_value = lives.iter().zip(&memory.slot_of).map(|(life, &slot)| (life.value, slot)).collect();
@@ -127,9 +126,7 @@ fn buffer(gpu: &Gpu, label: &str, bytes: u64) -> Result<wgpu::Buffer> {
     });
     match pollster::block_on(scope.pop()) {
         None => Ok(buffer),
-        Some(_) => Err(Error::Device(format!(
-            "the device has no {bytes} bytes left for {label}; use a smaller batch"
-        ))),
+        Some(_) => Err(Error::Device(format!("the device has no {bytes} bytes left for {label}; use a smaller batch"))),
     }
 }
 
@@ -182,7 +179,9 @@ fn program(
             let resolve = |operand: Operand| -> (Option<(wgpu::Buffer, u64)>, Spec) {
                 match operand {
                     Operand::Input(i) => (places[node.inputs[i].0].clone(), draft.graph.spec(node.inputs[i]).clone()),
-                    Operand::Output(i) => (places[node.outputs[i].0].clone(), draft.graph.spec(node.outputs[i]).clone()),
+                    Operand::Output(i) => {
+                        (places[node.outputs[i].0].clone(), draft.graph.spec(node.outputs[i]).clone())
+                    }
                     Operand::Workspace(i) => {
                         let slot = draft.slots_of_workspaces[position][i];
                         (Some((slots[slot].clone(), 0)), lowered.workspaces[i].clone())
@@ -190,7 +189,8 @@ fn program(
                 }
             };
             let uniform = (&uniforms, index as u64);
-            let bindings = bind(gpu, dispatch, &kernels[index], uniform, resolve).map_err(|e| at_node(e, &node.name))?;
+            let bindings =
+                bind(gpu, dispatch, &kernels[index], uniform, resolve).map_err(|e| at_node(e, &node.name))?;
             let workgroups = fold(gpu.caps(), dispatch, &kernels[index]);
             commands.push(Command { kernel: kernels[index].clone(), bindings, workgroups });
         }
@@ -276,19 +276,23 @@ fn bind(
         let given = dispatch.bindings.iter().find(|binding| binding.name == declared.name);
         let given = given.ok_or_else(|| mismatch(dispatch, format!("buffer {} is not bound", declared.name)))?;
         let (place, spec) = resolve(given.operand);
-        let (buffer, mut offset) = place.ok_or_else(|| mismatch(dispatch, format!("buffer {} has no memory", declared.name)))?;
+        let (buffer, mut offset) =
+            place.ok_or_else(|| mismatch(dispatch, format!("buffer {} has no memory", declared.name)))?;
         let mut size = padded(&spec);
         if let Some(range) = &given.range {
             offset += (range.start * spec.dtype.size()) as u64;
             size = ((range.len() * spec.dtype.size()) as u64).next_multiple_of(4);
         }
         if size > most {
-            let problem = format!("{} has {size} bytes and this device binds {most} at most; use a smaller batch", declared.name);
+            let problem =
+                format!("{} has {size} bytes and this device binds {most} at most; use a smaller batch", declared.name);
             return Err(Error::shape(dispatch.entry, problem));
         }
         bound.push((declared.number, buffer, offset, size));
     }
-    if let Some(extra) = dispatch.bindings.iter().find(|given| !kernel.entry.bindings.iter().any(|d| d.name == given.name)) {
+    if let Some(extra) =
+        dispatch.bindings.iter().find(|given| !kernel.entry.bindings.iter().any(|d| d.name == given.name))
+    {
         return Err(mismatch(dispatch, format!("the entry point uses no buffer {}", extra.name)));
     }
     let entries: Vec<_> = bound
@@ -302,7 +306,8 @@ fn bind(
             }),
         })
         .collect();
-    let descriptor = wgpu::BindGroupDescriptor { label: Some(dispatch.entry), layout: &kernel.layout, entries: &entries };
+    let descriptor =
+        wgpu::BindGroupDescriptor { label: Some(dispatch.entry), layout: &kernel.layout, entries: &entries };
     Ok(gpu.device().create_bind_group(&descriptor))
 }
 

@@ -134,7 +134,11 @@ impl GpuSession {
         Ok(Reading { pending, specs })
     }
 
-    fn submit(&self, mut encoder: wgpu::CommandEncoder, sources: &[(&wgpu::Buffer, u64, u64)]) -> Result<Option<Pending>> {
+    fn submit(
+        &self,
+        mut encoder: wgpu::CommandEncoder,
+        sources: &[(&wgpu::Buffer, u64, u64)],
+    ) -> Result<Option<Pending>> {
         let staged = (!sources.is_empty()).then(|| self.staging.copy(&self.gpu, &mut encoder, sources));
         self.gpu.queue().submit([encoder.finish()]);
         self.gpu.check()?;
