@@ -32,15 +32,19 @@ impl Staging {
         sources: &[(&wgpu::Buffer, u64, u64)],
     ) -> wgpu::Buffer {
         let size = sources.iter().map(|(_, _, bytes)| bytes).sum::<u64>().max(4);
-        let free = self.free.lock().unwrap_or_else(PoisonError::into_inner).get_mut(&size).and_then(Vec::pop);
-        let buffer = free.unwrap_or_else(|| {
+        let make = || {
             gpu.device().create_buffer(&wgpu::BufferDescriptor {
                 label: Some("staging"),
                 size,
                 usage: wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST,
                 mapped_at_creation: false,
             })
-        });
+        };
+        let buffer = {
+            let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
+            // Two of each size from the start: two submissions are in flight, and the second shall allocate nothing.
+            free.entry(size).or_insert_with(|| vec![make(), make()]).pop().unwrap_or_else(make)
+        };
         let mut at = 0;
         for (source, offset, bytes) in sources {
             encoder.copy_buffer_to_buffer(source, *offset, &buffer, at, Some(*bytes));

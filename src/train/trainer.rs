@@ -313,7 +313,7 @@ impl Trainer {
         while done < steps {
             stopped |= self.stop.load(Ordering::Relaxed);
             let first_ever = self.step == 0 && flight.is_empty();
-            let room = flight.is_empty() || (flight.len() < 2 && self.step > 0);
+            let room = flight.is_empty() || (flight.len() < self.in_flight() && self.step > 0);
             if !stopped && submitted < steps && room {
                 let count = if first_ever { 1 } else { self.steps_a_submission().min(steps - submitted) };
                 let reading = self.session.run(TRAIN, count as usize, &READ)?;
@@ -355,6 +355,14 @@ impl Trainer {
             images_per_second: (done * self.config.batch as u64) as f64 / begun.elapsed().as_secs_f64().max(1e-9),
         };
         Ok((done == steps, report))
+    }
+
+    /// Submissions that may be under way: while the GPU works on one, the next is ready. The CPU works when it is asked.
+    fn in_flight(&self) -> usize {
+        match self.device {
+            Device::Gpu(_) => 2,
+            Device::Cpu(_) => 1,
+        }
     }
 
     /// Steps that take about [`SUBMISSION_SECONDS`]; one on the CPU, where nothing is gained by more.

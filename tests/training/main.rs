@@ -1,0 +1,48 @@
+//! What training promises: gradients of whole graphs, reuse of memory, the same bits twice, nothing allocated or uploaded
+//! on the way, and a clear end when numbers leave the finite.
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
+mod fitting;
+mod graphs;
+mod memory;
+mod steady;
+
+use wgrad::data::{Dataset, Split};
+use wgrad::gpu::Gpu;
+use wgrad::session::Device;
+
+/// The adapter as a device, or `None` after saying so where a missing one is allowed.
+fn adapter() -> Option<Device> {
+    match Gpu::shared() {
+        Ok(gpu) => Some(Device::Gpu(gpu)),
+        Err(problem) => {
+            assert!(std::env::var_os("WGRAD_REQUIRE_GPU").is_none(), "WGRAD_REQUIRE_GPU is set, but {problem}");
+            let test = std::thread::current().name().unwrap_or_default().to_owned();
+            println!("skipped: {test}: no GPU adapter ({problem})");
+            None
+        }
+    }
+}
+
+fn cpu() -> Device {
+    Device::Cpu("a test".into())
+}
+
+/// The first images of the built-in data.
+fn digits(train: usize, test: usize) -> Dataset {
+    let mut data = wgrad::data::load("builtin", &Default::default()).unwrap();
+    data.train.truncate(train);
+    data.test.truncate(test);
+    data
+}
+
+/// Random images of any shape.
+fn noise(count: usize, shape: [usize; 3], classes: u32) -> Dataset {
+    let split = |seed: u32| {
+        let random = |i: usize| wgrad::ops::random::random(seed, 0, i as u32);
+        let pixels = count * shape.iter().product::<usize>();
+        let labels = (0..count).map(|i| random(i + pixels) % classes).collect();
+        Split::new((0..pixels).map(|i| random(i) as u8).collect(), labels, shape).unwrap()
+    };
+    Dataset::new("noise", split(1), split(2), (0..classes).map(|class| class.to_string()).collect()).unwrap()
+}
