@@ -175,7 +175,9 @@ pub struct RunRecord {
     pub steps: u64,
     /// The figures of a run that came to its end.
     pub figures: Option<Figures>,
-    /// What was asked for, the seed included.
+    /// Seed of everything that was drawn.
+    pub seed: u64,
+    /// What was asked for.
     pub config: TrainConfig,
     /// The network.
     pub network: Network,
@@ -237,13 +239,13 @@ impl RunDir {
     /// [`Error::File`] where that is impossible.
     pub fn begin(self, record: &RunRecord) -> Result<RunWriter> {
         let Self { path, overwrite } = self;
-        match path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
-            Some(parent) => std::fs::create_dir_all(parent).map_err(problem(parent, "cannot be made"))?,
-            None => {}
+        if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+            std::fs::create_dir_all(parent).map_err(problem(parent, "cannot be made"))?;
         }
-        match std::fs::create_dir(&path) {
-            Err(error) if !(overwrite && path.is_dir()) => return Err(problem(&path, "cannot be made")(error)),
-            _ => {}
+        if let Err(error) = std::fs::create_dir(&path)
+            && !(overwrite && path.is_dir())
+        {
+            return Err(problem(&path, "cannot be made")(error));
         }
         for name in [MODEL, METRICS] {
             let old = path.join(name);

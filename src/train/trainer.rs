@@ -52,7 +52,7 @@ impl Trainer {
         config.check(data.train.len())?;
         check_fit(network, data.train.shape, data.classes.len())?;
         let (mut data, layout) = (data.clone(), network.layout()?);
-        let held_out = (data.train.len() as f64 * config.validation).round() as usize;
+        let held_out = config.held_out(data.train.len());
         let held_out = (held_out > 0).then(|| data.train.split_off(held_out)).transpose()?;
         if config.batch > data.train.len() {
             let problem =
