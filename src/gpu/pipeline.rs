@@ -22,12 +22,13 @@ pub struct Kernel {
 }
 
 type Compiled = (wgpu::ShaderModule, Vec<Entry>);
+type Known = HashMap<(Module, &'static str), Arc<Kernel>>;
 
 /// The kernels of one device. Cheap to clone.
 #[derive(Clone, Default)]
 pub struct Kernels {
     modules: Arc<Mutex<HashMap<Module, Arc<Compiled>>>>,
-    kernels: Arc<Mutex<HashMap<(Module, &'static str), Arc<Kernel>>>>,
+    kernels: Arc<Mutex<Known>>,
 }
 
 impl Kernels {

@@ -126,8 +126,7 @@ impl Network {
 
     /// Reads a description in TOML.
     pub fn from_toml(text: &str) -> Result<Self> {
-        let network: Self =
-            toml::from_str(text).map_err(|error| Error::Invalid(error.to_string().trim().replace('\n', " ")))?;
+        let network: Self = toml::from_str(text).map_err(|error| Error::Invalid(place(&error, text)))?;
         network.check()?;
         Ok(network)
     }
@@ -135,5 +134,48 @@ impl Network {
     /// The description in TOML.
     pub fn to_toml(&self) -> Result<String> {
         toml::to_string(self).map_err(|error| Error::Invalid(error.to_string()))
+    }
+}
+
+/// The error in one line, which begins with where it is as far as that is known.
+fn place(error: &toml::de::Error, text: &str) -> String {
+    let message = error.message().replace('\n', ", ");
+    let before = error.span().and_then(|span| text.get(..span.start));
+    before.map_or(message.clone(), |before| {
+        let column = before.chars().rev().take_while(|&c| c != '\n').count() + 1;
+        format!("line {}, column {column}: {message}", before.matches('\n').count() + 1)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HEAD: &str = "name = \"x\"\ninputs = [{ name = \"image\", shape = [8, 8, 1] }]\n";
+
+    #[test]
+    fn a_mistake_in_a_description_is_found() {
+        let layer = |text: &str| format!("{HEAD}[[layers]]\nname = \"a\"\n{text}\n");
+        for (text, said) in [
+            ("name = x".to_owned(), "line 1, column 8"),
+            (format!("{HEAD}colour = 3"), "line 3, column 1: unknown field `colour`"),
+            (layer("type = \"conv3d\""), "unknown variant `conv3d`"),
+            (layer("type = \"conv2d\"\nchannels = 3"), "missing field `kernel`"),
+            (
+                layer("type = \"conv2d\"\nchannels = 3\nkernel = [3, 3]\npading = [1, 1, 1, 1]"),
+                "unknown field `pading`",
+            ),
+            (layer("type = \"linear\"\nunits = 3\nbais = true"), "unknown field `bais`"),
+            (layer("type = \"max_pool2d\"\nkernel = [2, 2]\nstrides = [1, 1]"), "unknown field `strides`"),
+            (layer("type = \"dropout\"\nrate = 0.5\nsede = 1"), "unknown field `sede`"),
+            (
+                layer("type = \"relu\"\n[[layers]]\nname = \"b\"\ntype = \"linear\""),
+                "line 6, column 1: missing field `units`",
+            ),
+        ] {
+            let error = Network::from_toml(&text).unwrap_err().to_string();
+            assert!(error.contains(said), "{error}");
+            assert!(!error.contains('\n'), "{error}");
+        }
     }
 }

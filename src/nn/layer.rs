@@ -26,6 +26,7 @@ fn momentum() -> f32 {
 
 /// A convolution's options.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Conv2dLayer {
     /// Output channels.
     pub channels: usize,
@@ -87,6 +88,7 @@ impl Conv2dLayer {
 
 /// A pooling window's options.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct PoolLayer {
     /// Height and width of the window.
     pub kernel: [usize; 2],
@@ -125,6 +127,7 @@ impl PoolLayer {
 
 /// A dense layer's options.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct LinearLayer {
     /// Output features.
     pub units: usize,
@@ -135,7 +138,7 @@ pub struct LinearLayer {
 
 /// What a layer does.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "type", rename_all = "snake_case")]
+#[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Layer {
     /// See [`crate::ops::Conv2d`].
     Conv2d(Conv2dLayer),

@@ -145,6 +145,11 @@ impl Default for TrainConfig {
 }
 
 impl TrainConfig {
+    /// How many of so many training images are held out for validation.
+    pub fn held_out(&self, images: usize) -> usize {
+        (images as f64 * self.validation).round() as usize
+    }
+
     /// Whether it can be done with so many training images.
     pub fn check(&self, images: usize) -> Result<()> {
         let fail = |problem: String| Err(Error::Invalid(problem));

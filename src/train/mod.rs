@@ -3,6 +3,8 @@
 pub mod config;
 mod diverged;
 pub mod evaluation;
+mod events;
+pub mod predict;
 pub mod program;
 pub mod run;
 pub mod schedule;
@@ -10,5 +12,7 @@ mod trainer;
 
 pub use config::{OptimizerConfig, TrainConfig};
 pub use evaluation::{Evaluation, Evaluator};
+pub use events::{Ending, EpochReport, Event, Outcome, Progress, StepFigures};
+pub use predict::Predictor;
 pub use schedule::Schedule;
-pub use trainer::{Ending, EpochReport, Event, Outcome, Progress, Trainer};
+pub use trainer::Trainer;

@@ -221,6 +221,20 @@ pub fn evaluate(network: &Network, layout: &Layout, data: &Resident, batch: usiz
     Ok(graph)
 }
 
+/// One batch of prediction: gather in order, forward, the logits into the persistent value `NAME.logits`.
+pub fn predict(network: &Network, layout: &Layout, data: &Resident) -> Result<Graph> {
+    let mut graph = Graph::new();
+    let g = &mut graph;
+    let control = g.persistent(&format!("{}.control", data.name), Spec::u32([control::LEN]));
+    let [images, _] = data.gather(g, control, data.len, None)?;
+    let built = network.build(g, &[images], control, Mode::Evaluate, layout)?;
+    let logits = built.output().ok_or_else(|| no_output(network))?;
+    check_logits(g, logits, network)?;
+    let kept = g.persistent(&format!("{}.logits", data.name), g.spec(logits).clone());
+    g.place(logits, kept, 0)?;
+    Ok(graph)
+}
+
 /// Names of the persistent values that make up the state of a run.
 pub fn state_names(config: &TrainConfig) -> Vec<&'static str> {
     let moments = &names::MOMENTS[..config.optimizer.operator().moments()];

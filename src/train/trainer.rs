@@ -3,11 +3,12 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::config::TrainConfig;
 use super::diverged;
 use super::evaluation::{Evaluation, Scored, check_fit, upload, write_state};
+use super::events::{Ending, EpochReport, Event, Outcome, Progress, StepFigures};
 use super::program::{self, Resident, names};
 use super::schedule::Plateau;
 use crate::data::{Dataset, Split};
@@ -16,86 +17,6 @@ use crate::nn::{Layout, Network, PARAMETERS, STATISTICS};
 use crate::ops::control;
 use crate::session::{Device, Options, PlanRow, Reading, Session};
 use crate::tensor::Tensor;
-
-/// Where a running epoch stands.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Progress {
-    /// The epoch, from 1.
-    pub epoch: u64,
-    /// Steps done in this epoch, and in all of it.
-    pub step: u64,
-    /// Steps of an epoch.
-    pub steps: u64,
-    /// Steps done since training began.
-    pub total: u64,
-    /// Mean loss of the steps that this report adds.
-    pub loss: f64,
-    /// Share of right answers in these steps.
-    pub accuracy: f64,
-    /// Gradient norm of the last step.
-    pub gradient_norm: f64,
-    /// Learning rate of the last step.
-    pub lr: f64,
-    /// Training images a second since the epoch began.
-    pub images_per_second: f64,
-}
-
-/// A finished epoch.
-#[derive(Debug, Clone, PartialEq)]
-pub struct EpochReport {
-    /// The epoch, from 1.
-    pub epoch: u64,
-    /// Mean training loss over its steps.
-    pub loss: f64,
-    /// Share of right answers while training.
-    pub accuracy: f64,
-    /// The score on the validation images.
-    pub validation: Evaluation,
-    /// Learning rate of its last step.
-    pub lr: f64,
-    /// Training images a second, validation not counted.
-    pub images_per_second: f64,
-}
-
-/// What a run tells while it goes on.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Event {
-    /// The first step is done, so many seconds after [`Trainer::fit`] was called.
-    FirstStep(Duration),
-    /// Some steps are done.
-    Progress(Progress),
-    /// An epoch is done.
-    Epoch(EpochReport),
-}
-
-/// Why a run ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Ending {
-    /// All epochs are done.
-    Finished,
-    /// The validation loss no longer fell.
-    Patience,
-    /// Somebody asked for it.
-    Interrupted,
-}
-
-/// A finished run.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Outcome {
-    /// Why it ended.
-    pub ending: Ending,
-    /// The score on the test images.
-    pub test: Evaluation,
-    /// Steps done.
-    pub steps: u64,
-    /// Epochs finished.
-    pub epochs: u64,
-    /// Seconds in training steps.
-    pub seconds: f64,
-    /// Training images a second.
-    pub images_per_second: f64,
-}
 
 /// Trains a network on a device.
 ///
@@ -131,7 +52,7 @@ impl Trainer {
         config.check(data.train.len())?;
         check_fit(network, data.train.shape, data.classes.len())?;
         let (mut data, layout) = (data.clone(), network.layout()?);
-        let held_out = (data.train.len() as f64 * config.validation).round() as usize;
+        let held_out = config.held_out(data.train.len());
         let held_out = (held_out > 0).then(|| data.train.split_off(held_out)).transpose()?;
         if config.batch > data.train.len() {
             let problem =
@@ -333,7 +254,7 @@ impl Trainer {
             }
             last = Instant::now();
             let part = tally.add(&read, from as usize..done as usize);
-            let images_per_second = (done * self.config.batch as u64) as f64 / begun.elapsed().as_secs_f64().max(1e-9);
+            let images_per_second = self.speed(done, begun.elapsed().as_secs_f64());
             observe(Event::Progress(Progress {
                 epoch,
                 step: done,
@@ -341,20 +262,38 @@ impl Trainer {
                 total: self.step,
                 loss: part.loss(),
                 accuracy: part.accuracy(self.config.batch),
-                gradient_norm: f64::from(read[2].floats()[done as usize - 1]),
-                lr: f64::from(rates[done as usize - 1][0]),
+                recent: (from..done).map(|step| self.figures(&read, &rates, step, done)).collect(),
                 images_per_second,
             }));
         }
+        let seconds = begun.elapsed().as_secs_f64();
         let report = EpochReport {
             epoch,
             loss: tally.loss(),
             accuracy: tally.accuracy(self.config.batch),
             validation: Evaluation { loss: 0.0, accuracy: 0.0, confusion: Vec::new(), classes: Vec::new() },
-            lr: rates.last().map_or(0.0, |row| f64::from(row[0])),
-            images_per_second: (done * self.config.batch as u64) as f64 / begun.elapsed().as_secs_f64().max(1e-9),
+            lr: rates.last().map_or(0.0, |row| shortest(row[0])),
+            images_per_second: self.speed(done, seconds),
+            seconds,
         };
         Ok((done == steps, report))
+    }
+
+    /// Images a second.
+    fn speed(&self, steps: u64, seconds: f64) -> f64 {
+        (steps * self.config.batch as u64) as f64 / seconds.max(1e-9)
+    }
+
+    /// What was read about step `step` of the epoch, from 0, after `done` steps of it.
+    fn figures(&self, read: &[Tensor], rates: &[[f32; 4]], step: u64, done: u64) -> StepFigures {
+        let row = step as usize;
+        StepFigures {
+            step: self.step - (done - step) + 1,
+            loss: f64::from(read[1].floats()[row]),
+            accuracy: f64::from(read[3].u32s()[row]) / self.config.batch as f64,
+            gradient_norm: f64::from(read[2].floats()[row]),
+            lr: shortest(rates[row][0]),
+        }
     }
 
     /// Submissions that may be under way: while the GPU works on one, the next is ready. The CPU works when it is asked.
@@ -389,6 +328,11 @@ impl Trainer {
         let replay = diverged::Replay { device: &self.device, graph, state: &named, step: self.step as u32 };
         Err(replay.find(|session| upload(session, &self.train, &self.data.train)).await?)
     }
+}
+
+/// The float64 with the fewest digits that is this float32: 0.001 rather than 0.0010000000474974513.
+fn shortest(value: f32) -> f64 {
+    value.to_string().parse().unwrap_or(f64::from(value))
 }
 
 /// Losses and right answers of some steps.

@@ -1,0 +1,286 @@
+//! Every option of every command, with the texts of `--help`.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use wgrad::gpu::BackendChoice;
+
+const EXAMPLES: &str = "\
+Examples:
+  wgrad train                         train the reference network on built-in digits
+  wgrad train --data mnist            the same on MNIST, downloaded once
+  wgrad evaluate runs/RUN             loss, accuracy and confusion matrix of a run
+  wgrad predict runs/RUN digit.png    what is in a picture
+  wgrad devices                       the GPUs of this machine";
+
+/// Trains convolutional networks on any GPU, through Vulkan, Metal or DirectX 12.
+#[derive(Debug, Parser)]
+#[command(name = "wgrad", version, after_help = EXAMPLES)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Train a network and save the run
+    Train(Box<TrainArgs>),
+    /// Score a trained network on test images
+    Evaluate(EvaluateArgs),
+    /// Say what pictures show
+    Predict(PredictArgs),
+    /// Show a network's layers and costs without training it
+    Summary(SummaryArgs),
+    /// List the networks that come with the program
+    Networks,
+    /// List the devices that can train
+    Devices(DevicesArgs),
+}
+
+/// Where to compute.
+#[derive(Debug, Args)]
+pub struct DeviceArgs {
+    /// auto, cpu (slow, needs no GPU), an index of `wgrad devices`, or part of an adapter's name
+    #[arg(long, default_value = "auto", value_name = "auto|cpu|INDEX|NAME")]
+    pub device: String,
+    /// Graphics API to look for adapters in
+    #[arg(long, value_enum, default_value_t = Backend::Auto)]
+    pub backend: Backend,
+}
+
+/// Graphics APIs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Backend {
+    /// Vulkan, Metal and DirectX 12, whichever there is
+    Auto,
+    /// Vulkan alone
+    Vulkan,
+    /// Metal alone
+    Metal,
+    /// DirectX 12 alone
+    Dx12,
+    /// OpenGL alone; only in builds with the feature `gl`
+    Gl,
+}
+
+impl Backend {
+    /// The library's word for it.
+    pub fn choice(self) -> wgrad::Result<BackendChoice> {
+        let value = self.to_possible_value();
+        value.as_ref().map_or("auto", |value| value.get_name()).parse()
+    }
+}
+
+/// Where MNIST comes from.
+#[derive(Debug, Args)]
+pub struct MirrorArgs {
+    /// Address to download MNIST from, instead of the usual one
+    #[arg(long, value_name = "URL")]
+    pub mirror: Option<String>,
+}
+
+const TRAIN_EXAMPLES: &str = "\
+Examples:
+  wgrad train
+  wgrad train --data mnist --epochs 3 --out runs/mnist
+  wgrad train --network residual_bn --optimizer adamw --schedule cosine
+  wgrad train --network mine.toml --data path/to/idx-files --patience 3
+  wgrad train --device cpu --epochs 1
+  wgrad train --json > log.jsonl
+
+Schedules: constant, step:EPOCHS:GAMMA, exponential:GAMMA, cosine[:MIN], warmup:STEPS[:START], one_cycle[:PCT],
+plateau[:FACTOR:PATIENCE]. Ctrl-C ends a run early; it is evaluated and saved all the same.";
+
+/// Options of `train`.
+#[derive(Debug, Args)]
+#[command(after_help = TRAIN_EXAMPLES)]
+pub struct TrainArgs {
+    /// builtin (digits drawn by the program), builtin:SEED, mnist, or a directory with IDX files
+    #[arg(long, default_value = "builtin", help_heading = "Data and network")]
+    pub data: String,
+    #[command(flatten)]
+    pub mirror: MirrorArgs,
+    /// How many classes the labels of IDX files have
+    #[arg(long, default_value_t = 10, value_name = "N", help_heading = "Data and network")]
+    pub classes: usize,
+    /// A name that `wgrad networks` lists, or a TOML file
+    #[arg(long, default_value = "reference", value_name = "NAME|FILE", help_heading = "Data and network")]
+    pub network: String,
+    #[command(flatten)]
+    pub device: DeviceArgs,
+    #[command(flatten)]
+    pub learning: LearningArgs,
+    #[command(flatten)]
+    pub result: ResultArgs,
+}
+
+/// How to train.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Training")]
+pub struct LearningArgs {
+    /// Seed of the initial weights, of the order of the images, and of dropout
+    #[arg(long, default_value_t = 0)]
+    pub seed: u64,
+    /// Passes over the training images
+    #[arg(long, default_value_t = 5, value_name = "N")]
+    pub epochs: u64,
+    /// Images a step
+    #[arg(long, default_value_t = 64, value_name = "N")]
+    pub batch: usize,
+    /// Learning rate
+    #[arg(long, default_value_t = 1e-3, value_name = "RATE", allow_negative_numbers = true)]
+    pub lr: f64,
+    /// sgd, momentum, adam, adamw or rmsprop
+    #[arg(long, default_value = "adam", value_name = "NAME")]
+    pub optimizer: String,
+    /// Weight decay, instead of the optimiser's usual one
+    #[arg(long, value_name = "DECAY", allow_negative_numbers = true)]
+    pub weight_decay: Option<f32>,
+    /// How the learning rate changes; see below
+    #[arg(long, default_value = "constant", value_name = "SPEC")]
+    pub schedule: String,
+    /// Share of the probability that is spread over all classes
+    #[arg(long, default_value_t = 0.0, value_name = "SHARE", allow_negative_numbers = true)]
+    pub label_smoothing: f32,
+    /// Largest norm of the whole gradient
+    #[arg(long, value_name = "NORM", allow_negative_numbers = true)]
+    pub clip_norm: Option<f32>,
+    /// Largest magnitude of a gradient's element
+    #[arg(long, value_name = "VALUE", allow_negative_numbers = true)]
+    pub clip_value: Option<f32>,
+    /// Largest magnitude of a weight
+    #[arg(long, value_name = "VALUE", allow_negative_numbers = true)]
+    pub clip_weights: Option<f32>,
+    /// Share of the training images that is held out to validate with [default: 0; 0.1 with --patience]
+    #[arg(long, value_name = "SHARE", allow_negative_numbers = true)]
+    pub validation: Option<f64>,
+    /// Stop after N epochs without a lower validation loss
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub patience: Option<u64>,
+}
+
+/// What to leave behind and to print.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Output")]
+pub struct ResultArgs {
+    /// Directory to save the run in [default: runs/DATE-TIME-NETWORK]
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// Replace the run that is in --out
+    #[arg(long)]
+    pub overwrite: bool,
+    /// Write every N-th step to metrics.jsonl
+    #[arg(long, default_value_t = 10, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub log_every: u64,
+    /// Print one JSON object a line on stdout, and everything else on stderr
+    #[arg(long)]
+    pub json: bool,
+    /// Print every node of a training step with the kernel variant that computes it
+    #[arg(long)]
+    pub explain_plan: bool,
+}
+
+const EVALUATE_EXAMPLES: &str = "\
+Examples:
+  wgrad evaluate runs/mnist
+  wgrad evaluate runs/mnist --data builtin
+  wgrad evaluate runs/mnist --device cpu --json";
+
+/// Options of `evaluate`.
+#[derive(Debug, Args)]
+#[command(after_help = EVALUATE_EXAMPLES)]
+pub struct EvaluateArgs {
+    /// Directory of a run
+    pub run: PathBuf,
+    /// Data set whose test images are scored [default: the one that the run was trained on]
+    #[arg(long)]
+    pub data: Option<String>,
+    #[command(flatten)]
+    pub mirror: MirrorArgs,
+    #[command(flatten)]
+    pub device: DeviceArgs,
+    /// Print one JSON object on stdout, and everything else on stderr
+    #[arg(long)]
+    pub json: bool,
+}
+
+const PREDICT_EXAMPLES: &str = "\
+Examples:
+  wgrad predict runs/mnist digit.png
+  wgrad predict runs/mnist --invert scan.jpg       dark ink on light paper
+  wgrad predict runs/mnist --top 1 --json *.png
+
+MNIST and the built-in digits are light on dark; a picture is stretched to the size that the network was trained on.";
+
+/// Options of `predict`.
+#[derive(Debug, Args)]
+#[command(after_help = PREDICT_EXAMPLES)]
+pub struct PredictArgs {
+    /// Directory of a run
+    pub run: PathBuf,
+    /// PNG or JPEG pictures of any size
+    #[arg(required = true, value_name = "IMAGE")]
+    pub images: Vec<PathBuf>,
+    /// How many of the most probable classes to show
+    #[arg(long, default_value_t = 3, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub top: u64,
+    /// Swap black and white first, for dark ink on light paper
+    #[arg(long)]
+    pub invert: bool,
+    #[command(flatten)]
+    pub device: DeviceArgs,
+    /// Print one JSON object a picture on stdout, and everything else on stderr
+    #[arg(long)]
+    pub json: bool,
+}
+
+const SUMMARY_EXAMPLES: &str = "\
+Examples:
+  wgrad summary
+  wgrad summary residual_bn --batch 32 --image 32x32x3 --classes 100
+  wgrad summary mine.toml
+  wgrad summary runs/mnist";
+
+/// Options of `summary`.
+#[derive(Debug, Args)]
+#[command(after_help = SUMMARY_EXAMPLES)]
+pub struct SummaryArgs {
+    /// A name that `wgrad networks` lists, a TOML file, or the directory of a run
+    #[arg(default_value = "reference", value_name = "NETWORK|FILE|RUN")]
+    pub network: String,
+    /// Images a step [default: 64, or the run's]
+    #[arg(long, value_name = "N")]
+    pub batch: Option<usize>,
+    /// Size of the images for a network that comes with the program
+    #[arg(long, default_value = "28x28x1", value_name = "HxWxC", value_parser = image)]
+    pub image: [usize; 3],
+    /// Number of classes for a network that comes with the program
+    #[arg(long, default_value_t = 10, value_name = "N")]
+    pub classes: usize,
+    #[command(flatten)]
+    pub device: DeviceArgs,
+    /// Print one JSON object on stdout, and everything else on stderr
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Options of `devices`.
+#[derive(Debug, Args)]
+pub struct DevicesArgs {
+    /// Graphics API to look for adapters in
+    #[arg(long, value_enum, default_value_t = Backend::Auto)]
+    pub backend: Backend,
+    /// Print one JSON object a device on stdout, and everything else on stderr
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Reads `28x28x1`.
+fn image(text: &str) -> Result<[usize; 3], String> {
+    let sizes: Option<Vec<usize>> =
+        text.split(['x', 'X', '×']).map(|part| part.parse().ok().filter(|&size| size > 0)).collect();
+    let sizes = sizes.and_then(|sizes| <[usize; 3]>::try_from(sizes).ok());
+    sizes.ok_or_else(|| "write height x width x channels, such as 28x28x1".to_owned())
+}

@@ -1,0 +1,67 @@
+//! The commands: they read options, call the library, and say what happened. Nothing is computed here.
+
+mod args;
+mod bar;
+mod devices;
+mod evaluate;
+mod open;
+mod output;
+mod predict;
+mod report;
+mod summary;
+mod text;
+mod train;
+
+use std::process::ExitCode;
+use std::time::Instant;
+
+use clap::Parser;
+
+use args::{Cli, Command};
+use output::{Output, Silenced, complain};
+
+/// Reads the command line and does what it says.
+pub fn main() -> ExitCode {
+    let started = Instant::now();
+    let cli = Cli::parse();
+    if std::env::var_os("RUST_BACKTRACE").is_none() {
+        std::panic::set_hook(Box::new(admit));
+    }
+    log();
+    match run(cli.command, started) {
+        Ok(()) => ExitCode::SUCCESS,
+        // Whoever read the output wants no more of it.
+        Err(error) if error.is::<Silenced>() => ExitCode::SUCCESS,
+        Err(error) => {
+            complain(&format!("error: {}", text::sentence(&format!("{error:#}"))));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: Command, started: Instant) -> anyhow::Result<()> {
+    match command {
+        Command::Train(args) => train::run(&args, started),
+        Command::Evaluate(args) => evaluate::run(&args),
+        Command::Predict(args) => predict::run(&args),
+        Command::Summary(args) => summary::run(&args),
+        Command::Networks => summary::networks(&Output::new(false)),
+        Command::Devices(args) => devices::run(&args),
+    }
+}
+
+/// What libraries log is shown where the environment asks for it.
+fn log() {
+    let filter = tracing_subscriber::EnvFilter::try_from_env("WGRAD_LOG");
+    if let Ok(filter) = filter {
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    }
+}
+
+/// A panic is a mistake of this program: one sentence, and the end.
+fn admit(panic: &std::panic::PanicHookInfo<'_>) {
+    let what = panic.payload_as_str().unwrap_or("something impossible happened");
+    let place = panic.location().map_or(String::new(), |at| format!(" ({}:{})", at.file(), at.line()));
+    complain(&format!("error: this is a mistake in wgrad, please report it: {}{place}", text::sentence(what)));
+    std::process::exit(1);
+}

@@ -1,0 +1,83 @@
+//! From words on the command line to a device, a data set and a network.
+
+use std::cell::RefCell;
+use std::path::Path;
+
+use anyhow::Context;
+use indicatif::ProgressBar;
+use wgrad::data::{Dataset, LoadOptions, Progress};
+use wgrad::gpu::device::NO_ADAPTER;
+use wgrad::nn::{Network, shipped};
+use wgrad::session::Device;
+use wgrad::train::run::DeviceRecord;
+
+use super::args::{DeviceArgs, MirrorArgs};
+use super::bar;
+use super::output::Output;
+use super::text;
+
+/// Opens the device.
+pub fn device(args: &DeviceArgs) -> wgrad::Result<Device> {
+    pollster::block_on(Device::open(&args.device, args.backend.choice()?))
+}
+
+/// Says which device it is, and why.
+pub fn introduce(output: &Output, device: &Device) {
+    let DeviceRecord { name, kind, backend, driver } = device.into();
+    if let Device::Cpu(why) = device {
+        let threads = std::thread::available_parallelism().map_or(1, usize::from);
+        let threads = text::counted(threads as u64, "thread");
+        output.say(format!("device    CPU reference, on {threads}: right, but slow"));
+        output.say(format!("          {why}"));
+        if why != NO_ADAPTER {
+            output.say("          a GPU is much faster; `wgrad devices` lists what this machine has");
+        }
+        return;
+    }
+    output.say(format!("device    {name}"));
+    let kind = if kind == "CPU" { "software adapter" } else { kind.as_str() };
+    let driver = if driver.is_empty() { String::new() } else { format!(" · driver {driver}") };
+    output.say(format!("          {kind} · {backend}{driver}"));
+    output.say(format!("          chosen: {}", device.why()));
+    if kind == "software adapter" {
+        output.say(
+            "          note: a software adapter computes on the processor; with a GPU and its driver this is faster",
+        );
+    }
+}
+
+/// Loads a data set; a download shows how far it is.
+pub fn data(source: &str, mirror: &MirrorArgs, classes: usize) -> anyhow::Result<Dataset> {
+    let shown: RefCell<Option<(String, ProgressBar)>> = RefCell::new(None);
+    let progress = |progress: Progress| {
+        let mut shown = shown.borrow_mut();
+        let (name, bar) = shown.get_or_insert_with(|| (String::new(), bar::download()));
+        if name != progress.file {
+            progress.file.clone_into(name);
+            bar.reset();
+            bar.set_length(progress.total);
+            bar.set_message(progress.file.to_owned());
+            if bar.is_hidden() {
+                super::output::complain(&format!("downloading {} ({})", progress.file, text::bytes(progress.total)));
+            }
+        }
+        bar.set_position(progress.received);
+    };
+    let options = LoadOptions { mirror: mirror.mirror.clone(), classes, progress: &progress, ..LoadOptions::default() };
+    let loaded = wgrad::data::load(source, &options);
+    if let Some((_, bar)) = shown.borrow().as_ref() {
+        bar.finish_and_clear();
+    }
+    Ok(loaded?)
+}
+
+/// A network by name, for such images, or from a TOML file.
+pub fn network(word: &str, image: [usize; 3], classes: usize) -> anyhow::Result<Network> {
+    let path = Path::new(word);
+    let is_file = path.extension().is_some_and(|extension| extension == "toml") || path.is_file();
+    if shipped::NAMES.contains(&word) || !is_file {
+        return Ok(shipped::network(word, image, classes)?);
+    }
+    let text = std::fs::read_to_string(path).with_context(|| format!("{word} cannot be read"))?;
+    Network::from_toml(&text).with_context(|| word.to_owned())
+}

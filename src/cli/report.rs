@@ -1,0 +1,147 @@
+//! What `train` says before it begins and after it ended.
+
+use wgrad::data::Dataset;
+use wgrad::nn::Summary;
+use wgrad::session::PlanRow;
+use wgrad::train::run::Status;
+use wgrad::train::{EpochReport, OptimizerConfig, Outcome, Schedule, TrainConfig, Trainer};
+
+use super::output::Output;
+use super::text::{self, Table};
+
+/// The data set in a line.
+pub fn data(output: &Output, data: &Dataset) {
+    let (train, test) = (text::count(data.train.len() as u64), text::count(data.test.len() as u64));
+    output.say(format!(
+        "data      {} · {train} training and {test} test images of {} · {} classes",
+        data.name,
+        text::shape(&data.train.shape),
+        data.classes.len()
+    ));
+}
+
+/// A network's layers, aligned.
+pub fn summary(output: &Output, summary: &Summary) {
+    let layers = text::counted(summary.rows.len() as u64, "layer");
+    let batch = text::counted(summary.batch as u64, "image");
+    output.say(format!("network   {} · {layers} · forward pass of {batch}:", summary.network));
+    let mut table = Table::new(["layer", "operator", ">output", ">parameters", ">FLOPs", ">bytes"]);
+    for row in &summary.rows {
+        let (name, kind) = (row.name.clone(), row.kind.to_owned());
+        let costs = [text::count(row.parameters as u64), text::flops(row.flops), text::bytes(row.bytes)];
+        let [parameters, flops, bytes] = costs;
+        table.row([name, kind, text::shape(&row.output), parameters, flops, bytes]);
+    }
+    let [parameters, flops] = [text::count(summary.parameters as u64), text::flops(summary.flops)];
+    table.row(["total".into(), String::new(), String::new(), parameters, flops, text::bytes(summary.bytes)]);
+    output.say(format!("\n{}\n", table.lines()));
+}
+
+/// The nodes of a plan, aligned.
+pub fn plan(output: &Output, rows: &[PlanRow]) {
+    let dispatches: usize = rows.iter().map(|row| row.dispatches).sum();
+    let nodes = text::counted(rows.len() as u64, "node");
+    output.say(format!(
+        "plan      one training step is {nodes} in {}:",
+        text::counted(dispatches as u64, "dispatch").replace("dispatchs", "dispatches")
+    ));
+    let mut table = Table::new(["node", "operator", "variant", ">dispatches"]);
+    for row in rows {
+        table.row([row.node.clone(), row.operator.into(), row.variant.into(), row.dispatches.to_string()]);
+    }
+    output.say(format!("\n{}\n", table.lines()));
+}
+
+fn optimizer(config: &TrainConfig) -> String {
+    let (name, decay) = match config.optimizer {
+        OptimizerConfig::Sgd { momentum, weight_decay, .. } if momentum > 0.0 => {
+            (format!("sgd with momentum {momentum}"), weight_decay)
+        }
+        OptimizerConfig::Sgd { weight_decay, .. } => ("sgd".to_owned(), weight_decay),
+        OptimizerConfig::Adam { weight_decay, .. } => ("adam".to_owned(), weight_decay),
+        OptimizerConfig::AdamW { weight_decay, .. } => ("adamw".to_owned(), weight_decay),
+        OptimizerConfig::RmsProp { weight_decay, .. } => ("rmsprop".to_owned(), weight_decay),
+    };
+    let decay = if decay > 0.0 { format!(" · weight decay {decay}") } else { String::new() };
+    let schedule = match config.schedule {
+        Schedule::Constant => String::new(),
+        Schedule::Step { .. } => " (step)".to_owned(),
+        Schedule::Exponential { .. } => " (exponential)".to_owned(),
+        Schedule::Cosine { .. } => " (cosine)".to_owned(),
+        Schedule::LinearWarmup { .. } => " (warmup)".to_owned(),
+        Schedule::OneCycle { .. } => " (one_cycle)".to_owned(),
+        Schedule::ReduceOnPlateau { .. } => " (plateau)".to_owned(),
+    };
+    format!("{name} · learning rate {}{schedule}{decay}", text::rate(config.lr))
+}
+
+/// What is going to be done, and where its figures come from.
+pub fn intentions(output: &Output, trainer: &Trainer, held_out: usize) {
+    let config = trainer.config();
+    let (epochs, steps) = (text::counted(config.epochs, "epoch"), text::counted(trainer.steps_per_epoch(), "step"));
+    let batch = text::counted(config.batch as u64, "image");
+    output.say(format!("training  {epochs} of {steps} of {batch} · {} · seed {}", optimizer(config), config.seed));
+    match trainer.dropped() as u64 {
+        0 => {}
+        dropped => {
+            let images = text::counted(dropped, "training image");
+            output.say(format!("          each epoch leaves out {images}, other ones each time: they fill no batch"));
+        }
+    }
+    let images = text::counted(held_out as u64, "training image");
+    output.say(match (trainer.holds_out(), config.patience) {
+        (true, _) => format!("          validation figures come from {images} held out of training"),
+        (false, None) => {
+            "          validation figures come from the test images; --validation 0.1 holds some out instead".into()
+        }
+        (false, Some(_)) => "          validation figures, and so the moment to stop, come from the test images: \
+                             the test score will flatter the network"
+            .into(),
+    });
+    output.say(format!("memory    {} planned on the device", text::bytes(trainer.bytes())));
+}
+
+/// The headings of the epochs' lines.
+pub const EPOCH_HEADING: &str =
+    "  epoch   train loss  accuracy   valid loss  accuracy   learning rate         speed      time";
+
+/// An epoch in a line.
+pub fn epoch(report: &EpochReport, epochs: u64) -> String {
+    let EpochReport { epoch, loss, accuracy, validation, lr, images_per_second, seconds } = report;
+    format!(
+        "  {:>5}   {:>10}  {:>8}   {:>10}  {:>8}   {:>13}  {:>12}  {:>8}",
+        format!("{epoch}/{epochs}"),
+        text::loss(*loss),
+        text::percent(*accuracy),
+        text::loss(validation.loss),
+        text::percent(validation.accuracy),
+        text::rate(*lr),
+        text::speed(*images_per_second).replace("images", "img"),
+        text::duration(*seconds)
+    )
+}
+
+/// How it ended, where it is, and what to do next.
+pub fn end(output: &Output, outcome: &Outcome, images: usize, first_step: Option<f64>, run: &str) {
+    let test = &outcome.test;
+    let steps = text::counted(outcome.steps, "step");
+    let ended = match Status::from(outcome.ending) {
+        Status::Patience => "stopped early: the validation loss no longer fell",
+        Status::Interrupted => "interrupted; the weights are those after the last step",
+        _ => "finished",
+    };
+    let right = (test.accuracy * images as f64).round() as u64;
+    output.say(format!("\nended     {ended}"));
+    output.say(format!(
+        "test      loss {} · accuracy {:.2} % ({} of {} images)",
+        text::loss(test.loss),
+        100.0 * test.accuracy,
+        text::count(right),
+        text::count(images as u64)
+    ));
+    let first = first_step.map_or(String::new(), |first| format!(" · first step after {}", text::duration(first)));
+    let (time, speed) = (text::duration(outcome.seconds), text::speed(outcome.images_per_second));
+    output.say(format!("time      {time} for {steps} · {speed}{first}"));
+    output.say(format!("saved     {run}"));
+    output.say(format!("\nnext      wgrad evaluate {run}\n          wgrad predict {run} IMAGE"));
+}

@@ -1,0 +1,91 @@
+//! `wgrad summary` and `wgrad networks`
+
+use std::path::Path;
+
+use anyhow::Result;
+use serde_json::json;
+use wgrad::nn::{Network, shipped};
+use wgrad::session::{Options, Session};
+use wgrad::train::program::{self, Resident};
+use wgrad::train::run::read_record;
+use wgrad::train::{Schedule, TrainConfig};
+
+use super::args::SummaryArgs;
+use super::output::Output;
+use super::text::{self, Table};
+use super::{open, report};
+
+/// Shows a network without training it.
+pub fn run(args: &SummaryArgs) -> Result<()> {
+    let output = Output::new(args.json);
+    let (network, config) = find(args)?;
+    let config = TrainConfig { batch: args.batch.unwrap_or(config.batch), ..config };
+    if config.batch == 0 {
+        anyhow::bail!("--batch must be at least 1");
+    }
+    let summary = network.summary(config.batch)?;
+    report::summary(&output, &summary);
+    let images = text::counted(config.batch as u64, "image");
+    output.say(format!("forward   {} for {images}", text::flops(summary.flops)));
+    let mut object = json!({ "event": "summary", "summary": summary });
+    match step(&network, &config)? {
+        None => {
+            output.say("training  not possible: only networks with one input of images and class scores are trained")
+        }
+        Some(graph) => {
+            let flops = graph.flops();
+            output.say(format!("step      {} for one training step: forward, backward and update", text::flops(flops)));
+            let device = open::device(&args.device)?;
+            let bytes = Session::new(&device, vec![graph], Options::default())?.bytes();
+            output.say(format!(
+                "memory    {} for training on {} ({}), the data set not counted",
+                text::bytes(bytes),
+                device.name(),
+                device.backend()
+            ));
+            object["step_flops"] = json!(flops);
+            object["memory_bytes"] = json!(bytes);
+            object["device"] = json!(device.name());
+            object["backend"] = json!(device.backend());
+        }
+    }
+    output.event(&object);
+    output.finish()
+}
+
+/// The network of a run, of a file, or with a name; and how it was or would be trained.
+fn find(args: &SummaryArgs) -> Result<(Network, TrainConfig)> {
+    let path = Path::new(&args.network);
+    if path.is_dir() && !shipped::NAMES.contains(&args.network.as_str()) {
+        let record = read_record(path)?;
+        return Ok((record.network, record.config));
+    }
+    Ok((open::network(&args.network, args.image, args.classes)?, TrainConfig::default()))
+}
+
+/// A training step without a data set: on one batch that is there.
+fn step(network: &Network, config: &TrainConfig) -> Result<Option<wgrad::graph::Graph>> {
+    let [input] = network.inputs.as_slice() else { return Ok(None) };
+    let Ok(image) = <[usize; 3]>::try_from(input.shape.clone()) else { return Ok(None) };
+    let output = network.summary(1)?.rows.last().map_or(0, |row| row.output.len());
+    if output != 2 {
+        return Ok(None);
+    }
+    let data = Resident::new("train", config.batch, image, u64::MAX);
+    let config = TrainConfig { schedule: Schedule::Constant, ..config.clone() };
+    Ok(Some(program::train(network, &network.layout()?, &data, &config)?))
+}
+
+/// Lists the networks that come with the program.
+pub fn networks(output: &Output) -> Result<()> {
+    let mut table = Table::new(["name", ">layers", ">parameters", "for 28×28×1 images and 10 classes"]);
+    for name in shipped::NAMES {
+        let network = shipped::network(name, [28, 28, 1], 10)?;
+        let summary = network.summary(1)?;
+        let parameters = text::count(summary.parameters as u64);
+        let flops = format!("{} an image", text::flops(summary.flops));
+        table.row([name.to_owned(), network.layers.len().to_string(), parameters, flops]);
+    }
+    output.say(format!("{}\n\nwgrad summary NAME shows the layers; a TOML file describes your own.", table.lines()));
+    output.finish()
+}

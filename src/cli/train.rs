@@ -1,0 +1,263 @@
+//! `wgrad train`
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use anyhow::{Context, Result};
+use serde_json::json;
+use wgrad::Error;
+use wgrad::data::Dataset;
+use wgrad::nn::Network;
+use wgrad::train::run::{DataRecord, DeviceRecord, Figures, RunDir, RunRecord, RunWriter, Status};
+use wgrad::train::{Event, OptimizerConfig, Outcome, Schedule, TrainConfig, Trainer};
+
+use super::args::{LearningArgs, TrainArgs};
+use super::bar::Bar;
+use super::output::{Output, complain};
+use super::{open, report, text};
+
+/// Share of the training images that `--patience` holds out.
+const PATIENCE_VALIDATION: f64 = 0.1;
+
+/// Trains as asked.
+pub fn run(args: &TrainArgs, started: Instant) -> Result<()> {
+    let output = Output::new(args.result.json);
+    // Everything that can be refused is refused before any work.
+    let named = args.result.out.as_deref().map(|path| RunDir::check(path, args.result.overwrite)).transpose()?;
+    OptimizerConfig::named(&args.learning.optimizer)?;
+    Schedule::parse(&args.learning.schedule, 1)?;
+    output.say(format!("wgrad {}\n", env!("CARGO_PKG_VERSION")));
+    let device = open::device(&args.device)?;
+    open::introduce(&output, &device);
+    let data = open::data(&args.data, &args.mirror, args.classes)?;
+    report::data(&output, &data);
+    let network = open::network(&args.network, data.train.shape, data.classes.len())?;
+    let config = configure(&args.learning, data.train.len())?;
+    config.check(data.train.len())?;
+    report::summary(&output, &network.summary(config.batch)?);
+    let directory = match named {
+        Some(directory) => directory,
+        None => RunDir::check(&free(&network.name), false)?,
+    };
+    let trainer = Trainer::new(&device, &network, &data, &config)?;
+    if args.result.explain_plan {
+        report::plan(&output, &trainer.plan());
+    }
+    let record = record(&trainer, &data, &network, &config);
+    report::intentions(&output, &trainer, record.data.held_out_images);
+    let writer = directory.begin(&record)?;
+    let run = writer.path().display().to_string();
+    output.say(format!("saving    {run}\n"));
+    output.event(&start(&trainer, &data, &record, &run));
+    let bar = Bar::new(config.epochs);
+    catch_signals(trainer.stop_flag(), bar.clone())?;
+    let stop = trainer.stop_flag();
+    let watch = Watch { output: &output, bar, writer, every: args.result.log_every, stop, started, first_step: None };
+    Training { trainer, watch, record, run, test_images: data.test.len() }.go()
+}
+
+/// The library's configuration.
+fn configure(args: &LearningArgs, images: usize) -> Result<TrainConfig> {
+    let named = OptimizerConfig::named(&args.optimizer)?;
+    if let Some(decay) = args.weight_decay.filter(|decay| !(decay.is_finite() && *decay >= 0.0)) {
+        anyhow::bail!("--weight-decay {decay} must be a number from 0");
+    }
+    let by_patience = if args.patience.is_some() { PATIENCE_VALIDATION } else { 0.0 };
+    let config = TrainConfig {
+        epochs: args.epochs,
+        batch: args.batch,
+        lr: args.lr,
+        schedule: Schedule::Constant,
+        optimizer: args.weight_decay.map_or(named, |decay| named.with_weight_decay(decay)),
+        seed: args.seed,
+        label_smoothing: args.label_smoothing,
+        clip_norm: args.clip_norm,
+        clip_value: args.clip_value,
+        clip_weights: args.clip_weights,
+        validation: args.validation.unwrap_or(by_patience),
+        patience: args.patience,
+    };
+    let steps = images.saturating_sub(config.held_out(images)) / config.batch.max(1);
+    let schedule = Schedule::parse(&args.schedule, (steps as u64).saturating_mul(config.epochs))?;
+    Ok(TrainConfig { schedule, ..config })
+}
+
+/// A directory below `runs` that does not exist yet, named by time and network.
+fn free(network: &str) -> PathBuf {
+    let plain = |c: char| if c.is_alphanumeric() || "-_.".contains(c) { c } else { '-' };
+    let network: String = network.chars().map(plain).collect();
+    let name = format!("{}-{network}", jiff::Zoned::now().strftime("%Y-%m-%d-%H%M%S"));
+    let candidates = std::iter::once(name.clone()).chain((2..).map(|number| format!("{name}-{number}")));
+    let mut paths = candidates.map(|name| Path::new("runs").join(name));
+    paths.find(|path| path.symlink_metadata().is_err()).unwrap_or_default()
+}
+
+/// What `run.json` says while the run goes on.
+fn record(trainer: &Trainer, data: &Dataset, network: &Network, config: &TrainConfig) -> RunRecord {
+    RunRecord {
+        wgrad: env!("CARGO_PKG_VERSION").into(),
+        started: jiff::Zoned::now().strftime("%Y-%m-%dT%H:%M:%S%:z").to_string(),
+        ending: Status::Running,
+        error: None,
+        seed: config.seed,
+        steps: 0,
+        figures: None,
+        config: config.clone(),
+        network: network.clone(),
+        input_shape: data.train.shape,
+        classes: data.classes.clone(),
+        data: DataRecord::new(data, config.held_out(data.train.len())),
+        device: DeviceRecord::from(trainer.device()),
+        memory_bytes: trainer.bytes(),
+        variants: trainer.plan().into_iter().map(Into::into).collect(),
+    }
+}
+
+/// The first line for programs.
+fn start(trainer: &Trainer, data: &Dataset, record: &RunRecord, run: &str) -> serde_json::Value {
+    let DeviceRecord { name, kind, backend, driver } = &record.device;
+    json!({
+        "event": "start", "wgrad": record.wgrad, "run": run, "device": name, "kind": kind, "backend": backend,
+        "driver": driver, "why": trainer.device().why(), "data": record.data, "image": data.train.shape,
+        "classes": data.classes, "network": record.network.name, "parameters": trainer.layout().trained(),
+        "config": record.config, "seed": record.seed, "steps_per_epoch": trainer.steps_per_epoch(),
+        "dropped_images": trainer.dropped(),
+        "validation": if trainer.holds_out() { "held out" } else { "test images" },
+        "memory_bytes": record.memory_bytes,
+    })
+}
+
+/// The first signal ends the run in order, the second one at once.
+fn catch_signals(stop: Arc<AtomicBool>, bar: Bar) -> Result<()> {
+    let handler = move || {
+        if stop.swap(true, Ordering::Relaxed) {
+            bar.clear();
+            std::process::exit(130);
+        }
+        bar.aside(|| complain("stopping: the run will be evaluated and saved; Ctrl-C again gives it up"));
+    };
+    ctrlc::set_handler(handler).context("Ctrl-C cannot be caught")
+}
+
+/// Follows a run: shows it, and writes its metrics.
+struct Watch<'a> {
+    output: &'a Output,
+    bar: Bar,
+    writer: RunWriter,
+    every: u64,
+    stop: Arc<AtomicBool>,
+    started: Instant,
+    first_step: Option<f64>,
+}
+
+impl Watch<'_> {
+    fn observe(&mut self, event: &Event, epochs: u64) {
+        let written = match event {
+            Event::FirstStep(_) => {
+                self.first_step = Some(self.started.elapsed().as_secs_f64());
+                Ok(())
+            }
+            Event::Progress(progress) => {
+                self.bar.advance(progress);
+                if let Some(last) = progress.recent.last() {
+                    self.output.event(&json!({
+                        "event": "step", "epoch": progress.epoch, "step": progress.total, "loss": progress.loss,
+                        "accuracy": progress.accuracy, "gradient_norm": last.gradient_norm, "lr": last.lr,
+                        "images_per_second": progress.images_per_second,
+                    }));
+                }
+                let mut due = progress.recent.iter().filter(|figures| figures.step.is_multiple_of(self.every));
+                due.try_for_each(|figures| self.writer.step(progress.epoch, figures))
+            }
+            Event::Epoch(report) => {
+                self.output.event(&report.json());
+                self.bar.aside(|| self.output.say(report::epoch(report, epochs)));
+                self.writer.epoch(report)
+            }
+        };
+        if let Err(error) = written {
+            // The weights are worth more than a line about them.
+            self.bar.aside(|| complain(&format!("warning: {error}")));
+        }
+        if self.output.silenced() {
+            self.stop.store(true, Ordering::Relaxed);
+        }
+    }
+}
+
+/// A run from its first step to its last file.
+struct Training<'a> {
+    trainer: Trainer,
+    watch: Watch<'a>,
+    record: RunRecord,
+    run: String,
+    test_images: usize,
+}
+
+impl Training<'_> {
+    fn go(mut self) -> Result<()> {
+        self.watch.output.say(report::EPOCH_HEADING);
+        let epochs = self.record.config.epochs;
+        let (trainer, watch) = (&mut self.trainer, &mut self.watch);
+        let ended = pollster::block_on(trainer.fit(|event| watch.observe(&event, epochs)));
+        self.watch.bar.clear();
+        self.record.steps = self.trainer.steps();
+        match ended {
+            Ok(outcome) => self.finish(&outcome),
+            Err(error) => self.fail(error),
+        }
+    }
+
+    /// Saves the weights.
+    fn save(&mut self) -> wgrad::Result<()> {
+        let state = pollster::block_on(self.trainer.state())?;
+        self.watch.writer.model(self.trainer.network(), self.trainer.layout(), &state, self.trainer.steps())
+    }
+
+    fn finish(&mut self, outcome: &Outcome) -> Result<()> {
+        self.record.ending = outcome.ending.into();
+        self.record.figures = Some(Figures::new(outcome, self.watch.first_step));
+        self.save()?;
+        self.watch.writer.record(&self.record)?;
+        report::end(self.watch.output, outcome, self.test_images, self.watch.first_step, &self.run);
+        self.last_line();
+        self.watch.output.finish()
+    }
+
+    /// Saves what can be saved of a run that failed, and answers why it did.
+    fn fail(&mut self, error: Error) -> Result<()> {
+        let diverged = matches!(error, Error::Diverged { .. });
+        self.record.ending = if diverged { Status::Diverged } else { Status::Failed };
+        self.record.error = Some(error.to_string());
+        let saved = if diverged { self.save() } else { Ok(()) };
+        let recorded = self.watch.writer.record(&self.record);
+        self.last_line();
+        let after = match (diverged, saved.and(recorded)) {
+            (true, Ok(())) => {
+                let steps = text::counted(self.record.steps, "step");
+                format!("; the last good state, after {steps}, is in {}", self.run)
+            }
+            (_, Err(problem)) => format!("; the last good state could not be saved: {problem}"),
+            (false, Ok(())) => format!("; its metrics are in {}", self.run),
+        };
+        Err(anyhow::anyhow!("{error}{after}"))
+    }
+
+    /// The last line for programs.
+    fn last_line(&self) {
+        let (record, figures) = (&self.record, self.record.figures.as_ref());
+        self.watch.output.event(&json!({
+            "event": "end", "ending": record.ending, "error": record.error,
+            "test_accuracy": figures.map(|figures| figures.test_accuracy),
+            "test_loss": figures.map(|figures| figures.test_loss),
+            "images_per_second": figures.map(|figures| figures.images_per_second),
+            "seconds": figures.map(|figures| figures.seconds),
+            "total_seconds": self.watch.started.elapsed().as_secs_f64(),
+            "first_step_seconds": self.watch.first_step, "steps": record.steps,
+            "epochs": figures.map(|figures| figures.epochs), "seed": record.seed, "network": record.network.name,
+            "device": record.device.name, "backend": record.device.backend, "run": self.run,
+        }));
+    }
+}
