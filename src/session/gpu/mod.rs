@@ -2,6 +2,7 @@
 //! replays the list, and several steps go into one submission.
 
 mod build;
+mod proof;
 mod single;
 
 use std::collections::HashMap;
