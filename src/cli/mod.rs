@@ -24,6 +24,8 @@ use output::{Output, Silenced, complain};
 pub fn main() -> ExitCode {
     let started = Instant::now();
     let cli = Cli::parse();
+    #[cfg(target_os = "linux")]
+    quieten();
     if std::env::var_os("RUST_BACKTRACE").is_none() {
         std::panic::set_hook(Box::new(admit));
     }
@@ -47,6 +49,22 @@ fn run(command: Command, started: Instant) -> anyhow::Result<()> {
         Command::Summary(args) => summary::run(&args),
         Command::Networks => summary::networks(&Output::new(false)),
         Command::Devices(args) => devices::run(&args),
+    }
+}
+
+/// On a machine without a desktop, a Vulkan layer of Mesa's that looks for one writes errors to stderr that are none. Only the
+/// environment can switch it off, and that is fixed when a process begins: so begin again, as the same process.
+#[cfg(target_os = "linux")]
+fn quieten() {
+    use std::os::unix::process::CommandExt;
+    const SWITCH: &str = "NODEVICE_SELECT";
+    if std::env::var_os("XDG_RUNTIME_DIR").is_some() || std::env::var_os(SWITCH).is_some() {
+        return;
+    }
+    let mut words = std::env::args_os();
+    if let (Some(name), Ok(program)) = (words.next(), std::env::current_exe()) {
+        // Returns only where it failed; then the layer may talk.
+        drop(std::process::Command::new(program).arg0(name).args(words).env(SWITCH, "1").exec());
     }
 }
 

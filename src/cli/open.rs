@@ -27,7 +27,7 @@ pub fn introduce(output: &Output, device: &Device) {
     if let Device::Cpu(why) = device {
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
         let threads = text::counted(threads as u64, "thread");
-        output.say(format!("device    CPU reference, on {threads}: right, but slow"));
+        output.say(format!("device    CPU reference, on {threads}: correct, but slow"));
         output.say(format!("          {why}"));
         if why != NO_ADAPTER {
             output.say("          a GPU is much faster; `wgrad devices` lists what this machine has");
@@ -39,10 +39,12 @@ pub fn introduce(output: &Output, device: &Device) {
     let driver = if driver.is_empty() { String::new() } else { format!(" · driver {driver}") };
     output.say(format!("          {kind} · {backend}{driver}"));
     output.say(format!("          chosen: {}", device.why()));
-    if kind == "software adapter" {
-        output.say(
-            "          note: a software adapter computes on the processor; with a GPU and its driver this is faster",
-        );
+}
+
+/// Says that a device computes on the processor, though it looks like a GPU.
+pub fn warn_of_software(output: &Output, device: &Device) {
+    if matches!(device, Device::Gpu(gpu) if gpu.caps().cpu) {
+        output.say("          a software adapter computes on the processor: a GPU with its driver is much faster");
     }
 }
 

@@ -30,6 +30,7 @@ pub fn run(args: &TrainArgs, started: Instant) -> Result<()> {
     output.say(format!("wgrad {}\n", env!("CARGO_PKG_VERSION")));
     let device = open::device(&args.device)?;
     open::introduce(&output, &device);
+    open::warn_of_software(&output, &device);
     let data = open::data(&args.data, &args.mirror, args.classes)?;
     report::data(&output, &data);
     let network = open::network(&args.network, data.train.shape, data.classes.len())?;
