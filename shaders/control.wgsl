@@ -1,6 +1,6 @@
 // What steers a plan from inside: the step counter, the flag that stops all writes, and the records of a run.
 //
-//   guard              control.flag = 1 when the loss is not finite or norm[1] says that a gradient is not
+//   guard              control.flag = 1 when the loss or the gradient's norm is not finite, or norm[1] says that an element is not
 //   count_hits         hits[n] = whether the largest logit of row n (the first of equals) is its label
 //   record_step        losses[step % s] = loss, norms[step % s] = norm, corrects[step % s] = sum_n hits[n]; unless flagged
 //   record_evaluation  losses[step * n + r] = row_loss[r], classes[step * n + r] = place of row r's largest logit
@@ -53,7 +53,7 @@ fn largest(row: u32) -> u32 {
 
 @compute @workgroup_size(WORKGROUP)
 fn guard(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    if linear_index(group, groups, lane, WORKGROUP) == 0u && (!is_finite(loss[0]) || norm[1] != 0.0) {
+    if linear_index(group, groups, lane, WORKGROUP) == 0u && (!is_finite(loss[0]) || !is_finite(norm[0]) || norm[1] != 0.0) {
         control_out[FLAG] = 1u;
     }
 }

@@ -12,6 +12,7 @@
 //   clip_norm    g *= min(1, max_norm / (norm + 1e-6))
 //   clip_value   w <- min(max(w, -limit), limit)
 //
+// An element whose new weight or moments would overflow keeps the old ones: what is saved is always finite.
 // lr, 1 - b1^t and sqrt(1 - b2^t) come from row step % steps of the table of rates. Nothing is written while the control
 // flag is set (the norms and clip_norm do not look at it). Large buffers come in several dispatches, a range each.
 // Dispatch: one invocation an element, a split (square_part) or one in all (norm_finish); folded (shared/grid.wgsl).
@@ -66,7 +67,10 @@ fn sgd(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups:
         return;
     }
     let w = param[index];
-    param[index] = w - rate(0u) * (grad[index] + params.weight_decay * w);
+    let new_w = w - rate(0u) * (grad[index] + params.weight_decay * w);
+    if is_finite(new_w) {
+        param[index] = new_w;
+    }
 }
 
 @compute @workgroup_size(WORKGROUP)
@@ -78,8 +82,11 @@ fn momentum(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) gr
     let w = param[index];
     let g = grad[index] + params.weight_decay * w;
     let v = params.momentum * moment[index] + g;
-    moment[index] = v;
-    param[index] = w - rate(0u) * select(v, g + params.momentum * v, params.nesterov != 0u);
+    let new_w = w - rate(0u) * select(v, g + params.momentum * v, params.nesterov != 0u);
+    if is_finite(v) && is_finite(new_w) {
+        moment[index] = v;
+        param[index] = new_w;
+    }
 }
 
 // The step of adam from weight w with gradient g; updates the moments.
@@ -87,9 +94,12 @@ fn adam_step(index: u32, w: f32, g: f32) {
     let old = moment[index];
     let m = old + params.rest1 * (g - old);
     let v = params.share2 * moment2[index] + params.rest2 * g * g;
-    moment[index] = m;
-    moment2[index] = v;
-    param[index] = w - rate(0u) / rate(1u) * m / (sqrt(v) / rate(2u) + params.eps);
+    let new_w = w - rate(0u) / rate(1u) * m / (sqrt(v) / rate(2u) + params.eps);
+    if is_finite(m) && is_finite(v) && is_finite(new_w) {
+        moment[index] = m;
+        moment2[index] = v;
+        param[index] = new_w;
+    }
 }
 
 @compute @workgroup_size(WORKGROUP)
@@ -111,12 +121,11 @@ fn adamw(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) group
     adam_step(index, param[index] * (1.0 - rate(0u) * params.weight_decay), grad[index]);
 }
 
-// Updates the mean square; answers the step before momentum and learning rate.
-fn rmsprop_step(index: u32, w: f32) -> f32 {
+// The new mean square, and the step before momentum and learning rate.
+fn rmsprop_step(index: u32, w: f32) -> vec2<f32> {
     let g = grad[index] + params.weight_decay * w;
     let v = params.share2 * moment[index] + params.rest2 * g * g;
-    moment[index] = v;
-    return g / (sqrt(v) + params.eps);
+    return vec2<f32>(v, g / (sqrt(v) + params.eps));
 }
 
 @compute @workgroup_size(WORKGROUP)
@@ -126,7 +135,12 @@ fn rmsprop(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) gro
         return;
     }
     let w = param[index];
-    param[index] = w - rate(0u) * rmsprop_step(index, w);
+    let step = rmsprop_step(index, w);
+    let new_w = w - rate(0u) * step.y;
+    if is_finite(step.x) && is_finite(new_w) {
+        moment[index] = step.x;
+        param[index] = new_w;
+    }
 }
 
 @compute @workgroup_size(WORKGROUP)
@@ -136,9 +150,14 @@ fn rmsprop_momentum(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgr
         return;
     }
     let w = param[index];
-    let b = params.momentum * moment2[index] + rmsprop_step(index, w);
-    moment2[index] = b;
-    param[index] = w - rate(0u) * b;
+    let step = rmsprop_step(index, w);
+    let b = params.momentum * moment2[index] + step.y;
+    let new_w = w - rate(0u) * b;
+    if is_finite(step.x) && is_finite(b) && is_finite(new_w) {
+        moment[index] = step.x;
+        moment2[index] = b;
+        param[index] = new_w;
+    }
 }
 
 // Split s takes the elements s, s + splits, s + 2 splits ... of the range.

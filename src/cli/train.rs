@@ -198,7 +198,9 @@ impl Training<'_> {
     fn finish(&mut self, outcome: &Outcome) -> Result<()> {
         self.record.ending = outcome.ending.into();
         self.record.figures = Some(Figures::new(outcome, self.watch.first_step));
-        self.save()?;
+        if let Err(error) = self.save() {
+            return self.fail(error);
+        }
         self.watch.writer.record(&self.record)?;
         report::end(self.watch.output, outcome, self.test_images, self.watch.first_step, &self.run);
         self.last_line();
@@ -207,6 +209,7 @@ impl Training<'_> {
 
     /// Saves what can be saved of a run that failed, and answers why it did.
     fn fail(&mut self, error: Error) -> Result<()> {
+        // The device's memory outlives every failure but its own.
         let diverged = matches!(error, Error::Diverged { .. });
         self.record.ending = if diverged { Status::Diverged } else { Status::Failed };
         self.record.error = Some(error.to_string());

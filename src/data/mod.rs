@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 
 use crate::error::{Error, Result};
+use crate::ops::random::permute;
 
 pub use mnist::Progress;
 
@@ -171,21 +172,29 @@ impl Split {
         self.images.truncate(count * self.image_len());
     }
 
-    /// Takes the last `count` images away and returns them: the validation images of a run.
+    /// Takes `count` images away and returns them: the validation images of a run. They are drawn from the whole split, the same
+    /// ones every time, since files are often sorted by class.
     ///
     /// # Errors
     /// [`Error::Invalid`] where `count` is 0 or would leave nothing.
-    pub fn split_off(&mut self, count: usize) -> Result<Self> {
+    pub fn hold_out(&mut self, count: usize) -> Result<Self> {
+        const SEED: u32 = 0x5eed;
         if count == 0 || count >= self.len() {
             return Err(Error::Invalid(format!(
-                "cannot take {count} of {} images for validation: both parts need at least one image",
+                "cannot hold {count} of {} training images out for validation (--validation): both parts need at least one image",
                 self.len()
             )));
         }
-        let keep = self.len() - count;
-        let images = self.images.split_off(keep * self.image_len());
-        let labels = self.labels.split_off(keep);
-        Ok(Self { images, labels, shape: self.shape })
+        let mut held = vec![false; self.len()];
+        (0..count as u32).for_each(|i| held[permute(SEED, 0, i, self.len() as u32) as usize] = true);
+        let part = |wanted: bool| Self {
+            images: (0..self.len()).filter(|&i| held[i] == wanted).flat_map(|i| self.image(i).to_vec()).collect(),
+            labels: (0..self.len()).filter(|&i| held[i] == wanted).map(|i| self.labels[i]).collect(),
+            shape: self.shape,
+        };
+        let validation = part(true);
+        *self = part(false);
+        Ok(validation)
     }
 
     /// SHA-256 in hexadecimal of the shape (as in the data set's fingerprint), the images and the labels.
@@ -253,14 +262,18 @@ mod tests {
     }
 
     #[test]
-    fn validation_images_are_the_last_ones_and_training_keeps_the_rest() {
-        let mut train = split(7);
-        let validation = train.split_off(2).unwrap();
-        assert_eq!((train.len(), validation.len()), (5, 2));
-        assert_eq!(validation.labels, [2, 0]);
-        assert_eq!(validation.image(1), [24, 25, 26, 27]);
-        assert_eq!(train.image(4), [16, 17, 18, 19]);
-        assert!(train.split_off(5).is_err() && train.split_off(0).is_err());
+    fn validation_images_are_drawn_from_the_whole_split() {
+        let mut train = split(60);
+        let all = train.clone();
+        let validation = train.hold_out(20).unwrap();
+        assert_eq!((train.len(), validation.len()), (40, 20));
+        let place = |image: &[u8]| (0..60).find(|&i| all.image(i) == image).unwrap();
+        let held: Vec<usize> = (0..20).map(|i| place(validation.image(i))).collect();
+        let kept: Vec<usize> = (0..40).map(|i| place(train.image(i))).collect();
+        assert!(held.iter().any(|&i| i < 20) && held.iter().any(|&i| i >= 40), "{held:?}");
+        assert!(kept.iter().all(|i| !held.contains(i)) && kept.is_sorted());
+        assert!(held.iter().zip(&validation.labels).all(|(&i, &label)| all.labels[i] == label));
+        assert!(train.hold_out(40).is_err() && train.hold_out(0).is_err());
         train.truncate(3);
         train.truncate(9);
         assert_eq!((train.len(), train.images.len()), (3, 12));

@@ -65,6 +65,22 @@ impl Kernels {
     }
 
     fn compile(&self, gpu: &Gpu, module: &Module, name: &str) -> Result<Kernel> {
+        // A kernel that this driver refuses is an error of its own, not a failure of the device: another variant may do.
+        let scope = gpu.device().push_error_scope(wgpu::ErrorFilter::Validation);
+        let internal = gpu.device().push_error_scope(wgpu::ErrorFilter::Internal);
+        let kernel = self.compile_unchecked(gpu, module, name);
+        let problems = [pollster::block_on(internal.pop()), pollster::block_on(scope.pop())];
+        match problems.into_iter().flatten().next() {
+            None => kernel,
+            Some(problem) => Err(Error::Shader {
+                file: module.file.to_owned(),
+                line: 0,
+                problem: format!("{name} was refused by the driver: {problem}"),
+            }),
+        }
+    }
+
+    fn compile_unchecked(&self, gpu: &Gpu, module: &Module, name: &str) -> Result<Kernel> {
         let compiled = self.module(gpu, module)?;
         let (shader, entries) = &*compiled;
         let entry = entries.iter().find(|entry| entry.name == name).cloned().ok_or_else(|| Error::Shader {

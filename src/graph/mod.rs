@@ -9,7 +9,7 @@ mod lifetimes;
 pub use differentiate::differentiate;
 pub use lifetimes::{Lifetime, lifetimes};
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::ops::{Op, Operator};
 use crate::tensor::Spec;
 
@@ -71,6 +71,18 @@ pub struct Graph {
     nodes: Vec<Node>,
 }
 
+/// Refuses tensors whose elements 32-bit indices cannot count.
+pub(crate) fn check_size(what: &str, shape: &[usize]) -> Result<()> {
+    const MOST: usize = 1 << 31;
+    match shape.iter().try_fold(1usize, |product, &size| product.checked_mul(size)).filter(|&len| len < MOST) {
+        Some(_) => Ok(()),
+        None => Err(Error::shape(
+            what,
+            format!("a tensor of shape {shape:?} has 2^31 elements or more; use smaller layers or a smaller batch"),
+        )),
+    }
+}
+
 impl Graph {
     /// An empty graph.
     pub fn new() -> Self {
@@ -111,7 +123,10 @@ impl Graph {
     pub fn persistent(&mut self, name: &str, spec: Spec) -> ValueId {
         let known = self.values.iter().position(|v| v.name == name && v.storage == Storage::Persistent);
         match known {
-            Some(index) => ValueId(index),
+            Some(index) => {
+                debug_assert_eq!(self.values[index].spec, spec, "two persistent values are called {name}");
+                ValueId(index)
+            }
             None => self.add(name.to_owned(), spec, Storage::Persistent),
         }
     }
@@ -131,6 +146,7 @@ impl Graph {
     pub fn apply(&mut self, name: &str, op: impl Into<Op>, inputs: &[ValueId]) -> Result<Vec<ValueId>> {
         let op = op.into();
         let specs = op.infer(&self.specs(inputs))?;
+        specs.iter().try_for_each(|spec| self::check_size(op.name(), &spec.shape))?;
         let in_place = op.in_place();
         let outputs = specs.into_iter().enumerate().map(|(index, spec)| {
             let updated = in_place.iter().find(|(output, _)| *output == index).map(|(_, input)| inputs[*input]);
@@ -181,22 +197,5 @@ impl Graph {
     pub fn bytes(&self) -> u64 {
         let cost = |node: &Node| node.op.bytes(&self.specs(&node.inputs), &self.specs(&node.outputs));
         self.nodes.iter().map(cost).sum()
-    }
-
-    /// Removes the nodes that nothing needs: those whose outputs all live in slots and reach neither lasting memory nor
-    /// `wanted`.
-    pub fn prune(&mut self, wanted: &[ValueId]) {
-        let mut needed = vec![false; self.values.len()];
-        wanted.iter().for_each(|id| needed[id.0] = true);
-        let mut keep = vec![false; self.nodes.len()];
-        for (index, node) in self.nodes.iter().enumerate().rev() {
-            let lasts = |id: &ValueId| !matches!(self.values[self.root(*id).0].storage, Storage::Slot);
-            if node.outputs.iter().any(|id| needed[id.0] || lasts(id)) {
-                keep[index] = true;
-                node.inputs.iter().for_each(|id| needed[id.0] = true);
-            }
-        }
-        let mut keep = keep.into_iter();
-        self.nodes.retain(|_| keep.next().unwrap_or(true));
     }
 }

@@ -5,6 +5,7 @@ use std::ops::Range;
 
 use crate::error::{Error, Result};
 use crate::gpu::{Caps, Module};
+use crate::graph::check_size;
 use crate::ops::{Op, Operator};
 use crate::tensor::Spec;
 
@@ -213,11 +214,7 @@ pub fn variants(op: &Op, problem: &Problem) -> Vec<&'static str> {
 
 /// Turns a node into dispatches with the given variant (see [`variants`]).
 pub fn lower(op: &Op, problem: &Problem, variant: &'static str) -> Result<Lowered> {
-    const MOST_ELEMENTS: usize = 1 << 31;
-    if let Some(spec) = problem.inputs.iter().chain(problem.outputs).find(|spec| spec.len() >= MOST_ELEMENTS) {
-        let problem = format!("a tensor of shape {:?} has 2^31 elements or more; use a smaller batch", spec.shape);
-        return Err(Error::shape(op.name(), problem));
-    }
+    problem.inputs.iter().chain(problem.outputs).try_for_each(|spec| check_size(op.name(), &spec.shape))?;
     let lowered = match op {
         Op::Conv2d(op) => conv2d::forward(op, problem, variant),
         Op::Conv2dGradInput(op) => conv2d::grad_input(op, problem, variant),

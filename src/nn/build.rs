@@ -6,7 +6,7 @@ use super::layout::{Layout, PARAMETERS, Parameter, STATISTICS};
 use super::{Conv2dLayer, Init, Layer, LinearLayer, NamedLayer, Network, PoolLayer};
 use crate::error::{Error, Result};
 use crate::format::safetensors::Layout as FileLayout;
-use crate::graph::{Graph, ValueId};
+use crate::graph::{Graph, ValueId, check_size};
 use crate::ops::{self, Op, Pool2d};
 use crate::tensor::Spec;
 
@@ -81,7 +81,9 @@ impl Network {
     ) -> Result<Built> {
         let mut names: HashMap<&str, ValueId> = HashMap::new();
         for (input, &value) in self.inputs.iter().zip(inputs) {
-            names.insert(&input.name, value);
+            if names.insert(&input.name, value).is_some() {
+                return Err(Error::Invalid(format!("two inputs are called `{}`; their names must differ", input.name)));
+            }
         }
         let mut previous =
             *inputs.first().ok_or_else(|| Error::Invalid(format!("network {} has no input", self.name)))?;
@@ -128,7 +130,8 @@ struct Context<'a> {
 }
 
 impl Context<'_> {
-    fn weight(&mut self, parameter: Parameter, trained: bool) -> ValueId {
+    fn weight(&mut self, parameter: Parameter, trained: bool) -> Result<ValueId> {
+        check_size(&parameter.name, &parameter.shape)?;
         let (name, spec) = (parameter.name.clone(), Spec::f32(parameter.shape.clone()));
         let value = match self.flat {
             None => {
@@ -143,10 +146,10 @@ impl Context<'_> {
         if trained {
             self.built.parameters.push(value);
         }
-        value
+        Ok(value)
     }
 
-    fn vector(&mut self, layer: &str, role: &str, len: usize, init: Init, trained: bool) -> ValueId {
+    fn vector(&mut self, layer: &str, role: &str, len: usize, init: Init, trained: bool) -> Result<ValueId> {
         let (name, layout) = (format!("{layer}.{role}"), FileLayout::Vector);
         self.weight(Parameter { name, shape: vec![len], layout, init, fan: [len, len] }, trained)
     }
@@ -216,18 +219,18 @@ impl Context<'_> {
             let problem = format!("{} groups do not divide {c_in} input channels", o.groups);
             return Err(Error::shape("conv2d", problem));
         }
-        let taps = o.kernel[0] * o.kernel[1];
+        let taps = o.kernel[0].saturating_mul(o.kernel[1]);
         let c_group = c_in / o.groups;
         let weight = Parameter {
             name: format!("{name}.weight"),
             shape: vec![o.kernel[0], o.kernel[1], c_group, o.channels],
             layout: FileLayout::Conv,
             init: Init::GlorotUniform,
-            fan: [taps * c_group, taps * o.channels],
+            fan: [taps.saturating_mul(c_group), taps.saturating_mul(o.channels)],
         };
-        let mut operands = vec![x, self.weight(weight, true)];
+        let mut operands = vec![x, self.weight(weight, true)?];
         if o.bias {
-            operands.push(self.vector(name, "bias", o.channels, Init::Zeros, true));
+            operands.push(self.vector(name, "bias", o.channels, Init::Zeros, true)?);
         }
         let op = ops::Conv2d { stride: o.stride, padding: o.padding, dilation: o.dilation, groups: o.groups };
         self.graph.apply1(name, op, &operands)
@@ -242,26 +245,26 @@ impl Context<'_> {
             init: Init::GlorotUniform,
             fan: [inputs, o.units],
         };
-        let mut operands = vec![x, self.weight(weight, true)];
+        let mut operands = vec![x, self.weight(weight, true)?];
         if o.bias {
-            operands.push(self.vector(name, "bias", o.units, Init::Zeros, true));
+            operands.push(self.vector(name, "bias", o.units, Init::Zeros, true)?);
         }
         self.graph.apply1(name, ops::Linear, &operands)
     }
 
     fn normalise(&mut self, name: &str, op: Op, x: ValueId) -> Result<ValueId> {
         let c = self.channels(x);
-        let weight = self.vector(name, "weight", c, Init::Ones, true);
-        let bias = self.vector(name, "bias", c, Init::Zeros, true);
+        let weight = self.vector(name, "weight", c, Init::Ones, true)?;
+        let bias = self.vector(name, "bias", c, Init::Zeros, true)?;
         self.graph.apply1(name, op, &[x, weight, bias])
     }
 
     fn batch_norm2d(&mut self, name: &str, eps: f32, momentum: f32, x: ValueId) -> Result<ValueId> {
         let c = self.channels(x);
-        let weight = self.vector(name, "weight", c, Init::Ones, true);
-        let bias = self.vector(name, "bias", c, Init::Zeros, true);
-        let running_mean = self.vector(name, "running_mean", c, Init::Zeros, false);
-        let running_var = self.vector(name, "running_var", c, Init::Ones, false);
+        let weight = self.vector(name, "weight", c, Init::Ones, true)?;
+        let bias = self.vector(name, "bias", c, Init::Zeros, true)?;
+        let running_mean = self.vector(name, "running_mean", c, Init::Zeros, false)?;
+        let running_var = self.vector(name, "running_var", c, Init::Ones, false)?;
         if self.mode == Mode::Evaluate {
             let op = ops::BatchNorm2dEval { eps };
             return self.graph.apply1(name, op, &[x, weight, bias, running_mean, running_var]);

@@ -127,8 +127,27 @@ impl Network {
     /// Reads a description in TOML.
     pub fn from_toml(text: &str) -> Result<Self> {
         let network: Self = toml::from_str(text).map_err(|error| Error::Invalid(place(&error, text)))?;
+        network.check_keys(text)?;
         network.check()?;
         Ok(network)
+    }
+
+    /// Layers without options take no keys but their name, type and inputs; serde lets others pass there.
+    fn check_keys(&self, text: &str) -> Result<()> {
+        let table: toml::Table = toml::from_str(text).map_err(|error| Error::Invalid(place(&error, text)))?;
+        let layers = table.get("layers").and_then(toml::Value::as_array).into_iter().flatten();
+        for (named, written) in self.layers.iter().zip(layers) {
+            let options = toml::Table::try_from(named.layer).map_or(2, |options| options.len());
+            let known = ["name", "type", "inputs"];
+            let extra = written.as_table().and_then(|keys| keys.keys().find(|key| !known.contains(&key.as_str())));
+            if let (1, Some(key)) = (options, extra) {
+                let (layer, kind) = (&named.name, named.layer.stem());
+                let problem =
+                    format!("unknown field `{key}` in layer {layer}: {kind} takes name, type and inputs only");
+                return Err(Error::Invalid(problem));
+            }
+        }
+        Ok(())
     }
 
     /// The description in TOML.
@@ -165,6 +184,7 @@ mod tests {
                 layer("type = \"conv2d\"\nchannels = 3\nkernel = [3, 3]\npading = [1, 1, 1, 1]"),
                 "unknown field `pading`",
             ),
+            (layer("type = \"relu\"\ninput = [\"image\"]"), "unknown field `input` in layer a"),
             (layer("type = \"linear\"\nunits = 3\nbais = true"), "unknown field `bais`"),
             (layer("type = \"max_pool2d\"\nkernel = [2, 2]\nstrides = [1, 1]"), "unknown field `strides`"),
             (layer("type = \"dropout\"\nrate = 0.5\nsede = 1"), "unknown field `sede`"),

@@ -3,7 +3,7 @@
 use super::{Init, Mode, Network};
 use crate::error::Result;
 use crate::format::safetensors::Layout as FileLayout;
-use crate::graph::{ALIGNMENT, Graph};
+use crate::graph::{ALIGNMENT, Graph, ValueId, check_size};
 use crate::tensor::Spec;
 
 /// A trained tensor, or a running statistic.
@@ -99,15 +99,16 @@ impl Network {
     /// The parameters with their places; fails where the network is impossible.
     pub fn layout(&self) -> Result<Layout> {
         let mut graph = Graph::new();
-        let inputs: Vec<_> = self
+        let inputs: Vec<ValueId> = self
             .inputs
             .iter()
             .map(|input| {
                 // Two images, since batch normalisation refuses to train on one value a channel.
                 let shape: Vec<usize> = std::iter::once(2).chain(input.shape.iter().copied()).collect();
-                graph.persistent(&input.name, Spec::f32(shape))
+                check_size(&format!("input {}", input.name), &shape)?;
+                Ok(graph.persistent(&format!("input {}", input.name), Spec::f32(shape)))
             })
-            .collect();
+            .collect::<Result<_>>()?;
         let control = graph.persistent("control", Spec::u32([crate::ops::control::LEN]));
         let mut layout = Layout::default();
         self.build_into(&mut graph, &inputs, control, Mode::Train { seed: 0 }, &mut layout, None)?;

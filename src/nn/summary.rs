@@ -2,7 +2,7 @@
 
 use super::{Mode, Network};
 use crate::error::Result;
-use crate::graph::Graph;
+use crate::graph::{Graph, check_size};
 use crate::ops::Operator;
 use crate::tensor::Spec;
 
@@ -48,7 +48,8 @@ impl Network {
         let mut inputs = Vec::new();
         for input in &self.inputs {
             let shape: Vec<usize> = std::iter::once(batch).chain(input.shape.iter().copied()).collect();
-            inputs.push(graph.persistent(&input.name, Spec::f32(shape)));
+            check_size("summary", &shape)?;
+            inputs.push(graph.persistent(&format!("input {}", input.name), Spec::f32(shape)));
         }
         let control = graph.persistent("control", Spec::u32([crate::ops::control::LEN]));
         let built = self.build(&mut graph, &inputs, control, Mode::Evaluate, &layout)?;

@@ -3,8 +3,8 @@
 //! `control [4]` (u32) holds: 0 the number of steps done, 1 the flag (not 0: a loss or gradient was not finite; nothing
 //! that lasts may be written until the host has looked), 2 and 3 reserved.
 //!
-//! In a training step [`Guard`] comes after the gradients, then all that writes lasting values, then [`RecordStep`],
-//! and [`Advance`] last. None of them has a gradient.
+//! In a training step [`Guard`] comes after the gradients, then [`RecordStep`] and all that writes lasting values, and
+//! [`Advance`] last. None of them has a gradient.
 
 use super::{Operator, Real, expect_operands, expect_spec};
 use crate::error::{Error, Result};
@@ -85,7 +85,8 @@ impl Operator for Guard {
 
     fn reference<T: Real>(&self, inputs: &[&Tensor<T>], _outputs: &[Spec]) -> Vec<Tensor<T>> {
         let mut control = inputs[0].u32s().to_vec();
-        if !inputs[1].floats()[0].is_finite() || inputs[2].floats()[1] != T::zero() {
+        let [loss, norm, broken] = [inputs[1].floats()[0], inputs[2].floats()[0], inputs[2].floats()[1]];
+        if !loss.is_finite() || !norm.is_finite() || broken != T::zero() {
             control[FLAG] = 1;
         }
         vec![Tensor::u32([LEN], control)]

@@ -53,6 +53,9 @@ pub struct Conv2dGradWeight {
     pub kernel: [usize; 2],
 }
 
+/// The largest kernel, stride, dilation, padding or image side: their products stay far from overflow.
+pub(super) const MOST: usize = 1 << 20;
+
 impl Conv2d {
     /// Height and width of the output for an input and a kernel of these sizes.
     pub fn output_size(&self, input: [usize; 2], kernel: [usize; 2]) -> Result<[usize; 2]> {
@@ -67,6 +70,9 @@ impl Conv2d {
                         self.stride, self.dilation
                     ),
                 ));
+            }
+            if [k, s, d, input[axis], self.padding[axis], self.padding[axis + 2]].iter().any(|&n| n > MOST) {
+                return Err(Error::shape("conv2d", format!("sizes above {MOST} are not supported")));
             }
             let padded = input[axis] + self.padding[axis] + self.padding[axis + 2];
             let span = (k - 1) * d + 1;

@@ -21,6 +21,9 @@ use crate::tensor::{Spec, Tensor};
 /// `param [p]`, `grad [p]`, `rates [steps, 4]`, `control`, then the optimiser's moments [p] (see
 /// [`Optimizer::moments`]) → `param` and the moments, updated in place unless the control flag is set.
 ///
+/// An element whose new weight or moments would not be finite keeps the old ones, so that a run that diverges can always save
+/// weights that are.
+///
 /// Row `control.step % steps` of `rates` holds the learning rate, Adam's 1 − β₁ᵗ, Adam's √(1 − β₂ᵗ), and 0, computed on the
 /// host in float64.
 ///
@@ -216,7 +219,11 @@ impl Operator for Optimizer {
         let row = inputs[3].u32s()[control::STEP] as usize % inputs[2].shape[0];
         let rates = [table[row * RATES], table[row * RATES + 1], table[row * RATES + 2]];
         let moment = |number: usize, i: usize| inputs.get(4 + number).map_or(T::zero(), |moment| moment.floats()[i]);
-        let updated = fill(param.len(), |i| self.update(param[i], grad[i], [moment(0, i), moment(1, i)], rates));
+        let updated = fill(param.len(), |i| {
+            let old = [moment(0, i), moment(1, i)];
+            let new = self.update(param[i], grad[i], old, rates);
+            if new.iter().all(|x| x.is_finite()) { new } else { [param[i], old[0], old[1]] }
+        });
         let output = |(number, spec)| fill_float(spec, |i| updated[i][number]);
         outputs.iter().enumerate().map(output).collect()
     }

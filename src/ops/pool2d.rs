@@ -12,6 +12,7 @@
 //! with `count_include_pad`, inside the image and its border: a window that hangs over the border (`ceil_mode`) is
 //! clipped to it first. A NaN wins a maximum. All of this is PyTorch's rule.
 
+use super::conv2d::MOST;
 use super::{BlockSum, GradNode, Operator, Real, Source, expect_image, fill, fill_float};
 use crate::error::{Error, Result};
 use crate::tensor::{Spec, Tensor};
@@ -84,6 +85,9 @@ impl Pool2d {
             let (before, after) = (self.padding[axis], self.padding[axis + 2]);
             if k == 0 || s == 0 {
                 return fail(format!("kernel {:?} and stride {:?} must be at least 1", self.kernel, self.stride));
+            }
+            if [k, s, input[axis]].iter().any(|&n| n > MOST) {
+                return fail(format!("sizes above {MOST} are not supported"));
             }
             if before.max(after) > k / 2 {
                 return fail(format!(

@@ -15,6 +15,8 @@ pub struct CpuSession<T: Real> {
     graphs: Vec<Program<T>>,
     store: HashMap<String, Tensor<T>>,
     reuse: bool,
+    /// The most bytes of values that live at one time, in float32.
+    most_live: u64,
 }
 
 struct Program<T> {
@@ -42,6 +44,7 @@ impl<T: Real> CpuSession<T> {
                 store.entry(value.name.clone()).or_insert_with(|| zeros(&value.spec));
             }
         }
+        let most_live = graphs.iter().map(|graph| most_live(graph, reuse)).max().unwrap_or(0);
         let graphs = graphs.into_iter().map(|graph| {
             let mut dead_after = vec![Vec::new(); graph.nodes().len()];
             if reuse {
@@ -50,7 +53,7 @@ impl<T: Real> CpuSession<T> {
             let slots = vec![None; graph.values().len()];
             Program { graph, dead_after, slots }
         });
-        Self { graphs: graphs.collect(), store, reuse }
+        Self { graphs: graphs.collect(), store, reuse, most_live }
     }
 
     /// Overwrites a persistent value.
@@ -111,9 +114,9 @@ impl<T: Real> CpuSession<T> {
         Ok(all)
     }
 
-    /// Bytes of the persistent values; the rest comes and goes.
+    /// Bytes of the persistent values, and of the values that live beside them at the worst moment.
     pub fn bytes(&self) -> u64 {
-        self.store.values().map(|tensor| tensor.spec().bytes() as u64).sum()
+        self.most_live + self.store.values().map(|tensor| tensor.spec().bytes() as u64).sum::<u64>()
     }
 
     /// See [`super::Session::plan`].
@@ -125,6 +128,18 @@ impl<T: Real> CpuSession<T> {
             dispatches: 0,
         };
         self.graphs[graph].graph.nodes().iter().map(row).collect()
+    }
+}
+
+fn most_live(graph: &Graph, reuse: bool) -> u64 {
+    let lives = lifetimes(graph);
+    let bytes = |at: Option<usize>| {
+        let live = lives.iter().filter(|life| at.is_none_or(|at| life.first <= at && at <= life.last));
+        live.map(|life| graph.spec(life.value).bytes() as u64).sum::<u64>()
+    };
+    match reuse {
+        true => (0..graph.nodes().len()).map(|at| bytes(Some(at))).max().unwrap_or(0),
+        false => bytes(None),
     }
 }
 

@@ -162,8 +162,9 @@ impl TrainConfig {
         if self.epochs == 0 {
             return fail("--epochs must be at least 1".into());
         }
-        if !(self.lr.is_finite() && self.lr > 0.0) {
-            return fail(format!("--lr {} must be a number above 0", self.lr));
+        let lr = self.lr as f32;
+        if !(lr.is_finite() && lr > 0.0) {
+            return fail(format!("--lr {} must be a number above 0 that float32 can hold", self.lr));
         }
         if !(0.0..1.0).contains(&self.validation) {
             return fail(format!("--validation {} must be at least 0 and below 1", self.validation));

@@ -22,8 +22,18 @@ pub(super) struct Replay<'a> {
 }
 
 impl Replay<'_> {
+    /// The error that says what diverged. That the step could not be repeated, for want of memory perhaps, is no reason to lose
+    /// the run: then the error says so.
+    pub async fn explain(self, upload: impl FnOnce(&mut Session) -> Result<()>) -> Error {
+        let step = u64::from(self.step) + 1;
+        self.find(upload).await.unwrap_or_else(|error| {
+            let operator = format!("an operator that is not known, since the step could not be repeated ({error}),");
+            Error::Diverged { step, operator, value: "a non-finite number".into(), count: 1 }
+        })
+    }
+
     /// Repeats the step and answers the error that names the first operator whose output was not finite.
-    pub async fn find(self, upload: impl FnOnce(&mut Session) -> Result<()>) -> Result<Error> {
+    async fn find(self, upload: impl FnOnce(&mut Session) -> Result<()>) -> Result<Error> {
         let operators: Vec<_> = self.graph.nodes().iter().map(|node| (node.name.clone(), node.op.name())).collect();
         for (name, tensor) in self.state {
             if let Some((count, value)) = first_non_finite(tensor) {

@@ -98,3 +98,14 @@ pub struct Outcome {
     /// Training images a second.
     pub images_per_second: f64,
 }
+
+impl EpochReport {
+    /// The epoch in one line of JSON, as metrics and `--json` have it.
+    pub fn json(&self) -> serde_json::Value {
+        serde_json::json!({
+            "event": "epoch", "epoch": self.epoch, "train_loss": self.loss, "train_accuracy": self.accuracy,
+            "validation_loss": self.validation.loss, "validation_accuracy": self.validation.accuracy,
+            "lr": self.lr, "images_per_second": self.images_per_second, "seconds": self.seconds,
+        })
+    }
+}

@@ -9,6 +9,7 @@ pub mod program;
 pub mod run;
 mod saving;
 pub mod schedule;
+mod tally;
 mod trainer;
 
 pub use config::{OptimizerConfig, TrainConfig};

@@ -256,7 +256,7 @@ impl RunDir {
         let metrics = path.join(METRICS);
         let file = OpenOptions::new().create(true).append(true).open(&metrics);
         let metrics = file.map_err(problem(&metrics, "cannot be written"))?;
-        let writer = RunWriter { path, metrics };
+        let writer = RunWriter { path, metrics, full: false };
         writer.record(record)?;
         Ok(writer)
     }
@@ -272,6 +272,8 @@ impl RunDir {
 pub struct RunWriter {
     path: PathBuf,
     metrics: File,
+    /// Whether a line could not be written.
+    full: bool,
 }
 
 impl RunWriter {
@@ -322,18 +324,17 @@ impl RunWriter {
     }
 
     fn append(&mut self, line: &serde_json::Value) -> Result<()> {
-        let written = writeln!(self.metrics, "{line}").and_then(|()| self.metrics.flush());
-        written.map_err(problem(&self.path.join(METRICS), "cannot be written"))
-    }
-}
-
-impl EpochReport {
-    /// The epoch in one line of JSON, as metrics and `--json` have it.
-    pub fn json(&self) -> serde_json::Value {
-        serde_json::json!({
-            "event": "epoch", "epoch": self.epoch, "train_loss": self.loss, "train_accuracy": self.accuracy,
-            "validation_loss": self.validation.loss, "validation_accuracy": self.validation.accuracy,
-            "lr": self.lr, "images_per_second": self.images_per_second, "seconds": self.seconds,
+        if self.full {
+            return Ok(());
+        }
+        let before = self.metrics.metadata().map(|file| file.len());
+        let written = self.metrics.write_all(format!("{line}\n").as_bytes());
+        written.map_err(|error| {
+            // No half line stays, and what room is left belongs to the weights.
+            self.full = true;
+            let cut = before.and_then(|length| self.metrics.set_len(length));
+            let what = if cut.is_ok() { "takes no more lines" } else { "cannot be written" };
+            problem(&self.path.join(METRICS), what)(error)
         })
     }
 }

@@ -12,6 +12,7 @@ use super::events::{Ending, EpochReport, Event, Outcome, Progress, StepFigures};
 use super::program::{self, Resident, names};
 use super::run::DataRecord;
 use super::schedule::Plateau;
+use super::tally::{Tally, shortest};
 use crate::data::{Dataset, Split};
 use crate::error::{Error, Result};
 use crate::nn::{Layout, Network, PARAMETERS, STATISTICS};
@@ -57,7 +58,7 @@ impl Trainer {
         let (mut data, layout) = (data.clone(), network.layout()?);
         let held_out = config.held_out(data.train.len());
         let described = DataRecord::new(&data, held_out);
-        let held_out = (held_out > 0).then(|| data.train.split_off(held_out)).transpose()?;
+        let held_out = (held_out > 0).then(|| data.train.hold_out(held_out)).transpose()?;
         if config.batch > data.train.len() {
             let problem =
                 format!("--batch {} is larger than the {} training images left", config.batch, data.train.len());
@@ -191,9 +192,11 @@ impl Trainer {
         self.test.run(&mut self.session).await
     }
 
-    /// Trains as configured, telling `observe` what happens. A failed run leaves the last good state readable.
+    /// Trains as configured, from the present weights, telling `observe` what happens. A failed run leaves the last good state
+    /// readable.
     pub async fn fit(&mut self, mut observe: impl FnMut(Event)) -> Result<Outcome> {
         let started = Instant::now();
+        self.restart()?;
         let (mut plateau, mut lr) = (Plateau::default(), self.config.lr);
         let (mut best, mut worse) = (f64::INFINITY, 0);
         let (mut seconds, mut epochs, mut ending) = (0.0, 0, Ending::Finished);
@@ -210,6 +213,7 @@ impl Trainer {
                 Some(scored) => scored.run(&mut self.session).await?,
                 None => self.test.run(&mut self.session).await?,
             };
+            finite(&validation, self.step)?;
             lr = plateau.observe(&self.config.schedule, self.config.lr, validation.loss);
             worse = if validation.loss < best { 0 } else { worse + 1 };
             best = best.min(validation.loss);
@@ -220,11 +224,22 @@ impl Trainer {
             }
         }
         let test = self.evaluate().await?;
+        finite(&test, self.step)?;
         let images = self.step as f64 * self.config.batch as f64;
         let outcome =
             Outcome { ending, test, steps: self.step, epochs, seconds, images_per_second: images / seconds.max(1e-9) };
         self.outcome = Some(outcome.clone());
         Ok(outcome)
+    }
+
+    /// Begins at step 0: counters and moments of an earlier [`Trainer::fit`] are forgotten, its weights are not.
+    fn restart(&mut self) -> Result<()> {
+        (self.step, self.outcome) = (0, None);
+        self.session.write(names::CONTROL, &Tensor::u32([control::LEN], vec![0; control::LEN]))?;
+        for name in &names::MOMENTS[..self.config.optimizer.operator().moments()] {
+            self.session.write(name, &Tensor::float([self.layout.len], vec![0.0; self.layout.len]))?;
+        }
+        Ok(())
     }
 
     /// The rates of an epoch's steps.
@@ -349,46 +364,23 @@ impl Trainer {
             return Ok(());
         }
         self.step = u64::from(words[control::STEP]);
-        let graph = program::train(&self.network, &self.layout, &self.train, &self.config)?;
+        // Without clipping, which would spread one bad gradient over all before anybody has looked.
+        let plain = TrainConfig { clip_norm: None, clip_value: None, ..self.config.clone() };
+        let graph = program::train(&self.network, &self.layout, &self.train, &plain)?;
         let names = program::state_names(&self.config);
         let mut state = self.session.read(&names).await?;
         state.push(self.session.read(&[names::RATES]).await?.remove(0));
         let named: Vec<_> = names.into_iter().chain([names::RATES]).zip(state).collect();
         let replay = diverged::Replay { device: &self.device, graph, state: &named, step: self.step as u32 };
-        Err(replay.find(|session| upload(session, &self.train, &self.data.train)).await?)
+        Err(replay.explain(|session| upload(session, &self.train, &self.data.train)).await)
     }
 }
 
-/// The float64 with the fewest digits that is this float32: 0.001 rather than 0.0010000000474974513.
-fn shortest(value: f32) -> f64 {
-    value.to_string().parse().unwrap_or(f64::from(value))
-}
-
-/// Losses and right answers of some steps.
-#[derive(Debug, Clone, Copy, Default)]
-struct Tally {
-    loss: f64,
-    correct: u64,
-    steps: u64,
-}
-
-impl Tally {
-    /// Adds the steps in `range` of what was read and answers them alone.
-    fn add(&mut self, read: &[Tensor], range: std::ops::Range<usize>) -> Self {
-        let loss = read[1].floats()[range.clone()].iter().map(|&loss| f64::from(loss)).sum();
-        let correct = read[3].u32s()[range.clone()].iter().map(|&count| u64::from(count)).sum();
-        let part = Self { loss, correct, steps: range.len() as u64 };
-        self.loss += part.loss;
-        self.correct += part.correct;
-        self.steps += part.steps;
-        part
+/// Weights that are finite can still drive a network out of the finite numbers.
+fn finite(evaluation: &Evaluation, steps: u64) -> Result<()> {
+    if evaluation.loss.is_finite() {
+        return Ok(());
     }
-
-    fn loss(&self) -> f64 {
-        self.loss / self.steps.max(1) as f64
-    }
-
-    fn accuracy(&self, batch: usize) -> f64 {
-        self.correct as f64 / (self.steps.max(1) * batch as u64) as f64
-    }
+    let operator = format!("the evaluation after {steps} steps");
+    Err(Error::Diverged { step: steps + 1, operator, value: format!("a loss of {}", evaluation.loss), count: 1 })
 }

@@ -51,11 +51,11 @@ pub fn json(dir: &Path, arguments: &[&str]) -> Vec<Value> {
     objects(&done(dir, &[arguments, &["--json"]].concat()))
 }
 
-pub fn objects(text: &str) -> Vec<Value> {
+pub(crate) fn objects(text: &str) -> Vec<Value> {
     text.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"))).collect()
 }
 
-pub fn text(bytes: &[u8]) -> String {
+pub(crate) fn text(bytes: &[u8]) -> String {
     String::from_utf8(bytes.to_vec()).unwrap()
 }
 
@@ -71,7 +71,7 @@ pub fn adapter() -> Option<&'static str> {
     }
 }
 
-pub const TINY: &str = r#"
+pub(crate) const TINY: &str = r#"
 name = "tiny"
 inputs = [{ name = "image", shape = [8, 8, 1] }]
 

@@ -20,12 +20,20 @@ const TOLERANCE: [f64; 2] = [1e-5, 1e-4];
 /// The first variant of `op` that is right on this device.
 pub(super) fn choose(gpu: &Gpu, op: &Op, problem: &Problem) -> Result<&'static str> {
     for variant in variants(op, problem) {
-        if variant == BASELINE
-            || gpu.remember(&format!("{op:?} {:?} {variant}", problem.inputs), || right(gpu, op, problem, variant))?
-        {
+        if variant == BASELINE {
             return Ok(variant);
         }
-        tracing::warn!("the {variant} kernel of {} is wrong on this adapter and is not used", op.name());
+        let question = format!("{op:?} {:?} {variant}", problem.inputs);
+        let problem = match gpu.remember(&question, || right(gpu, op, problem, variant)) {
+            Ok(true) => return Ok(variant),
+            Ok(false) => "is wrong on this adapter".to_owned(),
+            Err(error) => {
+                // A device that is lost serves no variant at all.
+                gpu.check()?;
+                format!("does not run on this adapter ({error})")
+            }
+        };
+        tracing::warn!("the {variant} kernel of {} {problem} and is not used", op.name());
     }
     Ok(BASELINE)
 }
