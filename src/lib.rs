@@ -1,5 +1,4 @@
-//! wgrad trains convolutional networks on any GPU: WGSL compute shaders, dispatched through wgpu, with a CPU
-//! reference that verifies every gradient.
+#![doc = include_str!("../README.md")]
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a panic is how a test fails"))]
 
 pub mod data;

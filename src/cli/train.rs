@@ -9,8 +9,7 @@ use anyhow::{Context, Result};
 use serde_json::json;
 use wgrad::Error;
 use wgrad::data::Dataset;
-use wgrad::nn::Network;
-use wgrad::train::run::{DataRecord, DeviceRecord, Figures, RunDir, RunRecord, RunWriter, Status};
+use wgrad::train::run::{DeviceRecord, Figures, RunDir, RunRecord, RunWriter, Status};
 use wgrad::train::{Event, OptimizerConfig, Outcome, Schedule, TrainConfig, Trainer};
 
 use super::args::{LearningArgs, TrainArgs};
@@ -46,7 +45,7 @@ pub fn run(args: &TrainArgs, started: Instant) -> Result<()> {
     if args.result.explain_plan {
         report::plan(&output, &trainer.plan());
     }
-    let record = record(&trainer, &data, &network, &config);
+    let record = RunRecord::new(&trainer);
     report::intentions(&output, &trainer, record.data.held_out_images);
     let writer = directory.begin(&record)?;
     let run = writer.path().display().to_string();
@@ -93,27 +92,6 @@ fn free(network: &str) -> PathBuf {
     let candidates = std::iter::once(name.clone()).chain((2..).map(|number| format!("{name}-{number}")));
     let mut paths = candidates.map(|name| Path::new("runs").join(name));
     paths.find(|path| path.symlink_metadata().is_err()).unwrap_or_default()
-}
-
-/// What `run.json` says while the run goes on.
-fn record(trainer: &Trainer, data: &Dataset, network: &Network, config: &TrainConfig) -> RunRecord {
-    RunRecord {
-        wgrad: env!("CARGO_PKG_VERSION").into(),
-        started: jiff::Zoned::now().strftime("%Y-%m-%dT%H:%M:%S%:z").to_string(),
-        ending: Status::Running,
-        error: None,
-        seed: config.seed,
-        steps: 0,
-        figures: None,
-        config: config.clone(),
-        network: network.clone(),
-        input_shape: data.train.shape,
-        classes: data.classes.clone(),
-        data: DataRecord::new(data, config.held_out(data.train.len())),
-        device: DeviceRecord::from(trainer.device()),
-        memory_bytes: trainer.bytes(),
-        variants: trainer.plan().into_iter().map(Into::into).collect(),
-    }
 }
 
 /// The first line for programs.

@@ -1,5 +1,6 @@
 //! Adapters and devices: what there is, which one `auto` takes and why, and what the chosen one can do.
 
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, OnceLock};
 
 use super::pipeline::Kernels;
@@ -132,6 +133,7 @@ struct Inner {
     caps: Caps,
     failure: Arc<Mutex<Option<String>>>,
     kernels: Kernels,
+    verdicts: Mutex<HashMap<String, bool>>,
     poller: Poller,
 }
 
@@ -251,8 +253,8 @@ impl Gpu {
         };
         let adapter = summary(index, index == auto, adapter);
         let poller = Poller::start(device.clone());
-        let kernels = Kernels::default();
-        Ok(Self { inner: Arc::new(Inner { adapter, why, device, queue, caps, failure, kernels, poller }) })
+        let (kernels, verdicts) = Default::default();
+        Ok(Self { inner: Arc::new(Inner { adapter, why, device, queue, caps, failure, kernels, verdicts, poller }) })
     }
 
     /// A device shared by all callers in this process that open `auto`; for tests, which are many and short.
@@ -290,6 +292,17 @@ impl Gpu {
     /// The compiled kernels, shared by all sessions of this device.
     pub fn kernels(&self) -> &Kernels {
         &self.inner.kernels
+    }
+
+    /// The verdict on `question`, found with `find` when it is asked for the first time on this device.
+    pub fn remember(&self, question: &str, find: impl FnOnce() -> Result<bool>) -> Result<bool> {
+        let verdicts = || self.inner.verdicts.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if let Some(&verdict) = verdicts().get(question) {
+            return Ok(verdict);
+        }
+        let verdict = find()?;
+        verdicts().insert(question.to_owned(), verdict);
+        Ok(verdict)
     }
 
     /// Tells the poll thread that something was asked for.

@@ -148,6 +148,22 @@ operators! {
 }
 
 impl Op {
+    /// Element `index` of the first output alone, for the operators that have fast kernels: what spot checks compare.
+    pub fn element<T: Real>(&self, inputs: &[&Tensor<T>], outputs: &[Spec], index: usize) -> Option<T> {
+        Some(match (self, inputs) {
+            (Self::Conv2d(op), [x, w, bias @ ..]) => {
+                let out = [outputs[0].shape[1], outputs[0].shape[2]];
+                conv2d::forward_element(op, x, w, bias.first().copied(), out, index)
+            }
+            (Self::Conv2dGradInput(op), [dy, w]) => conv2d::grad_input_element(op, dy, w, index),
+            (Self::Conv2dGradWeight(op), [x, dy]) => conv2d::grad_weight_element(op, x, dy, index),
+            (Self::Linear(_), [x, w, bias @ ..]) => linear::forward_element(x, w, bias.first().copied(), index),
+            (Self::LinearGradInput(_), [dy, w]) => linear::grad_input_element(dy, w, index),
+            (Self::LinearGradWeight(_), [x, dy]) => linear::grad_weight_element(x, dy, index),
+            _ => return None,
+        })
+    }
+
     /// Bytes that must move at least once: every input read, every output written.
     pub fn bytes(&self, inputs: &[Spec], outputs: &[Spec]) -> u64 {
         inputs.iter().chain(outputs).map(|spec| spec.bytes() as u64).sum()

@@ -7,6 +7,7 @@ mod events;
 pub mod predict;
 pub mod program;
 pub mod run;
+mod saving;
 pub mod schedule;
 mod trainer;
 

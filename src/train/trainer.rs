@@ -10,6 +10,7 @@ use super::diverged;
 use super::evaluation::{Evaluation, Scored, check_fit, upload, write_state};
 use super::events::{Ending, EpochReport, Event, Outcome, Progress, StepFigures};
 use super::program::{self, Resident, names};
+use super::run::DataRecord;
 use super::schedule::Plateau;
 use crate::data::{Dataset, Split};
 use crate::error::{Error, Result};
@@ -31,6 +32,8 @@ pub struct Trainer {
     session: Session,
     validation: Option<Scored>,
     test: Scored,
+    described: DataRecord,
+    outcome: Option<Outcome>,
     step: u64,
     stop: Arc<AtomicBool>,
     /// Seconds that a step took lately, once measured.
@@ -53,6 +56,7 @@ impl Trainer {
         check_fit(network, data.train.shape, data.classes.len())?;
         let (mut data, layout) = (data.clone(), network.layout()?);
         let held_out = config.held_out(data.train.len());
+        let described = DataRecord::new(&data, held_out);
         let held_out = (held_out > 0).then(|| data.train.split_off(held_out)).transpose()?;
         if config.batch > data.train.len() {
             let problem =
@@ -86,6 +90,8 @@ impl Trainer {
             session,
             validation,
             test,
+            described,
+            outcome: None,
             step: 0,
             stop: Arc::default(),
             step_seconds: None,
@@ -115,6 +121,26 @@ impl Trainer {
     /// The device it runs on.
     pub fn device(&self) -> &Device {
         &self.device
+    }
+
+    /// What it trains on.
+    pub fn described(&self) -> &DataRecord {
+        &self.described
+    }
+
+    /// Height, width and channels of an image.
+    pub fn image(&self) -> [usize; 3] {
+        self.train.image
+    }
+
+    /// The classes' names.
+    pub fn classes(&self) -> &[String] {
+        &self.data.classes
+    }
+
+    /// How the last [`Trainer::fit`] ended.
+    pub fn outcome(&self) -> Option<&Outcome> {
+        self.outcome.as_ref()
     }
 
     /// Steps of an epoch; the images that do not fill a batch are left out of it.
@@ -195,7 +221,10 @@ impl Trainer {
         }
         let test = self.evaluate().await?;
         let images = self.step as f64 * self.config.batch as f64;
-        Ok(Outcome { ending, test, steps: self.step, epochs, seconds, images_per_second: images / seconds.max(1e-9) })
+        let outcome =
+            Outcome { ending, test, steps: self.step, epochs, seconds, images_per_second: images / seconds.max(1e-9) };
+        self.outcome = Some(outcome.clone());
+        Ok(outcome)
     }
 
     /// The rates of an epoch's steps.

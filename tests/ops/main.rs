@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 mod activation;
+#[path = "../common/adapter.rs"]
+mod adapter;
 mod batch;
 mod batch_norm2d;
 mod control;

@@ -29,19 +29,7 @@ pub fn case(name: impl Into<String>, op: impl Into<Op>, inputs: Vec<Tensor>) -> 
     Case { name: name.into(), op: op.into(), inputs }
 }
 
-/// The adapter, or `None` after a visible line where there is none.
-pub fn gpu() -> Option<Gpu> {
-    match Gpu::shared() {
-        Ok(gpu) => Some(gpu),
-        Err(error) if std::env::var("WGRAD_REQUIRE_GPU").is_ok_and(|value| value == "1") => {
-            panic!("WGRAD_REQUIRE_GPU is set: {error}")
-        }
-        Err(error) => {
-            eprintln!("skipped: no GPU adapter ({error})");
-            None
-        }
-    }
-}
+pub use crate::adapter::adapter as gpu;
 
 /// Runs a table; reports all that is wrong and fails once.
 pub fn check(cases: Vec<Case>) {

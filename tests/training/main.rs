@@ -2,26 +2,19 @@
 //! on the way, and a clear end when numbers leave the finite.
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
+#[path = "../common/adapter.rs"]
+mod adapter;
 mod fitting;
 mod graphs;
 mod memory;
 mod steady;
 
 use wgrad::data::{Dataset, Split};
-use wgrad::gpu::Gpu;
 use wgrad::session::Device;
 
-/// The adapter as a device, or `None` after saying so where a missing one is allowed.
+/// The adapter as a device, see `tests/common/adapter.rs`.
 fn adapter() -> Option<Device> {
-    match Gpu::shared() {
-        Ok(gpu) => Some(Device::Gpu(gpu)),
-        Err(problem) => {
-            assert!(std::env::var_os("WGRAD_REQUIRE_GPU").is_none(), "WGRAD_REQUIRE_GPU is set, but {problem}");
-            let test = std::thread::current().name().unwrap_or_default().to_owned();
-            println!("skipped: {test}: no GPU adapter ({problem})");
-            None
-        }
-    }
+    adapter::adapter().map(Device::Gpu)
 }
 
 fn cpu() -> Device {

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::{Command, GpuSession, Options, PlanRow, Program, encode, padded, place};
+use super::{Command, GpuSession, Options, PlanRow, Program, encode, padded, place, proof};
 use crate::error::{Error, Result};
 use crate::gpu::pipeline::Kernel;
 use crate::gpu::readback::Staging;
@@ -30,8 +30,8 @@ struct Draft {
 
 pub(super) fn session(gpu: &Gpu, graphs: Vec<Graph>, options: Options) -> Result<GpuSession> {
     let choose = |op: &Op, problem: &Problem| match options.baseline {
-        true => BASELINE,
-        false => kernels::variants(op, problem)[0],
+        true => Ok(BASELINE),
+        false => proof::choose(gpu, op, problem),
     };
     let drafts = graphs.into_iter().map(|graph| draft(gpu.caps(), graph, options, choose)).collect::<Result<_>>()?;
     realise(gpu, drafts, options)
@@ -40,7 +40,7 @@ pub(super) fn session(gpu: &Gpu, graphs: Vec<Graph>, options: Options) -> Result
 /// A session for one graph without reuse, every node in the same variant.
 pub(super) fn single(gpu: &Gpu, graph: Graph, variant: &'static str) -> Result<GpuSession> {
     let options = Options { reuse: false, baseline: false };
-    let drafts = vec![draft(gpu.caps(), graph, options, |_, _| variant)?];
+    let drafts = vec![draft(gpu.caps(), graph, options, |_, _| Ok(variant))?];
     realise(gpu, drafts, options)
 }
 
@@ -73,12 +73,17 @@ fn realise(gpu: &Gpu, drafts: Vec<Draft>, options: Options) -> Result<GpuSession
     Ok(GpuSession { gpu: gpu.clone(), persistent, programs, staging: Staging::default(), slots, slot_bytes })
 }
 
-fn draft(caps: &Caps, graph: Graph, options: Options, choose: impl Fn(&Op, &Problem) -> &'static str) -> Result<Draft> {
+fn draft(
+    caps: &Caps,
+    graph: Graph,
+    options: Options,
+    choose: impl Fn(&Op, &Problem) -> Result<&'static str>,
+) -> Result<Draft> {
     let mut lowered = Vec::with_capacity(graph.nodes().len());
     for node in graph.nodes() {
         let (inputs, outputs) = (graph.specs(&node.inputs), graph.specs(&node.outputs));
         let problem = Problem { inputs: &inputs, outputs: &outputs, caps };
-        let variant = choose(&node.op, &problem);
+        let variant = choose(&node.op, &problem)?;
         lowered.push(kernels::lower(&node.op, &problem, variant).map_err(|error| at_node(error, &node.name))?);
     }
     let lives = lifetimes(&graph);

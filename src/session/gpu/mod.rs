@@ -2,12 +2,13 @@
 //! replays the list, and several steps go into one submission.
 
 mod build;
+mod proof;
 mod single;
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
-pub use single::run_node;
+pub use single::{node_session, run_node};
 
 use super::{Options, PlanRow};
 use crate::error::{Error, Result};

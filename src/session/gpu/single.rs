@@ -1,23 +1,28 @@
-//! One operator on its own: how tests and verification run a kernel.
+//! One operator on its own: how tests, verification and benchmarks run a kernel.
 
-use super::build;
+use super::{GpuSession, build};
 use crate::error::Result;
 use crate::gpu::Gpu;
 use crate::graph::{Graph, ValueId};
 use crate::ops::Op;
-use crate::tensor::Tensor;
+use crate::tensor::{Spec, Tensor};
+
+/// A session whose only node is `op` in the given variant; its inputs are persistent values named `input0`, `input1` …,
+/// and every value has memory of its own.
+pub fn node_session(gpu: &Gpu, op: &Op, inputs: &[Spec], variant: &'static str) -> Result<GpuSession> {
+    let mut graph = Graph::new();
+    let named = inputs.iter().enumerate();
+    let operands: Vec<ValueId> =
+        named.map(|(index, spec)| graph.persistent(&format!("input{index}"), spec.clone())).collect();
+    graph.apply("node", op.clone(), &operands)?;
+    build::single(gpu, graph, variant)
+}
 
 /// Runs `op` once with the given variant: uploads the inputs, poisons outputs and workspaces with NaN, runs, and reads
 /// every output back.
 pub fn run_node(gpu: &Gpu, op: &Op, inputs: &[Tensor], variant: &'static str) -> Result<Vec<Tensor>> {
-    let mut graph = Graph::new();
-    let operands: Vec<ValueId> = inputs
-        .iter()
-        .enumerate()
-        .map(|(index, tensor)| graph.persistent(&format!("input{index}"), tensor.spec()))
-        .collect();
-    graph.apply("node", op.clone(), &operands)?;
-    let mut session = build::single(gpu, graph, variant)?;
+    let specs: Vec<Spec> = inputs.iter().map(Tensor::spec).collect();
+    let mut session = node_session(gpu, op, &specs, variant)?;
     session.poison();
     for (index, tensor) in inputs.iter().enumerate() {
         session.write(&format!("input{index}"), tensor)?;

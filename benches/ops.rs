@@ -1,0 +1,322 @@
+//! How fast is it? One function a room, workloads with the shapes of the shipped networks at batch 64, every variant.
+//!
+//! Each workload is a forward operator with its operands; its backward operators follow from its gradient rule. Every
+//! kernel is held against the float64 reference before it is timed, and a wrong one is not timed at all. The time is that
+//! of a session that replays the operator's dispatches, so recording and submitting are in it. Throughput is in
+//! floating-point operations (shown as elements), or in bytes where an operator has none.
+//!
+//! ```text
+//! cargo bench --bench ops -- --quick            everything, roughly
+//! cargo bench --bench ops -- conv2d/conv2       one layer, all of its operators and variants
+//! ```
+#![allow(missing_docs, reason = "criterion_group! makes a function without a doc comment")]
+
+use std::time::{Duration, Instant};
+
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use wgrad::gpu::Gpu;
+use wgrad::kernels::{Problem, variants};
+use wgrad::nn::shipped;
+use wgrad::ops::*;
+use wgrad::session::gpu::{GpuSession, node_session};
+use wgrad::tensor::{Elements, Spec, Tensor};
+use wgrad::verify::compare::{FLOAT32, compare};
+
+const BATCH: usize = 64;
+
+/// Steps of one submission: long ones are reset by some drivers.
+const TOGETHER: u64 = 16;
+
+/// A forward operator with its operands, under the name of the layer whose shapes it has.
+struct Workload {
+    name: &'static str,
+    op: Op,
+    inputs: Vec<Tensor<f64>>,
+}
+
+fn workload(name: &'static str, op: impl Into<Op>, inputs: Vec<Tensor<f64>>) -> Workload {
+    Workload { name, op: op.into(), inputs }
+}
+
+/// Random floats in -1..1 that float32 holds exactly.
+fn noise(seed: u32, shape: impl Into<Vec<usize>>) -> Tensor<f64> {
+    let shape = shape.into();
+    let value = |i: usize| f64::from((f64::from(random::random(seed, 0, i as u32)) / 2f64.powi(31) - 1.0) as f32);
+    Tensor::float(shape.clone(), (0..shape.iter().product()).map(value).collect())
+}
+
+fn positive(seed: u32, shape: impl Into<Vec<usize>>) -> Tensor<f64> {
+    let Tensor { shape, elements } = noise(seed, shape);
+    let Elements::Float(data) = elements else { unreachable!("noise makes floats") };
+    Tensor::float(shape, data.into_iter().map(|value| value.abs() + 0.5).collect())
+}
+
+fn integers(seed: u32, len: usize, below: u32) -> Tensor<f64> {
+    Tensor::u32([len], (0..len).map(|i| random::random(seed, 0, i as u32) % below).collect())
+}
+
+/// The control value of the first step.
+fn first_step() -> Tensor<f64> {
+    Tensor::u32([wgrad::ops::control::LEN], vec![0; wgrad::ops::control::LEN])
+}
+
+fn narrow(tensor: &Tensor<f64>) -> Tensor {
+    let elements = match &tensor.elements {
+        Elements::Float(data) => Elements::Float(data.iter().map(|&value| value as f32).collect()),
+        Elements::U32(data) => Elements::U32(data.clone()),
+        Elements::U8(data) => Elements::U8(data.clone()),
+    };
+    Tensor::new(tensor.shape.clone(), elements)
+}
+
+/// A value that an operator saves, as a device holds it.
+fn rounded(tensor: Tensor<f64>) -> Tensor<f64> {
+    match tensor.elements {
+        Elements::Float(data) => Tensor::float(tensor.shape, data.into_iter().map(|v| f64::from(v as f32)).collect()),
+        _ => tensor,
+    }
+}
+
+fn reference(op: &Op, inputs: &[Tensor<f64>]) -> Vec<Tensor<f64>> {
+    op.evaluate(&inputs.iter().collect::<Vec<_>>()).unwrap_or_else(|error| panic!("{}: {error}", op.name()))
+}
+
+/// The backward operators of a workload with their operands.
+fn backward(forward: &Workload) -> Vec<(Op, Vec<Tensor<f64>>)> {
+    let specs: Vec<Spec> = forward.inputs.iter().map(Tensor::spec).collect();
+    let rules = forward.op.gradient(&specs);
+    if rules.is_empty() {
+        return Vec::new();
+    }
+    let outputs: Vec<Tensor<f64>> = reference(&forward.op, &forward.inputs).into_iter().map(rounded).collect();
+    let operand = |source: &Source| match *source {
+        Source::Input(i) => forward.inputs[i].clone(),
+        Source::Output(i) => outputs[i].clone(),
+        Source::Upstream(i) => noise(99, outputs[i].shape.clone()),
+    };
+    let backward = rules.into_iter().map(|rule| (rule.op, rule.operands.iter().map(operand).collect()));
+    // A copy of the upstream gradient is no node of a plan.
+    backward.filter(|(op, _)| !matches!(op, Op::Copy(_))).collect()
+}
+
+/// Times all operators of a room's workloads in all variants.
+fn room(criterion: &mut Criterion, room: &str, workloads: Vec<Workload>) {
+    let gpu = match Gpu::shared() {
+        Ok(gpu) => gpu,
+        Err(error) => return eprintln!("{room}: nothing is timed ({error})"),
+    };
+    for forward in workloads {
+        let mut operators = vec![(forward.op.clone(), forward.inputs.clone())];
+        operators.extend(backward(&forward));
+        for (op, inputs) in operators {
+            time(criterion, &gpu, &format!("{room}/{}", forward.name), &op, &inputs);
+        }
+    }
+}
+
+fn time(criterion: &mut Criterion, gpu: &Gpu, group: &str, op: &Op, inputs: &[Tensor<f64>]) {
+    let specs: Vec<Spec> = inputs.iter().map(Tensor::spec).collect();
+    let outputs = op.infer(&specs).unwrap_or_else(|error| panic!("{group}: {error}"));
+    let throughput = match op.flops(&specs, &outputs) {
+        0 => Throughput::Bytes(op.bytes(&specs, &outputs)),
+        flops => Throughput::Elements(flops),
+    };
+    let mut group = criterion.benchmark_group(group);
+    group.throughput(throughput);
+    for variant in variants(op, &Problem { inputs: &specs, outputs: &outputs, caps: gpu.caps() }) {
+        // Only what the command line asks for is built, and only once.
+        let mut session = None;
+        group.bench_function(format!("{}/{variant}", op.name()), |bencher| {
+            let session = session.get_or_insert_with(|| checked(gpu, op, inputs, variant));
+            bencher.iter_custom(|steps| replay(gpu, session, steps));
+        });
+    }
+    group.finish();
+}
+
+/// A session of one operator whose answer was found to be right.
+fn checked(gpu: &Gpu, op: &Op, inputs: &[Tensor<f64>], variant: &'static str) -> GpuSession {
+    let title = format!("{} ({variant})", op.name());
+    let specs: Vec<Spec> = inputs.iter().map(Tensor::spec).collect();
+    let run = || {
+        let mut session = node_session(gpu, op, &specs, variant)?;
+        session.poison();
+        for (index, tensor) in inputs.iter().enumerate() {
+            session.write(&format!("input{index}"), &narrow(tensor))?;
+        }
+        session.run(0, 1, &[])?;
+        let values = pollster::block_on(session.values(0))?;
+        Ok::<_, wgrad::Error>((session, values))
+    };
+    let (session, values) = run().unwrap_or_else(|error| panic!("{title}: {error}"));
+    for ((_, got), want) in values.iter().zip(reference(op, inputs)) {
+        match (&got.elements, &want.elements) {
+            (Elements::Float(got), Elements::Float(wanted)) => {
+                let difference = compare(got, wanted, &want.shape, FLOAT32);
+                assert!(difference.passes(), "{title} is wrong and is not timed: {difference}");
+            }
+            _ => assert_eq!(got.u32s(), want.u32s(), "{title} is wrong and is not timed"),
+        }
+    }
+    session
+}
+
+fn replay(gpu: &Gpu, session: &mut GpuSession, steps: u64) -> Duration {
+    let start = Instant::now();
+    for done in (0..steps).step_by(TOGETHER as usize) {
+        session.run(0, TOGETHER.min(steps - done) as usize, &[]).unwrap_or_else(|error| panic!("{error}"));
+    }
+    let waited = gpu.device().poll(wgpu::PollType::wait_indefinitely());
+    waited.unwrap_or_else(|error| panic!("waiting for the GPU failed: {error}"));
+    start.elapsed()
+}
+
+fn conv2d(criterion: &mut Criterion) {
+    let layer = |name, x: [usize; 3], w: [usize; 4]| {
+        let inputs = vec![noise(1, [BATCH, x[0], x[1], x[2]]), noise(2, w), noise(3, [w[3]])];
+        workload(name, Conv2d::default(), inputs)
+    };
+    let reference = [
+        layer("conv1", [28, 28, 1], [3, 3, 1, 32]),
+        layer("conv2", [13, 13, 32], [3, 3, 32, 64]),
+        layer("conv3", [5, 5, 64], [3, 3, 64, 64]),
+    ];
+    let padded = Conv2d { padding: [1; 4], ..Conv2d::default() };
+    let block = vec![noise(1, [BATCH, 14, 14, 16]), noise(2, [3, 3, 16, 16])];
+    room(criterion, "conv2d", reference.into_iter().chain([workload("block", padded, block)]).collect());
+}
+
+fn linear(criterion: &mut Criterion) {
+    let layer = |name, from: usize, to: usize| {
+        workload(name, Linear, vec![noise(1, [BATCH, from]), noise(2, [to, from]), noise(3, [to])])
+    };
+    room(criterion, "linear", vec![layer("dense1", 576, 64), layer("dense2", 64, 10)]);
+}
+
+fn pool2d(criterion: &mut Criterion) {
+    let pool = Pool2d { kernel: [2; 2], stride: [2; 2], padding: [0; 4], ceil_mode: false };
+    let workloads = vec![
+        workload("pool1_max", MaxPool2d(pool), vec![noise(1, [BATCH, 26, 26, 32])]),
+        workload("pool2_max", MaxPool2d(pool), vec![noise(1, [BATCH, 11, 11, 64])]),
+        workload("pool1_avg", AvgPool2d { pool, count_include_pad: true }, vec![noise(1, [BATCH, 26, 26, 32])]),
+        workload("global_avg", GlobalAvgPool2d, vec![noise(1, [BATCH, 14, 14, 16])]),
+    ];
+    room(criterion, "pool2d", workloads);
+}
+
+fn activation(criterion: &mut Criterion) {
+    let layer = |name, op: Activation| workload(name, op, vec![noise(1, [BATCH, 26, 26, 32])]);
+    room(criterion, "activation", vec![layer("relu1", Activation::Relu), layer("gelu", Activation::Gelu)]);
+}
+
+fn softmax(criterion: &mut Criterion) {
+    let logits = || vec![noise(1, [BATCH, 10])];
+    let workloads =
+        vec![workload("head", Softmax { axis: 1 }, logits()), workload("head_log", LogSoftmax { axis: 1 }, logits())];
+    room(criterion, "softmax", workloads);
+}
+
+fn batch_norm2d(criterion: &mut Criterion) {
+    let operands = || vec![noise(1, [BATCH, 14, 14, 16]), noise(2, [16]), noise(3, [16])];
+    let running = [operands(), vec![noise(4, [16]), positive(5, [16])]].concat();
+    let mut batch = vec![noise(1, [16]), positive(2, [16]), noise(3, [2, 16]), positive(4, [16])];
+    batch.push(first_step());
+    let workloads = vec![
+        workload("block_bn", BatchNorm2d { eps: 1e-5 }, operands()),
+        workload("block_bn_eval", BatchNorm2dEval { eps: 1e-5 }, running),
+        workload("block_bn_running", RunningStats { momentum: 0.1 }, batch),
+    ];
+    room(criterion, "batch_norm2d", workloads);
+}
+
+fn group_norm(criterion: &mut Criterion) {
+    let image = || vec![noise(1, [BATCH, 14, 14, 16]), noise(2, [16]), noise(3, [16])];
+    let rows = vec![noise(1, [BATCH, 576]), noise(2, [576]), noise(3, [576])];
+    let workloads = vec![
+        workload("block", GroupNorm { groups: 4, eps: 1e-5 }, image()),
+        workload("features", LayerNorm { eps: 1e-5 }, rows),
+    ];
+    room(criterion, "group_norm", workloads);
+}
+
+fn dropout(criterion: &mut Criterion) {
+    let op = Dropout { rate: 0.5, seed: 1 };
+    room(criterion, "dropout", vec![workload("conv1", op, vec![noise(1, [BATCH, 26, 26, 32]), first_step()])]);
+}
+
+fn elementwise(criterion: &mut Criterion) {
+    let image = |seed| noise(seed, [BATCH, 14, 14, 16]);
+    let workloads = vec![
+        workload("block_add", Add, vec![image(1), image(2)]),
+        workload("block_mul", Mul, vec![image(1), image(2)]),
+        workload("block_concat", Concat { axis: 3 }, vec![image(1), image(2)]),
+        workload("flatten", Flatten, vec![noise(1, [BATCH, 3, 3, 64])]),
+    ];
+    room(criterion, "elementwise", workloads);
+}
+
+fn loss(criterion: &mut Criterion) {
+    let (logits, labels) = (noise(1, [BATCH, 10]), integers(2, BATCH, 10));
+    let cross_entropy = SoftmaxCrossEntropy { label_smoothing: 0.0 };
+    let workloads = vec![
+        workload("cross_entropy", cross_entropy, vec![logits.clone(), labels]),
+        workload("mse", MseLoss, vec![logits, noise(3, [BATCH, 10])]),
+    ];
+    room(criterion, "loss", workloads);
+}
+
+fn reduce(criterion: &mut Criterion) {
+    room(criterion, "reduce", vec![workload("conv1_bias", SumRows, vec![noise(1, [BATCH * 26 * 26, 32])])]);
+}
+
+fn optimizer(criterion: &mut Criterion) {
+    let network = shipped::reference([28, 28, 1], 10).and_then(|network| network.layout());
+    let len = network.unwrap_or_else(|error| panic!("{error}")).len;
+    let update = |name, op: Optimizer| {
+        let rates: Vec<f64> = op.rates_row(1e-3, 1).map(f64::from).to_vec();
+        let mut inputs = vec![noise(1, [len]), noise(2, [len]), Tensor::float([1, rates.len()], rates), first_step()];
+        inputs.extend((0..op.moments()).map(|i| positive(3 + i as u32, [len])));
+        workload(name, op, inputs)
+    };
+    let norm = Tensor::float([2], vec![2.0, 0.0]);
+    let workloads = vec![
+        update("sgd", Optimizer::Sgd { momentum: 0.0, nesterov: false, weight_decay: 0.0 }),
+        update("adam", Optimizer::Adam { beta1: 0.9, beta2: 0.999, eps: 1e-8, weight_decay: 0.0 }),
+        workload("norm", GradNorm, vec![noise(1, [len])]),
+        workload("clip", ClipGradNorm { max_norm: 1.0 }, vec![noise(1, [len]), norm]),
+    ];
+    room(criterion, "optimizer", workloads);
+}
+
+fn batch(criterion: &mut Criterion) {
+    const IMAGES: usize = 60_000;
+    let bytes = (0..IMAGES * 784).map(|i| (i % 251) as u8).collect();
+    let op = GatherBatch { batch: BATCH, len: IMAGES, shuffle: Some(1), scale: vec![1.0 / 255.0], offset: vec![0.0] };
+    let inputs = vec![first_step(), integers(1, IMAGES, 10), Tensor::u8([IMAGES, 28, 28, 1], bytes)];
+    room(criterion, "batch", vec![workload("mnist", op, inputs)]);
+}
+
+fn control(criterion: &mut Criterion) {
+    let (loss, norm) = (Tensor::float([1], vec![0.5]), Tensor::float([2], vec![1.0, 0.0]));
+    let (logits, labels) = (noise(1, [BATCH, 10]), integers(2, BATCH, 10));
+    let lists = [Tensor::float([937], vec![0.0; 937]), Tensor::float([937], vec![0.0; 937])];
+    let mut record = vec![first_step(), loss.clone(), norm.clone(), logits, labels];
+    record.extend(lists);
+    record.push(Tensor::u32([937], vec![0; 937]));
+    let workloads =
+        vec![workload("guard", Guard, vec![first_step(), loss, norm]), workload("record", RecordStep, record)];
+    room(criterion, "control", workloads);
+}
+
+fn short() -> Criterion {
+    let criterion = Criterion::default().sample_size(10);
+    criterion.warm_up_time(Duration::from_millis(300)).measurement_time(Duration::from_secs(1))
+}
+
+criterion_group! {
+    name = benches;
+    config = short();
+    targets = conv2d, linear, pool2d, activation, softmax, batch_norm2d, group_norm, dropout, elementwise, loss, reduce,
+        optimizer, batch, control
+}
+criterion_main!(benches);

@@ -1,0 +1,105 @@
+//! A fast kernel is used on an adapter only after it has been right there: each distinct node of a plan runs once on
+//! random operands, and a few hundred of its output elements are held against the float64 reference. A variant that
+//! fails is not used; the next one takes its place, and the baseline needs no such leave.
+
+use super::single::run_node;
+use crate::error::Result;
+use crate::gpu::Gpu;
+use crate::kernels::{BASELINE, Problem, variants};
+use crate::ops::random::random;
+use crate::ops::{Op, Operator, fill};
+use crate::tensor::{DType, Elements, Spec, Tensor};
+
+/// Output elements that are looked at, fewer where each is a long sum.
+const SPOTS: usize = 256;
+/// Multiply-adds that a check may take on the host.
+const MOST_TERMS: u64 = 20_000_000;
+/// Allowed error of all spots together (relative L2) and of each (of the largest): a float32 kernel's.
+const TOLERANCE: [f64; 2] = [1e-5, 1e-4];
+
+/// The first variant of `op` that is right on this device.
+pub(super) fn choose(gpu: &Gpu, op: &Op, problem: &Problem) -> Result<&'static str> {
+    for variant in variants(op, problem) {
+        if variant == BASELINE
+            || gpu.remember(&format!("{op:?} {:?} {variant}", problem.inputs), || right(gpu, op, problem, variant))?
+        {
+            return Ok(variant);
+        }
+        tracing::warn!("the {variant} kernel of {} is wrong on this adapter and is not used", op.name());
+    }
+    Ok(BASELINE)
+}
+
+/// Numbers in [−0.5, 0.5), and zeros for integers.
+fn operand(spec: &Spec, seed: u32) -> Tensor {
+    let elements = match spec.dtype {
+        DType::F32 => Elements::Float(fill(spec.len(), |i| random(seed, 0, i as u32) as f32 / 4_294_967_296.0 - 0.5)),
+        DType::U32 => Elements::U32(vec![0; spec.len()]),
+        DType::U8 => Elements::U8(vec![0; spec.len()]),
+    };
+    Tensor::new(spec.shape.clone(), elements)
+}
+
+fn widened(tensor: &Tensor) -> Tensor<f64> {
+    Tensor::float(tensor.shape.clone(), tensor.floats().iter().map(|&x| f64::from(x)).collect())
+}
+
+fn right(gpu: &Gpu, op: &Op, problem: &Problem, variant: &'static str) -> Result<bool> {
+    let inputs: Vec<Tensor> = problem.inputs.iter().enumerate().map(|(i, spec)| operand(spec, i as u32 + 1)).collect();
+    let got = run_node(gpu, op, &inputs, variant)?;
+    let wide: Vec<Tensor<f64>> = inputs.iter().map(widened).collect();
+    Ok(agrees(op, problem, &wide.iter().collect::<Vec<_>>(), got[0].floats()))
+}
+
+/// Whether `got` is right at a few hundred places.
+fn agrees(op: &Op, problem: &Problem, inputs: &[&Tensor<f64>], got: &[f32]) -> bool {
+    use rayon::prelude::*;
+    let len = got.len();
+    let terms = (op.flops(problem.inputs, problem.outputs) / 2 / len.max(1) as u64).max(1);
+    let spots = ((MOST_TERMS / terms) as usize).clamp(16, SPOTS).min(len);
+    let index = |spot: usize| match spot {
+        0 => 0,
+        1 => len - 1,
+        spot => random(7, 0, spot as u32) as usize % len,
+    };
+    let wanted = (0..spots).into_par_iter().map(|spot| op.element(inputs, problem.outputs, index(spot)));
+    let Some(wanted) = wanted.collect::<Option<Vec<f64>>>() else { return false };
+    let (mut error, mut norm, mut worst, mut largest) = (0.0, 0.0, 0.0f64, 0.0f64);
+    for (spot, want) in wanted.into_iter().enumerate() {
+        let off = f64::from(got[index(spot)]) - want;
+        // A NaN stays in the sum, and a sum that is NaN passes no comparison.
+        error += off * off;
+        norm += want * want;
+        worst = worst.max(off.abs());
+        largest = largest.max(want.abs());
+    }
+    (error / norm.max(f64::MIN_POSITIVE)).sqrt() <= TOLERANCE[0] && worst <= TOLERANCE[1] * largest
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gpu::Caps;
+    use crate::ops::Conv2d;
+
+    #[test]
+    fn a_kernel_that_is_slightly_off_is_found_out() {
+        let op = Op::from(Conv2d { padding: [1; 4], ..Conv2d::default() });
+        let specs = [Spec::f32([2, 9, 7, 5]), Spec::f32([3, 3, 5, 6])];
+        let outputs = op.infer(&specs).unwrap();
+        let problem = Problem { inputs: &specs, outputs: &outputs, caps: &Caps::DEFAULT };
+        let wide: Vec<_> = specs.iter().map(|spec| widened(&operand(spec, 3))).collect();
+        let inputs: Vec<_> = wide.iter().collect();
+        let right: Vec<f32> = op.reference(&inputs, &outputs)[0].floats().iter().map(|&y| y as f32).collect();
+        assert!(agrees(&op, &problem, &inputs, &right));
+        let scaled: Vec<f32> = right.iter().map(|y| y * 1.0001).collect();
+        assert!(!agrees(&op, &problem, &inputs, &scaled));
+        for index in [0, right.len() - 1] {
+            let mut holed = right.clone();
+            holed[index] = f32::NAN;
+            assert!(!agrees(&op, &problem, &inputs, &holed));
+        }
+        let shifted: Vec<f32> = right[1..].iter().chain(&right[..1]).copied().collect();
+        assert!(!agrees(&op, &problem, &inputs, &shifted));
+    }
+}
