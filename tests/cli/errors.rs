@@ -10,7 +10,7 @@ fn impossible_options_are_refused_before_any_work() {
         (&["--batch", "71"], "--batch 71 is larger than the 70 training images"),
         (&["--batch", "60", "--validation", "0.5"], "larger than the 35 training images left"),
         (&["--epochs", "0"], "--epochs must be at least 1"),
-        (&["--lr", "-1"], "--lr -1 must be"),
+        (&["--lr", "-1"], "--lr -1 must be a number above 0"),
         (&["--lr", "nan"], "--lr NaN must be"),
         (&["--validation", "1"], "--validation 1 must be"),
         (&["--label-smoothing", "1"], "--label-smoothing 1 must be"),

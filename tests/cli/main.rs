@@ -51,11 +51,13 @@ pub fn json(dir: &Path, arguments: &[&str]) -> Vec<Value> {
     objects(&done(dir, &[arguments, &["--json"]].concat()))
 }
 
-pub(crate) fn objects(text: &str) -> Vec<Value> {
+/// Reads one object a line.
+pub fn objects(text: &str) -> Vec<Value> {
     text.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"))).collect()
 }
 
-pub(crate) fn text(bytes: &[u8]) -> String {
+/// What a command printed.
+pub fn text(bytes: &[u8]) -> String {
     String::from_utf8(bytes.to_vec()).unwrap()
 }
 
@@ -71,7 +73,8 @@ pub fn adapter() -> Option<&'static str> {
     }
 }
 
-pub(crate) const TINY: &str = r#"
+/// A network for the data of [`workplace`].
+pub const TINY: &str = r#"
 name = "tiny"
 inputs = [{ name = "image", shape = [8, 8, 1] }]
 
