@@ -103,7 +103,7 @@ pub struct TrainArgs {
     #[command(flatten)]
     pub mirror: MirrorArgs,
     /// How many classes the labels of IDX files have
-    #[arg(long, default_value_t = 10, value_name = "N", help_heading = "Data and network")]
+    #[arg(long, default_value_t = 10, value_name = "N", value_parser = classes, help_heading = "Data and network")]
     pub classes: usize,
     /// A name that `wgrad networks` lists, or a TOML file
     #[arg(long, default_value = "reference", value_name = "NAME|FILE", help_heading = "Data and network")]
@@ -257,7 +257,7 @@ pub struct SummaryArgs {
     #[arg(long, default_value = "28x28x1", value_name = "HxWxC", value_parser = image)]
     pub image: [usize; 3],
     /// Number of classes for a network that comes with the program
-    #[arg(long, default_value_t = 10, value_name = "N")]
+    #[arg(long, default_value_t = 10, value_name = "N", value_parser = classes)]
     pub classes: usize,
     #[command(flatten)]
     pub device: DeviceArgs,
@@ -283,4 +283,10 @@ fn image(text: &str) -> Result<[usize; 3], String> {
         text.split(['x', 'X', '×']).map(|part| part.parse().ok().filter(|&size| size > 0)).collect();
     let sizes = sizes.and_then(|sizes| <[usize; 3]>::try_from(sizes).ok());
     sizes.ok_or_else(|| "write height x width x channels, such as 28x28x1".to_owned())
+}
+
+/// A number of classes; labels are bytes.
+fn classes(text: &str) -> Result<usize, String> {
+    let number = text.parse().ok().filter(|number| (1..=256).contains(number));
+    number.ok_or_else(|| format!("`{text}` is no number of classes from 1 to 256"))
 }

@@ -330,8 +330,7 @@ impl RunWriter {
         let before = self.metrics.metadata().map(|file| file.len());
         let written = self.metrics.write_all(format!("{line}\n").as_bytes());
         written.map_err(|error| {
-            // No half line stays, and what room is left belongs to the weights.
-            self.full = true;
+            self.full = true; // No half line stays, and what room is left belongs to the weights.
             let cut = before.and_then(|length| self.metrics.set_len(length));
             let what = if cut.is_ok() { "takes no more lines" } else { "cannot be written" };
             problem(&self.path.join(METRICS), what)(error)
