@@ -36,6 +36,28 @@ fn every_optimizer_steps() {
 }
 
 #[test]
+fn an_element_whose_update_overflows_stays_as_it_was() {
+    let gpu = crate::runner::gpu();
+    for op in all() {
+        let rates = Tensor::float([1, 4], op.rates_row(3e38, 1).to_vec());
+        // Weights, gradients and moments that overflow in the weight or in the mean square; the last element stays small.
+        let (param, grad) = (vec![-3e38, 1.0, 0.0], vec![3e38, 1e30, 0.0]);
+        let mut inputs = vec![Tensor::float([3], param), Tensor::float([3], grad), rates, control(0, 0)];
+        inputs.extend((0..op.moments()).map(|_| Tensor::float([3], vec![0.25, 0.5, 0.0])));
+        let operator = wgrad::ops::Op::from(op);
+        let mut answers = vec![operator.evaluate(&inputs.iter().collect::<Vec<_>>()).unwrap()];
+        answers
+            .extend(gpu.iter().map(|gpu| wgrad::session::gpu::run_node(gpu, &operator, &inputs, "baseline").unwrap()));
+        for outputs in answers {
+            for (output, old) in outputs.iter().zip(std::iter::once(&inputs[0]).chain(&inputs[4..])) {
+                assert!(output.floats().iter().all(|x| x.is_finite()), "{op:?}: {outputs:?}");
+                assert_eq!(output.floats()[0], old.floats()[0], "{op:?}: the overflowing element changed");
+            }
+        }
+    }
+}
+
+#[test]
 fn adam_begins_from_moments_of_zero() {
     let op = Optimizer::Adam { beta1: 0.9, beta2: 0.999, eps: 1e-8, weight_decay: 0.0 };
     let zeros = || Tensor::float([100], vec![0.0; 100]);
