@@ -217,7 +217,8 @@ impl GpuSession {
 
     /// Bytes of all buffers that hold values.
     pub fn bytes(&self) -> u64 {
-        self.slots.iter().map(|(_, bytes)| bytes).sum::<u64>() + self.persistent.values().map(|(buffer, _)| buffer.size()).sum::<u64>()
+        self.slots.iter().map(|(_, bytes)| bytes).sum::<u64>()
+            + self.persistent.values().map(|(buffer, _)| buffer.size()).sum::<u64>()
     }
 
     /// See [`super::Session::plan`].
