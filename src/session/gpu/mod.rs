@@ -8,7 +8,8 @@ mod single;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-pub use single::{Trial, node_session, run_node, trial_session};
+pub use proof::kernel_name;
+pub use single::{Trial, node_session, run_node, run_node_with, trial_session};
 
 use super::{Options, PlanRow};
 use crate::error::{Error, Result};
