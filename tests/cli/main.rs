@@ -5,6 +5,7 @@ mod errors;
 mod listings;
 mod runs;
 mod signals;
+mod verify;
 
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
