@@ -4,7 +4,7 @@ use wgrad::data::Dataset;
 use wgrad::nn::Summary;
 use wgrad::session::PlanRow;
 use wgrad::train::run::Status;
-use wgrad::train::{EpochReport, OptimizerConfig, Outcome, Schedule, TrainConfig, Trainer};
+use wgrad::train::{Drift, EpochReport, OptimizerConfig, Outcome, Schedule, ShadowReport, TrainConfig, Trainer};
 
 use super::output::Output;
 use super::text::{self, Table};
@@ -52,7 +52,8 @@ pub fn plan(output: &Output, rows: &[PlanRow]) {
     output.say(format!("\n{}\n", table.lines()));
 }
 
-fn optimizer(config: &TrainConfig) -> String {
+/// The optimiser with its rate and decay, in words.
+pub fn optimizer(config: &TrainConfig) -> String {
     let (name, decay) = match config.optimizer {
         OptimizerConfig::Sgd { momentum, weight_decay, .. } if momentum > 0.0 => {
             (format!("sgd with momentum {momentum}"), weight_decay)
@@ -119,6 +120,22 @@ pub fn epoch(report: &EpochReport, epochs: u64) -> String {
         text::speed(*images_per_second).replace("images", "img"),
         text::duration(*seconds)
     )
+}
+
+/// What the checks beside training found.
+pub fn shadow(output: &Output, report: &ShadowReport) {
+    let ShadowReport { checked, inherited, worst, .. } = report;
+    let steps = text::counted(*checked, "step");
+    let worst = worst.as_ref().map_or(String::new(), |Drift { value, relative_l2 }| {
+        format!(" · largest error {relative_l2:.1e} (allowed 1e-5) in {value}")
+    });
+    output.say(format!("\nchecked   {steps} against the float64 reference{worst}"));
+    if *inherited > 0 {
+        let steps = text::counted(*inherited, "step");
+        output.say(format!(
+            "          {steps} beyond tolerance, though every operator was right on the operands that it had"
+        ));
+    }
 }
 
 /// How it ended, where it is, and what to do next.
