@@ -42,7 +42,7 @@ pub fn run(args: &LockstepArgs) -> Result<()> {
         false => "          each step begins from the reference's state\n",
     });
     let mut lockstep = Lockstep::new([&reference, &other], &network, &data, &config, start, args.free_run)?;
-    output.say("   step         loss   values   largest error   inherited   shared memory       time");
+    output.say("   step         loss   values   error/allowed   inherited   shared memory       time");
     let mut total = Total::default();
     while total.steps < args.steps && total.diverged.is_none() && !output.silenced() {
         let step = pollster::block_on(lockstep.step())?;
@@ -121,7 +121,7 @@ fn event(report: &StepReport) -> Value {
 fn row(report: &StepReport) -> String {
     let StepReport { step, loss, values, worst, inherited, first_inherited, same_bits, seconds, divergence, .. } =
         report;
-    let worst = worst.as_ref().map_or("–".to_owned(), |worst| format!("{:.1e}", worst.relative_l2));
+    let worst = worst.as_ref().map_or("–".to_owned(), |worst| text::percent(worst.of_allowed()));
     let memory = match (same_bits, divergence) {
         (_, Some(_)) => "–",
         (true, None) => "same bits",
@@ -149,16 +149,13 @@ struct Total {
 
 impl Total {
     fn add(&mut self, step: StepReport) {
-        let larger = |a: Option<Drift>, b: Option<Drift>| {
-            a.into_iter().chain(b).max_by(|a, b| a.relative_l2.total_cmp(&b.relative_l2))
-        };
         self.same_bits = step.same_bits && (self.same_bits || self.steps == 0);
         self.steps += 1;
         self.values += step.values;
         self.inherited += step.inherited;
         self.inheriting += u64::from(step.inherited > 0);
-        self.worst = larger(self.worst.take(), step.worst);
-        self.drift = larger(self.drift.take(), step.drift);
+        self.worst = Drift::worse(self.worst.take(), step.worst);
+        self.drift = Drift::worse(self.drift.take(), step.drift);
         self.diverged = step.divergence;
     }
 
@@ -166,15 +163,16 @@ impl Total {
     fn say(&self, output: &Output, seconds: f64) {
         let (steps, values) = (counted(self.steps, "step"), counted(self.values as u64, "value"));
         output.say(format!("\nagrees    {steps} · {values} compared · {}", text::duration(seconds)));
-        if let Some(Drift { value, relative_l2 }) = &self.worst {
-            output.say(format!("          largest error {relative_l2:.1e} (allowed 1e-5), in {value}"));
+        if let Some(worst) = &self.worst {
+            output.say(format!("          {}", report::errors(worst)));
         }
-        if let Some(Drift { value, relative_l2 }) = &self.drift {
+        if let Some(drift) = &self.drift {
             let (values, steps) = (counted(self.inherited as u64, "value"), counted(self.inheriting, "step"));
             output.say(format!(
-                "          {values} in {steps} beyond it, though every operator was right on the operands that it had:\n          \
-                 inherited from where rounding took another branch; up to {relative_l2:.1e}, in {value}"
+                "          {values} in {steps} beyond that, each of them from an operator that was right on the"
             ));
+            output.say("          operands that it had: rounding took another branch somewhere before. The furthest:");
+            output.say(format!("          {}", report::errors(drift)));
         }
         output.say(match self.same_bits {
             true => "          sharing memory and running all nodes together left the same bits behind",

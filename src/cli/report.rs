@@ -5,6 +5,7 @@ use wgrad::nn::Summary;
 use wgrad::session::PlanRow;
 use wgrad::train::run::Status;
 use wgrad::train::{Drift, EpochReport, OptimizerConfig, Outcome, Schedule, ShadowReport, TrainConfig, Trainer};
+use wgrad::verify::compare::{FLOAT32, Tolerance};
 
 use super::output::Output;
 use super::text::{self, Table};
@@ -122,19 +123,23 @@ pub fn epoch(report: &EpochReport, epochs: u64) -> String {
     )
 }
 
+/// A value's errors, each with what a float32 kernel may have.
+pub fn errors(drift: &Drift) -> String {
+    let (Drift { value, relative_l2, max_error }, Tolerance { relative_l2: l2, max_error: max }) = (drift, FLOAT32);
+    format!("relative L2 {relative_l2:.1e} (allowed {l2:.0e}), largest element {max_error:.1e} ({max:.0e}), in {value}")
+}
+
 /// What the checks beside training found.
 pub fn shadow(output: &Output, report: &ShadowReport) {
     let ShadowReport { checked, inherited, worst, .. } = report;
-    let steps = text::counted(*checked, "step");
-    let worst = worst.as_ref().map_or(String::new(), |Drift { value, relative_l2 }| {
-        format!(" · largest error {relative_l2:.1e} (allowed 1e-5) in {value}")
-    });
-    output.say(format!("\nchecked   {steps} against the float64 reference{worst}"));
+    output.say(format!("\nchecked   {} against the float64 reference", text::counted(*checked, "step")));
+    if let Some(worst) = worst {
+        output.say(format!("          {}", errors(worst)));
+    }
     if *inherited > 0 {
         let steps = text::counted(*inherited, "step");
-        output.say(format!(
-            "          {steps} beyond tolerance, though every operator was right on the operands that it had"
-        ));
+        output
+            .say(format!("          {steps} beyond that, though every operator was right on the operands that it had"));
     }
 }
 

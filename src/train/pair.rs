@@ -36,14 +36,25 @@ pub struct Drift {
     pub value: String,
     /// ‖got − want‖ / ‖want‖.
     pub relative_l2: f64,
+    /// The largest |got − want| over the largest |want|.
+    pub max_error: f64,
 }
 
 impl Drift {
-    /// Keeps the larger one.
-    pub(super) fn raise(worst: &mut Option<Self>, value: &str, error: f64) {
-        if worst.as_ref().is_none_or(|worst| error > worst.relative_l2) {
-            *worst = Some(Self { value: value.to_owned(), relative_l2: error });
-        }
+    /// The larger of both errors, as a share of what a float32 kernel may have.
+    pub fn of_allowed(&self) -> f64 {
+        (self.relative_l2 / FLOAT32.relative_l2).max(self.max_error / FLOAT32.max_error)
+    }
+
+    /// The one that is further off.
+    pub fn worse(a: Option<Self>, b: Option<Self>) -> Option<Self> {
+        a.into_iter().chain(b).max_by(|a, b| a.of_allowed().total_cmp(&b.of_allowed()))
+    }
+
+    /// Keeps the one that is further off.
+    pub(super) fn raise(worst: &mut Option<Self>, value: &str, difference: &Difference) {
+        let Difference { relative_l2, max_error, .. } = *difference;
+        *worst = Self::worse(worst.take(), Some(Self { value: value.to_owned(), relative_l2, max_error }));
     }
 }
 
@@ -120,10 +131,13 @@ impl Side {
     /// A device, on which every value has memory of its own.
     pub fn device(device: &Device, graph: &Graph, data: (&Resident, &Split)) -> Result<Self> {
         let options = Options { reuse: false, baseline: false };
-        let mut session = Session::new(device, vec![graph.clone()], options)?;
+        Self::of(device.name(), Session::new(device, vec![graph.clone()], options)?, graph, data)
+    }
+
+    fn of(name: String, mut session: Session, graph: &Graph, data: (&Resident, &Split)) -> Result<Self> {
         parts(data.0, data.1, |name, tensor| session.write(name, &tensor))?;
         let variants = session.plan(0).into_iter().map(|row| row.variant).collect();
-        Ok(Self { name: device.name(), session: Some(session), variants, ..Self::reference(graph, data)? })
+        Ok(Self { name, session: Some(session), variants, ..Self::reference(graph, data)? })
     }
 
     /// Overwrites persistent values.
@@ -202,8 +216,8 @@ pub(super) async fn walk(graph: &Graph, reference: &mut Side, other: &mut Side, 
             let name = &graph.value(id).name;
             found.values += 1;
             match difference.passes() {
-                true => Drift::raise(&mut found.worst, name, difference.relative_l2),
-                false => inherited.push((name, difference.relative_l2)),
+                true => Drift::raise(&mut found.worst, name, &difference),
+                false => inherited.push((name, difference)),
             }
         }
         if !inherited.is_empty() {
@@ -225,10 +239,10 @@ pub(super) async fn walk(graph: &Graph, reference: &mut Side, other: &mut Side, 
                     return Ok(found);
                 }
             }
-            for (name, error) in inherited {
+            for (name, difference) in inherited {
                 found.inherited += 1;
                 found.first_inherited.get_or_insert_with(|| name.clone());
-                Drift::raise(&mut found.drift, name, error);
+                Drift::raise(&mut found.drift, name, &difference);
             }
         }
         reference.exact.keep(0, position, wanted);
@@ -236,3 +250,7 @@ pub(super) async fn walk(graph: &Graph, reference: &mut Side, other: &mut Side, 
     }
     Ok(found)
 }
+
+#[cfg(test)]
+#[path = "pair_tests.rs"]
+mod tests;

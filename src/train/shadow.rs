@@ -101,7 +101,7 @@ impl Trainer {
             for ((piece, want), (_, got)) in wanted.iter().zip(pieces(&self.layout, name, &widened(tensor))) {
                 let difference = difference(&got, want, FLOAT32);
                 agrees &= difference.passes();
-                Drift::raise(&mut worst, piece, difference.relative_l2);
+                Drift::raise(&mut worst, piece, &difference);
             }
         }
         if agrees {
