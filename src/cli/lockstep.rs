@@ -128,7 +128,7 @@ fn row(report: &StepReport) -> String {
         (false, None) => "agrees",
     };
     let first = first_inherited.as_ref().map_or(String::new(), |first| format!("   inherited from {first} on"));
-    let (loss, seconds) = (text::loss(*loss), text::duration(*seconds));
+    let (loss, seconds) = (loss.map_or("–".to_owned(), text::loss), text::duration(*seconds));
     format!(
         "  {step:>5}   {loss:>10}   {values:>6}   {worst:>13}   {inherited:>9}   {memory:>13}   {seconds:>8}{first}"
     )

@@ -34,8 +34,8 @@ pub struct Start {
 pub struct StepReport {
     /// The step, from 1.
     pub step: u64,
-    /// The loss on the reference.
-    pub loss: f64,
+    /// The loss on the reference; none where the devices parted before it was recorded.
+    pub loss: Option<f64>,
     /// Values compared.
     pub values: usize,
     /// The largest error of those within tolerance.
@@ -189,7 +189,9 @@ impl Lockstep {
             (same_bits, divergence) = (found.same_bits, found.divergence);
         }
         self.ended = divergence.is_some();
-        let loss = self.reference.read(names::LOSSES)?.floats()[(self.done % self.steps) as usize];
+        let losses = self.reference.read(names::LOSSES)?.floats();
+        let recorded = self.reference.read(names::CONTROL)?.u32s()[control::STEP] == step as u32;
+        let loss = recorded.then(|| losses[(self.done % self.steps) as usize]);
         self.done = step;
         let seconds = begun.elapsed().as_secs_f64();
         Ok(StepReport { step, loss, values, worst, inherited, first_inherited, drift, same_bits, seconds, divergence })

@@ -140,6 +140,11 @@ impl Side {
         Ok(Self { name, session: Some(session), variants, ..Self::reference(graph, data)? })
     }
 
+    /// Bytes of the device's memory.
+    pub fn bytes(&self) -> u64 {
+        self.session.as_ref().map_or(0, Session::bytes)
+    }
+
     /// Overwrites persistent values.
     pub fn load(&mut self, state: &[(String, Tensor)]) -> Result<()> {
         for (name, tensor) in state {

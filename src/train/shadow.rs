@@ -32,11 +32,16 @@ pub(super) struct Shadow {
     graph: Graph,
     lasting: Vec<String>,
     reference: Side,
-    /// The device without shared memory, once it was needed.
-    separate: Option<Side>,
+    /// The device without shared memory; there from the start, so that what does not fit is known before the first step.
+    separate: Side,
 }
 
 impl Shadow {
+    /// Bytes of device memory beside the plan's.
+    pub fn bytes(&self) -> u64 {
+        self.separate.bytes()
+    }
+
     /// Whether the step after `done` steps is checked.
     pub fn is_due(&self, done: u64) -> bool {
         done.is_multiple_of(self.report.every)
@@ -58,9 +63,10 @@ impl Trainer {
             return Err(Error::Invalid("one step in 0 cannot be checked: --shadow-check takes a number from 1".into()));
         }
         let graph = program::train(&self.network, &self.layout, &self.train, &self.config)?;
-        let reference = Side::reference(&graph, (&self.train, &self.data.train))?;
+        let data = (&self.train, &self.data.train);
+        let (reference, separate) = (Side::reference(&graph, data)?, Side::device(&self.device, &graph, data)?);
         let (lasting, report) = (lasting(&graph), ShadowReport { every, ..ShadowReport::default() });
-        self.shadow = Some(Box::new(Shadow { report, graph, lasting, reference, separate: None }));
+        self.shadow = Some(Box::new(Shadow { report, graph, lasting, reference, separate }));
         Ok(())
     }
 
@@ -108,18 +114,14 @@ impl Trainer {
             report.worst = worst;
             return Ok(None);
         }
-        let other = match separate {
-            Some(side) => side,
-            None => separate.insert(Side::device(&self.device, graph, (&self.train, &self.data.train))?),
-        };
         reference.load(before)?;
-        other.load(before)?;
+        separate.load(before)?;
         let step = self.step + 1;
-        let found = walk(graph, reference, other, step).await?;
+        let found = walk(graph, reference, separate, step).await?;
         if found.divergence.is_some() {
             return Ok(found.divergence);
         }
         report.inherited += 1;
-        Ok(planned(&self.device, &self.layout, &got, &other.state(lasting)?, step).divergence)
+        Ok(planned(&self.device, &self.layout, &got, &separate.state(lasting)?, step).divergence)
     }
 }

@@ -168,7 +168,7 @@ impl Trainer {
 
     /// Bytes of device memory that the run takes.
     pub fn bytes(&self) -> u64 {
-        self.session.bytes()
+        self.session.bytes() + self.shadow.as_ref().map_or(0, |shadow| shadow.bytes())
     }
 
     /// The nodes of a training step with their variants.
