@@ -3,6 +3,7 @@
 
 mod errors;
 mod listings;
+mod lockstep;
 mod runs;
 mod signals;
 mod verify;
