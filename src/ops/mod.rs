@@ -173,7 +173,7 @@ impl Op {
     pub fn evaluate<T: Real>(&self, inputs: &[&Tensor<T>]) -> Result<Vec<Tensor<T>>> {
         let specs: Vec<Spec> = inputs.iter().map(|tensor| tensor.spec()).collect();
         let outputs = self.infer(&specs)?;
-        Ok(self.reference(inputs, &outputs))
+        Ok(T::reference(self, inputs, &outputs))
     }
 }
 

@@ -2,6 +2,9 @@
 
 use num_traits::{Float, FromPrimitive, NumAssign};
 
+use super::{Op, Operator};
+use crate::tensor::{Spec, Tensor};
+
 /// `f32` (what the CPU session runs) or `f64` (what verifies shaders and is verified by finite differences).
 pub trait Real: Float + FromPrimitive + NumAssign + Default + std::fmt::Debug + Send + Sync + 'static {
     /// A constant, rounded to this type.
@@ -14,6 +17,10 @@ pub trait Real: Float + FromPrimitive + NumAssign + Default + std::fmt::Debug + 
 
     /// Widened to `f64`.
     fn wide(self) -> f64;
+
+    /// Runs the reference of an operator in this type. Not generic, so that its loops are compiled once, here, and not again
+    /// in every program that uses them.
+    fn reference(op: &Op, inputs: &[&Tensor<Self>], outputs: &[Spec]) -> Vec<Tensor<Self>>;
 }
 
 /// The `f64` nearest to the shortest decimal that names `value`: the tenth that somebody meant by `0.1_f32`. What
@@ -29,6 +36,9 @@ impl Real for f32 {
     fn wide(self) -> f64 {
         f64::from(self)
     }
+    fn reference(op: &Op, inputs: &[&Tensor<Self>], outputs: &[Spec]) -> Vec<Tensor<Self>> {
+        Operator::reference(op, inputs, outputs)
+    }
 }
 
 impl Real for f64 {
@@ -37,6 +47,9 @@ impl Real for f64 {
     }
     fn wide(self) -> f64 {
         self
+    }
+    fn reference(op: &Op, inputs: &[&Tensor<Self>], outputs: &[Spec]) -> Vec<Tensor<Self>> {
+        Operator::reference(op, inputs, outputs)
     }
 }
 

@@ -88,14 +88,14 @@ impl<T: Real> CpuSession<T> {
 
     /// The outputs of node number `node` of graph `graph` for what the session holds now, which stays as it is.
     pub fn evaluate(&self, graph: usize, node: usize) -> Vec<Tensor<T>> {
-        self.with_operands(graph, node, |node, operands, outputs| node.op.reference(operands, outputs))
+        self.with_operands(graph, node, |node, operands, outputs| T::reference(&node.op, operands, outputs))
     }
 
     /// [`CpuSession::evaluate`], computed in another float type.
     pub fn evaluate_in<U: Real>(&self, graph: usize, node: usize) -> Vec<Tensor<U>> {
         self.with_operands(graph, node, |node, operands, outputs| {
             let operands: Vec<Tensor<U>> = operands.iter().map(|tensor| tensor.cast(|x| U::of(x.wide()))).collect();
-            node.op.reference(&operands.iter().collect::<Vec<_>>(), outputs)
+            U::reference(&node.op, &operands.iter().collect::<Vec<_>>(), outputs)
         })
     }
 
