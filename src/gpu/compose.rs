@@ -11,10 +11,9 @@
 use std::collections::{HashMap, HashSet};
 
 use super::expression::evaluate;
+pub use super::sources::files;
+use super::sources::source;
 use crate::error::{Error, Result};
-
-/// Every file below `shaders/`, by its path there.
-static FILES: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/shaders.rs"));
 
 /// A shader file with what the host decides about it. Two equal modules compile to the same code.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -58,11 +57,6 @@ impl Source {
     }
 }
 
-/// The paths of all embedded shader files.
-pub fn files() -> impl Iterator<Item = &'static str> {
-    FILES.iter().map(|(name, _)| *name)
-}
-
 /// Expands a module into one WGSL program.
 pub fn compose(module: &Module) -> Result<Source> {
     let mut lines = Vec::new();
@@ -82,13 +76,13 @@ fn shader_error(file: &str, line: usize, problem: impl Into<String>) -> Error {
 }
 
 fn import(module: &Module, file: &str, seen: &mut HashSet<&'static str>, out: &mut Vec<Line>) -> Result<()> {
-    let Some(&(file, source)) = FILES.iter().find(|(name, _)| *name == file) else {
+    let Some((file, text)) = source(file)? else {
         return Err(shader_error(file, 0, "there is no such shader file"));
     };
     if !seen.insert(file) {
         return Ok(());
     }
-    for (index, text) in source.lines().enumerate() {
+    for (index, text) in text.lines().enumerate() {
         let number = index + 1;
         let Some(name) = text.trim().strip_prefix("#import ") else {
             out.push(Line { text: text.to_owned(), file, number });

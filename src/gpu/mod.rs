@@ -9,6 +9,8 @@ pub mod pipeline;
 mod poll;
 pub mod readback;
 pub mod reflect;
+pub mod sources;
+mod trusted;
 
 pub use compose::Module;
 pub use device::{AdapterSummary, BackendChoice, Caps, Gpu};

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use rayon::prelude::*;
 
-use super::Gpu;
+use super::{Gpu, trusted};
 use super::compose::{Module, compose};
 use super::reflect::{Entry, Kind, reflect};
 use crate::error::{Error, Result};
@@ -21,19 +21,29 @@ pub struct Kernel {
     pub layout: wgpu::BindGroupLayout,
 }
 
+/// Whether a kernel keeps the run-time checks that wgpu adds: bounds of buffers, ends of loops, divisors that are zero.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Checks {
+    /// All of them.
+    #[default]
+    Kept,
+    /// None: for kernels that were proven on this adapter.
+    Dropped,
+}
+
 type Compiled = (wgpu::ShaderModule, Vec<Entry>);
-type Known = HashMap<(Module, &'static str), Arc<Kernel>>;
+type Key = (Module, &'static str, Checks);
 
 /// The kernels of one device. Cheap to clone.
 #[derive(Clone, Default)]
 pub struct Kernels {
-    modules: Arc<Mutex<HashMap<Module, Arc<Compiled>>>>,
-    kernels: Arc<Mutex<Known>>,
+    modules: Arc<Mutex<HashMap<(Module, Checks), Arc<Compiled>>>>,
+    kernels: Arc<Mutex<HashMap<Key, Arc<Kernel>>>>,
 }
 
 impl Kernels {
     /// The kernels for these modules and entry points, compiled where they were not yet.
-    pub fn get(&self, gpu: &Gpu, wanted: &[(Module, &'static str)]) -> Result<Vec<Arc<Kernel>>> {
+    pub fn get(&self, gpu: &Gpu, wanted: &[Key]) -> Result<Vec<Arc<Kernel>>> {
         let mut missing: Vec<_> = {
             let known = lock(&self.kernels);
             wanted.iter().filter(|key| !known.contains_key(*key)).cloned().collect()
@@ -42,46 +52,57 @@ impl Kernels {
         missing.dedup();
         let compiled: Vec<_> = missing
             .into_par_iter()
-            .map(|(module, entry)| Ok(((module.clone(), entry), Arc::new(self.compile(gpu, &module, entry)?))))
+            .map(|key| Ok((key.clone(), Arc::new(self.compile(gpu, &key)?))))
             .collect::<Result<_>>()?;
         let mut known = lock(&self.kernels);
         known.extend(compiled);
         Ok(wanted.iter().filter_map(|key| known.get(key).cloned()).collect())
     }
 
-    fn module(&self, gpu: &Gpu, module: &Module) -> Result<Arc<Compiled>> {
-        if let Some(known) = lock(&self.modules).get(module) {
+    /// How many pipelines were compiled so far.
+    pub fn count(&self) -> usize {
+        lock(&self.kernels).len()
+    }
+
+    fn module(&self, gpu: &Gpu, module: &Module, checks: Checks) -> Result<Arc<Compiled>> {
+        let key = (module.clone(), checks);
+        if let Some(known) = lock(&self.modules).get(&key) {
             return Ok(known.clone());
         }
         let source = compose(module)?;
         let entries = reflect(&source)?;
-        let shader = gpu.device().create_shader_module(wgpu::ShaderModuleDescriptor {
+        let descriptor = wgpu::ShaderModuleDescriptor {
             label: Some(module.file),
             source: wgpu::ShaderSource::Wgsl(source.text.into()),
-        });
+        };
+        let shader = match checks {
+            Checks::Kept => gpu.device().create_shader_module(descriptor),
+            Checks::Dropped => trusted::module(gpu.device(), descriptor),
+        };
         let compiled = Arc::new((shader, entries));
-        lock(&self.modules).insert(module.clone(), compiled.clone());
+        lock(&self.modules).insert(key, compiled.clone());
         Ok(compiled)
     }
 
-    fn compile(&self, gpu: &Gpu, module: &Module, name: &str) -> Result<Kernel> {
+    fn compile(&self, gpu: &Gpu, key: &Key) -> Result<Kernel> {
         // A kernel that this driver refuses is an error of its own, not a failure of the device: another variant may do.
         let scope = gpu.device().push_error_scope(wgpu::ErrorFilter::Validation);
         let internal = gpu.device().push_error_scope(wgpu::ErrorFilter::Internal);
-        let kernel = self.compile_unchecked(gpu, module, name);
+        let kernel = self.compile_unscoped(gpu, key);
         let problems = [pollster::block_on(internal.pop()), pollster::block_on(scope.pop())];
         match problems.into_iter().flatten().next() {
             None => kernel,
             Some(problem) => Err(Error::Shader {
-                file: module.file.to_owned(),
+                file: key.0.file.to_owned(),
                 line: 0,
-                problem: format!("{name} was refused by the driver: {problem}"),
+                problem: format!("{} was refused by the driver: {problem}", key.1),
             }),
         }
     }
 
-    fn compile_unchecked(&self, gpu: &Gpu, module: &Module, name: &str) -> Result<Kernel> {
-        let compiled = self.module(gpu, module)?;
+    fn compile_unscoped(&self, gpu: &Gpu, (module, name, checks): &Key) -> Result<Kernel> {
+        let name = *name;
+        let compiled = self.module(gpu, module, *checks)?;
         let (shader, entries) = &*compiled;
         let entry = entries.iter().find(|entry| entry.name == name).cloned().ok_or_else(|| Error::Shader {
             file: module.file.to_owned(),

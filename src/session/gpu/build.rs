@@ -3,9 +3,9 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::{Command, GpuSession, Options, PlanRow, Program, encode, padded, place, proof};
+use super::{Command, Frame, GpuSession, Options, PlanRow, Program, Trial, encode, padded, place, proof};
 use crate::error::{Error, Result};
-use crate::gpu::pipeline::Kernel;
+use crate::gpu::pipeline::{Checks, Kernel};
 use crate::gpu::readback::Staging;
 use crate::gpu::reflect::{Kind, Member, ScalarType};
 use crate::gpu::{Caps, Gpu};
@@ -33,24 +33,35 @@ pub(super) fn session(gpu: &Gpu, graphs: Vec<Graph>, options: Options) -> Result
         true => Ok(BASELINE),
         false => proof::choose(gpu, op, problem),
     };
-    let drafts = graphs.into_iter().map(|graph| draft(gpu.caps(), graph, options, choose)).collect::<Result<_>>()?;
-    realise(gpu, drafts, options)
+    let drafts =
+        graphs.into_iter().map(|graph| draft(gpu.caps(), graph, options.reuse, choose)).collect::<Result<_>>()?;
+    realise(gpu, drafts, &Manner { reuse: options.reuse, checks: Checks::Kept, frame: Frame::NONE, caps: gpu.caps() })
 }
 
 /// A session for one graph without reuse, every node in the same variant.
-pub(super) fn single(gpu: &Gpu, graph: Graph, variant: &'static str) -> Result<GpuSession> {
-    let options = Options { reuse: false, baseline: false };
-    let drafts = vec![draft(gpu.caps(), graph, options, |_, _| Ok(variant))?];
-    realise(gpu, drafts, options)
+pub(super) fn single(gpu: &Gpu, graph: Graph, variant: &'static str, trial: &Trial) -> Result<GpuSession> {
+    let caps = trial.caps.as_ref().unwrap_or(gpu.caps());
+    let drafts = vec![draft(caps, graph, false, |_, _| Ok(variant))?];
+    let frame = if trial.canaries { Frame::CANARIES } else { Frame::NONE };
+    realise(gpu, drafts, &Manner { reuse: false, checks: trial.checks, frame, caps })
 }
 
-fn realise(gpu: &Gpu, drafts: Vec<Draft>, options: Options) -> Result<GpuSession> {
+/// How drafts become a session.
+struct Manner<'a> {
+    reuse: bool,
+    checks: Checks,
+    frame: Frame,
+    caps: &'a Caps,
+}
+
+fn realise(gpu: &Gpu, drafts: Vec<Draft>, manner: &Manner) -> Result<GpuSession> {
     let mut wanted = Vec::new();
     for dispatch in drafts.iter().flat_map(|draft| &draft.lowered).flat_map(|lowered| &lowered.dispatches) {
-        wanted.push((dispatch.module.clone(), dispatch.entry));
+        wanted.push((dispatch.module.clone(), dispatch.entry, manner.checks));
     }
     let mut kernels = gpu.kernels().get(gpu, &wanted)?.into_iter();
-    let persistent = persistent(gpu, &drafts)?;
+    let frame = manner.frame;
+    let persistent = persistent(gpu, &drafts, frame)?;
     // Graphs of a session never run at the same time: they share their slots.
     let mut sizes: Vec<u64> = Vec::new();
     for draft in &drafts {
@@ -61,22 +72,22 @@ fn realise(gpu: &Gpu, drafts: Vec<Draft>, options: Options) -> Result<GpuSession
             sizes[index] = sizes[index].max(bytes);
         }
     }
-    let slots: Vec<_> = sizes.iter().map(|&bytes| buffer(gpu, "slot", bytes)).collect::<Result<_>>()?;
+    let slots: Vec<_> = sizes.iter().map(|&bytes| buffer(gpu, "slot", bytes, frame)).collect::<Result<_>>()?;
     let programs = drafts.into_iter().map(|draft| {
         let count = draft.lowered.iter().map(|lowered| lowered.dispatches.len()).sum();
         let kernels: Vec<_> = kernels.by_ref().take(count).collect();
-        program(gpu, draft, &kernels, &slots, &persistent, options)
+        program(gpu, draft, &kernels, &slots, &persistent, manner)
     });
     let programs = programs.collect::<Result<_>>()?;
     gpu.check()?;
-    let slot_bytes = sizes.iter().sum();
-    Ok(GpuSession { gpu: gpu.clone(), persistent, programs, staging: Staging::default(), slots, slot_bytes })
+    let slots = slots.into_iter().zip(sizes).collect();
+    Ok(GpuSession { gpu: gpu.clone(), persistent, programs, staging: Staging::default(), slots, frame })
 }
 
 fn draft(
     caps: &Caps,
     graph: Graph,
-    options: Options,
+    reuse: bool,
     choose: impl Fn(&Op, &Problem) -> Result<&'static str>,
 ) -> Result<Draft> {
     let mut lowered = Vec::with_capacity(graph.nodes().len());
@@ -87,19 +98,18 @@ fn draft(
         lowered.push(kernels::lower(&node.op, &problem, variant).map_err(|error| at_node(error, &node.name))?);
     }
     let lives = lifetimes(&graph);
-    let bytes_of = |spec: &Spec| padded(spec).next_multiple_of(16);
     let mut needs: Vec<Need> = Vec::new();
     for life in &lives {
-        needs.push(Need { bytes: bytes_of(graph.spec(life.value)), first: life.first, last: life.last });
+        needs.push(Need { bytes: padded(graph.spec(life.value)), first: life.first, last: life.last });
     }
     for (position, lowered) in lowered.iter().enumerate() {
         needs.extend(lowered.workspaces.iter().map(|spec| Need {
-            bytes: bytes_of(spec),
+            bytes: padded(spec),
             first: position,
             last: position,
         }));
     }
-    let memory = plan(&needs, options.reuse);
+    let memory = plan(&needs, reuse);
     let slot_of_value = lives.iter().zip(&memory.slot_of).map(|(life, &slot)| (life.value, slot)).collect();
     let mut rest = memory.slot_of[lives.len()..].iter().copied();
     let slots_of_workspaces =
@@ -114,8 +124,8 @@ fn at_node(error: Error, node: &str) -> Error {
     }
 }
 
-fn buffer(gpu: &Gpu, label: &str, bytes: u64) -> Result<wgpu::Buffer> {
-    let bytes = bytes.next_multiple_of(16).max(16);
+fn buffer(gpu: &Gpu, label: &str, bytes: u64, frame: Frame) -> Result<wgpu::Buffer> {
+    let bytes = frame.before + bytes.next_multiple_of(16).max(16) + frame.after;
     let most = gpu.device().limits().max_buffer_size;
     if bytes > most {
         return Err(Error::Device(format!(
@@ -135,7 +145,7 @@ fn buffer(gpu: &Gpu, label: &str, bytes: u64) -> Result<wgpu::Buffer> {
     }
 }
 
-fn persistent(gpu: &Gpu, drafts: &[Draft]) -> Result<HashMap<String, (wgpu::Buffer, Spec)>> {
+fn persistent(gpu: &Gpu, drafts: &[Draft], frame: Frame) -> Result<HashMap<String, (wgpu::Buffer, Spec)>> {
     let mut all: HashMap<String, (wgpu::Buffer, Spec)> = HashMap::new();
     for value in drafts.iter().flat_map(|draft| draft.graph.values()) {
         if value.storage != Storage::Persistent {
@@ -148,7 +158,7 @@ fn persistent(gpu: &Gpu, drafts: &[Draft]) -> Result<HashMap<String, (wgpu::Buff
                 return Err(Error::Invalid(problem));
             }
             None => {
-                let buffer = buffer(gpu, &value.name, value.spec.bytes() as u64)?;
+                let buffer = buffer(gpu, &value.name, value.spec.bytes() as u64, frame)?;
                 all.insert(value.name.clone(), (buffer, value.spec.clone()));
             }
         }
@@ -162,7 +172,7 @@ fn program(
     kernels: &[Arc<Kernel>],
     slots: &[wgpu::Buffer],
     persistent: &HashMap<String, (wgpu::Buffer, Spec)>,
-    options: Options,
+    manner: &Manner,
 ) -> Result<Program> {
     let mut places = Vec::with_capacity(draft.graph.values().len());
     for index in 0..draft.graph.values().len() {
@@ -173,7 +183,8 @@ fn program(
             Storage::Constant(data) => Some(constant(gpu, &value.name, &value.spec, data)?),
             _ => draft.slot_of_value.get(&root).map(|&slot| slots[slot].clone()),
         };
-        places.push(buffer.map(|buffer| (buffer, offset)));
+        let before = if matches!(value.storage, Storage::Constant(_)) { 0 } else { manner.frame.before };
+        places.push(buffer.map(|buffer| (buffer, before + offset)));
     }
     let uniforms = uniforms(gpu, &draft, kernels)?;
     let mut commands = Vec::with_capacity(kernels.len());
@@ -189,24 +200,24 @@ fn program(
                     }
                     Operand::Workspace(i) => {
                         let slot = draft.slots_of_workspaces[position][i];
-                        (Some((slots[slot].clone(), 0)), lowered.workspaces[i].clone())
+                        (Some((slots[slot].clone(), manner.frame.before)), lowered.workspaces[i].clone())
                     }
                 }
             };
             let uniform = (&uniforms, index as u64);
-            let bindings =
-                bind(gpu, dispatch, &kernels[index], uniform, resolve).map_err(|e| at_node(e, &node.name))?;
-            let workgroups = fold(gpu.caps(), dispatch, &kernels[index]);
+            let bindings = bind(gpu, dispatch, &kernels[index], uniform, manner.frame, resolve)
+                .map_err(|e| at_node(e, &node.name))?;
+            let workgroups = fold(manner.caps, dispatch, &kernels[index]);
             commands.push(Command { kernel: kernels[index].clone(), bindings, workgroups });
         }
         let (operator, variant, dispatches) = (node.op.name(), lowered.variant, lowered.dispatches.len());
         rows.push(PlanRow { node: node.name.clone(), operator, variant, dispatches });
     }
-    Ok(Program { graph: draft.graph, commands, rows, places, reuse: options.reuse })
+    Ok(Program { graph: draft.graph, commands, rows, places, reuse: manner.reuse })
 }
 
 fn constant(gpu: &Gpu, name: &str, spec: &Spec, data: &[f32]) -> Result<wgpu::Buffer> {
-    let buffer = buffer(gpu, name, spec.bytes() as u64)?;
+    let buffer = buffer(gpu, name, spec.bytes() as u64, Frame::NONE)?;
     gpu.queue().write_buffer(&buffer, 0, &encode(&Tensor::float(spec.shape.clone(), data.to_vec())));
     Ok(buffer)
 }
@@ -268,6 +279,7 @@ fn bind(
     dispatch: &Dispatch,
     kernel: &Kernel,
     (uniforms, index): (&wgpu::Buffer, u64),
+    frame: Frame,
     resolve: impl Fn(Operand) -> (Option<(wgpu::Buffer, u64)>, Spec),
 ) -> Result<wgpu::BindGroup> {
     let most = gpu.caps().max_binding_bytes;
@@ -293,7 +305,9 @@ fn bind(
                 format!("{} has {size} bytes and this device binds {most} at most; use a smaller batch", declared.name);
             return Err(Error::shape(dispatch.entry, problem));
         }
-        bound.push((declared.number, buffer, offset, size));
+        // What is written beyond the tensor lands in the margin, and is found there.
+        let room = frame.after.min(most - size).min(buffer.size() - offset - size) / 4 * 4;
+        bound.push((declared.number, buffer, offset, size + room));
     }
     if let Some(extra) =
         dispatch.bindings.iter().find(|given| !kernel.entry.bindings.iter().any(|d| d.name == given.name))

@@ -8,7 +8,7 @@ mod single;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-pub use single::{node_session, run_node};
+pub use single::{Trial, node_session, run_node, trial_session};
 
 use super::{Options, PlanRow};
 use crate::error::{Error, Result};
@@ -24,8 +24,23 @@ pub struct GpuSession {
     persistent: HashMap<String, (wgpu::Buffer, Spec)>,
     programs: Vec<Program>,
     staging: Staging,
-    slots: Vec<wgpu::Buffer>,
-    slot_bytes: u64,
+    /// Buffers that values share, with the bytes that they need of each.
+    slots: Vec<(wgpu::Buffer, u64)>,
+    frame: Frame,
+}
+
+/// Bytes round each value's memory that no kernel may touch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Frame {
+    before: u64,
+    after: u64,
+}
+
+impl Frame {
+    /// None: how plans run.
+    const NONE: Self = Self { before: 0, after: 0 };
+    /// Before: the largest alignment that a device asks of an offset. After: more than a workgroup can overshoot.
+    const CANARIES: Self = Self { before: 256, after: 4096 };
 }
 
 /// A graph, ready to run.
@@ -44,6 +59,9 @@ struct Command {
     bindings: wgpu::BindGroup,
     workgroups: [u32; 3],
 }
+
+/// A NaN that no kernel computes.
+const POISON: u32 = 0x7fc0_dead;
 
 /// Persistent values on their way from the device.
 pub struct Reading {
@@ -103,7 +121,7 @@ impl GpuSession {
         if *spec != tensor.spec() {
             return Err(Error::Invalid(format!("{name} is {spec:?}, not {:?}", tensor.spec())));
         }
-        self.gpu.queue().write_buffer(buffer, 0, &encode(tensor));
+        self.gpu.queue().write_buffer(buffer, self.frame.before, &encode(tensor));
         self.gpu.check()
     }
 
@@ -129,7 +147,7 @@ impl GpuSession {
             }
         }
         let values: Vec<_> = read.iter().map(|name| self.lookup(name)).collect::<Result<_>>()?;
-        let sources: Vec<_> = values.iter().map(|(buffer, spec)| (buffer, 0, padded(spec))).collect();
+        let sources: Vec<_> = values.iter().map(|(buffer, spec)| (buffer, self.frame.before, padded(spec))).collect();
         let specs = values.iter().map(|(_, spec)| spec.clone()).collect();
         let pending = self.submit(encoder, &sources)?;
         Ok(Reading { pending, specs })
@@ -171,16 +189,35 @@ impl GpuSession {
 
     /// Fills everything but constants with NaN, so that a kernel which does not write what it should is found out.
     pub fn poison(&self) {
-        let buffers = self.slots.iter().chain(self.persistent.values().map(|(buffer, _)| buffer));
-        for buffer in buffers {
-            let words = vec![0x7fc0_dead_u32; buffer.size() as usize / 4];
+        for (buffer, _) in self.memory() {
+            let words = vec![POISON; buffer.size() as usize / 4];
             self.gpu.queue().write_buffer(buffer, 0, bytemuck::cast_slice(&words));
         }
     }
 
+    /// Every buffer that holds values which nodes compute or are given, and how many bytes of it they take.
+    fn memory(&self) -> impl Iterator<Item = (&wgpu::Buffer, u64)> {
+        let slots = self.slots.iter().map(|(buffer, bytes)| (buffer, *bytes));
+        slots.chain(self.persistent.values().map(|(buffer, spec)| (buffer, padded(spec))))
+    }
+
+    /// How many words outside of the values were written since [`GpuSession::poison`]; only a session that has margins round
+    /// its values can tell.
+    pub async fn trespasses(&self) -> Result<usize> {
+        let mut margins = Vec::new();
+        for (buffer, bytes) in self.memory() {
+            let end = self.frame.before + bytes;
+            margins.extend([(buffer, 0, self.frame.before), (buffer, end, buffer.size() - end)]);
+        }
+        margins.retain(|(_, _, bytes)| *bytes > 0);
+        let encoder = self.gpu.device().create_command_encoder(&Default::default());
+        let Some(pending) = self.submit(encoder, &margins)? else { return Ok(0) };
+        Ok(pending.bytes().await?.chunks_exact(4).filter(|word| *word != POISON.to_le_bytes()).count())
+    }
+
     /// Bytes of all buffers that hold values.
     pub fn bytes(&self) -> u64 {
-        self.slot_bytes + self.persistent.values().map(|(buffer, _)| buffer.size()).sum::<u64>()
+        self.slots.iter().map(|(_, bytes)| bytes).sum::<u64>() + self.persistent.values().map(|(buffer, _)| buffer.size()).sum::<u64>()
     }
 
     /// See [`super::Session::plan`].
