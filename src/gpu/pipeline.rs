@@ -5,9 +5,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use rayon::prelude::*;
 
-use super::{Gpu, trusted};
 use super::compose::{Module, compose};
 use super::reflect::{Entry, Kind, reflect};
+use super::{Gpu, trusted};
 use crate::error::{Error, Result};
 
 /// A compiled entry point with what it declares.

@@ -2,6 +2,7 @@
 //! replays the list, and several steps go into one submission.
 
 mod build;
+pub mod launch;
 mod proof;
 mod single;
 
@@ -9,6 +10,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 pub use single::{Trial, node_session, run_node, trial_session};
+
+use launch::{POISON, encode, padded};
 
 use super::{Options, PlanRow};
 use crate::error::{Error, Result};
@@ -60,9 +63,6 @@ struct Command {
     workgroups: [u32; 3],
 }
 
-/// A NaN that no kernel computes.
-const POISON: u32 = 0x7fc0_dead;
-
 /// Persistent values on their way from the device.
 pub struct Reading {
     pending: Option<Pending>,
@@ -84,11 +84,6 @@ impl Reading {
     }
 }
 
-/// Bytes of a value's memory: a multiple of four, as copies want it.
-fn padded(spec: &Spec) -> u64 {
-    (spec.bytes() as u64).next_multiple_of(4).max(4)
-}
-
 fn decode(spec: &Spec, bytes: &[u8]) -> Tensor {
     let bytes = &bytes[..spec.bytes()];
     let elements = match spec.dtype {
@@ -97,16 +92,6 @@ fn decode(spec: &Spec, bytes: &[u8]) -> Tensor {
         DType::U8 => Elements::U8(bytes.to_vec()),
     };
     Tensor::new(spec.shape.clone(), elements)
-}
-
-fn encode(tensor: &Tensor) -> Vec<u8> {
-    let mut bytes = match &tensor.elements {
-        Elements::Float(data) => bytemuck::cast_slice(data).to_vec(),
-        Elements::U32(data) => bytemuck::cast_slice(data).to_vec(),
-        Elements::U8(data) => data.clone(),
-    };
-    bytes.resize(padded(&tensor.spec()) as usize, 0);
-    bytes
 }
 
 impl GpuSession {
@@ -217,7 +202,8 @@ impl GpuSession {
 
     /// Bytes of all buffers that hold values.
     pub fn bytes(&self) -> u64 {
-        self.slots.iter().map(|(_, bytes)| bytes).sum::<u64>() + self.persistent.values().map(|(buffer, _)| buffer.size()).sum::<u64>()
+        self.slots.iter().map(|(_, bytes)| bytes).sum::<u64>()
+            + self.persistent.values().map(|(buffer, _)| buffer.size()).sum::<u64>()
     }
 
     /// See [`super::Session::plan`].

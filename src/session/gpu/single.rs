@@ -27,13 +27,7 @@ pub fn node_session(gpu: &Gpu, op: &Op, inputs: &[Spec], variant: &'static str) 
 }
 
 /// The same, tried in a given way.
-pub fn trial_session(
-    gpu: &Gpu,
-    op: &Op,
-    inputs: &[Spec],
-    variant: &'static str,
-    trial: &Trial,
-) -> Result<GpuSession> {
+pub fn trial_session(gpu: &Gpu, op: &Op, inputs: &[Spec], variant: &'static str, trial: &Trial) -> Result<GpuSession> {
     let mut graph = Graph::new();
     let named = inputs.iter().enumerate();
     let operands: Vec<ValueId> =

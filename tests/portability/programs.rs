@@ -1,0 +1,136 @@
+//! Every program that a plan can hold: the kernels of all problems, in all variants, on all kinds of devices.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::OnceLock;
+
+use wgrad::gpu::compose::{Source, compose, files};
+use wgrad::gpu::reflect::{Entry, Kind, parse, reflect};
+use wgrad::gpu::{Caps, Module};
+use wgrad::kernels::{self, Dispatch, Lowered, Problem};
+use wgrad::ops::Operator;
+use wgrad::tensor::{Spec, Tensor};
+
+use crate::problems::problems;
+
+/// Kinds of devices, each with a name. What a variant may use follows from the kinds that offer it.
+pub const DEVICES: [(&str, Caps); 6] = [
+    ("default limits", Caps::DEFAULT),
+    (
+        "large GPU",
+        Caps { max_binding_bytes: 2 << 30, max_workgroup_bytes: 48 << 10, max_invocations: 1024, ..Caps::DEFAULT },
+    ),
+    ("CPU", CPU),
+    ("CPU, subgroups of 4", Caps { subgroup: Some(4), ..CPU }),
+    ("CPU, subgroups of 8", Caps { subgroup: Some(8), ..CPU }),
+    ("CPU, subgroups of 16", Caps { subgroup: Some(16), ..CPU }),
+];
+
+const CPU: Caps = Caps { cpu: true, max_workgroup_bytes: 32 << 10, max_invocations: 1024, ..Caps::DEFAULT };
+
+/// One entry point of one program, and who uses it.
+pub struct Kernel {
+    pub module: Module,
+    pub entry: Entry,
+    /// Operators with the variant that takes this kernel.
+    pub operators: BTreeSet<(&'static str, &'static str)>,
+    /// The kinds of devices that are offered it, by their number in [`DEVICES`].
+    pub devices: BTreeSet<usize>,
+    /// The most and the fewest loop iterations that a dispatch of it declared.
+    pub trips: [usize; 2],
+}
+
+impl Kernel {
+    /// File, specialisation and entry point.
+    pub fn title(&self) -> String {
+        format!("{}, {}", title(&self.module), self.entry.name)
+    }
+
+    /// Whether only devices that compute on a CPU are offered it.
+    pub fn cpu_only(&self) -> bool {
+        self.devices.iter().all(|&device| DEVICES[device].1.cpu)
+    }
+
+    pub fn source(&self) -> Source {
+        compose(&self.module).unwrap()
+    }
+
+    pub fn naga(&self) -> (naga::Module, naga::valid::ModuleInfo) {
+        parse(&self.source()).unwrap()
+    }
+
+    pub fn storage_buffers(&self) -> usize {
+        self.entry.bindings.iter().filter(|binding| matches!(binding.kind, Kind::Storage { .. })).count()
+    }
+
+    pub fn invocations(&self) -> u32 {
+        self.entry.workgroup_size.iter().product()
+    }
+}
+
+/// File and specialisation.
+pub fn title(module: &Module) -> String {
+    let constants = module.constants.iter().map(|(name, value)| format!("{name} = {value}"));
+    let links = module.links.iter().map(|(import, file)| format!("{import} → {file}"));
+    let special: Vec<String> = constants.chain(links).collect();
+    if special.is_empty() { module.file.to_owned() } else { format!("{} ({})", module.file, special.join(", ")) }
+}
+
+/// Every problem lowered in every variant for every kind of device: calls `each` with the number of the device, the operator's
+/// name and what it became.
+pub fn lower_all(mut each: impl FnMut(usize, &'static str, &Lowered)) {
+    for problem in problems() {
+        let inputs: Vec<Spec> = problem.inputs.iter().map(Tensor::spec).collect();
+        let outputs = problem.op.infer(&inputs).unwrap();
+        for (device, (_, caps)) in DEVICES.iter().enumerate() {
+            let shapes = Problem { inputs: &inputs, outputs: &outputs, caps };
+            for variant in kernels::variants(&problem.op, &shapes) {
+                let lowered = kernels::lower(&problem.op, &shapes, variant);
+                let lowered = lowered.unwrap_or_else(|e| panic!("{} / {}: {e}", problem.op.name(), problem.name));
+                each(device, problem.op.name(), &lowered);
+            }
+        }
+    }
+}
+
+/// All kernels, by title.
+pub fn kernels() -> &'static [Kernel] {
+    static KERNELS: OnceLock<Vec<Kernel>> = OnceLock::new();
+    KERNELS.get_or_init(|| {
+        let mut found: BTreeMap<String, Kernel> = BTreeMap::new();
+        let mut entries: BTreeMap<String, Vec<Entry>> = BTreeMap::new();
+        lower_all(|device, operator, lowered| {
+            for Dispatch { module, entry, trips, .. } in &lowered.dispatches {
+                let name = title(module);
+                let known = entries.entry(name.clone()).or_insert_with(|| reflect(&compose(module).unwrap()).unwrap());
+                let kernel = found.entry(format!("{name}, {entry}")).or_insert_with(|| Kernel {
+                    module: module.clone(),
+                    entry: known.iter().find(|known| known.name == *entry).unwrap().clone(),
+                    operators: BTreeSet::new(),
+                    devices: BTreeSet::new(),
+                    trips: [0, usize::MAX],
+                });
+                kernel.operators.insert((operator, lowered.variant));
+                kernel.devices.insert(device);
+                kernel.trips = [kernel.trips[0].max(*trips), kernel.trips[1].min(*trips)];
+            }
+        });
+        found.into_values().collect()
+    })
+}
+
+#[test]
+fn the_problems_reach_every_entry_point_of_every_shader() {
+    let mut missing = Vec::new();
+    for file in files().filter(|file| !file.starts_with("shared/")) {
+        for entry in reflect(&compose(&Module::new(file)).unwrap()).unwrap() {
+            if !kernels().iter().any(|kernel| kernel.module.file == file && kernel.entry.name == entry.name) {
+                missing.push(format!("{file}, {}", entry.name));
+            }
+        }
+    }
+    assert!(
+        missing.is_empty(),
+        "no problem uses these entry points, so nothing here looks at them:\n  {}",
+        missing.join("\n  ")
+    );
+}
