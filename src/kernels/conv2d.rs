@@ -77,10 +77,10 @@ pub(super) fn variants(conv: &Conv2d, problem: &Problem) -> Vec<&'static str> {
 /// The variants of any [`Gather`] on this device.
 pub(super) fn fast_variants(problem: &Problem) -> Vec<&'static str> {
     let mut variants = vec![BASELINE];
-    if conv2d_tiled::LIMITS.fit(problem.caps) {
+    if conv2d_tiled::VARIANT.limits.refuse(problem.caps).is_none() {
         variants.insert(if problem.caps.cpu { 1 } else { 0 }, conv2d_tiled::NAME);
     }
-    if problem.caps.cpu && conv2d_broadcast::fits(problem.caps) {
+    if conv2d_broadcast::VARIANT.limits.refuse(problem.caps).is_none() {
         variants.insert(0, conv2d_broadcast::NAME);
     }
     variants

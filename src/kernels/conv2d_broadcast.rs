@@ -2,8 +2,9 @@
 
 use super::conv2d::{Gather, WeightGrad};
 use super::reduce::sum_splits;
-use super::{Dispatch, Lowered, Operand};
+use super::{BLOCK, Dispatch, Edges, Limits, Lowered, Operand, Variant};
 use crate::gpu::Caps;
+use crate::ops::Op;
 use crate::tensor::Spec;
 
 /// The variant's name.
@@ -14,10 +15,18 @@ const PIXELS: usize = 4;
 /// Output channels of an invocation of `grad_weight`.
 const ROWS: usize = 32;
 
-/// Whether the device has subgroups of one size that divides the tiles.
-pub(super) fn fits(caps: &Caps) -> bool {
-    caps.subgroup.is_some_and(|size| size > 1 && CHANNELS.is_multiple_of(size as usize))
-}
+/// See [`Variant`].
+pub(super) const VARIANT: Variant = Variant {
+    name: NAME,
+    limits: Limits { subgroups: &[4, 8, 16], cpu: true, ..Limits::DEFAULT },
+    edges: |op, caps| match op {
+        Op::Conv2dGradWeight(_) | Op::LinearGradWeight(_) => {
+            let lanes = subgroup(caps);
+            Edges { rows: vec![lanes, 4 * lanes], columns: vec![ROWS], depth: vec![BLOCK] }
+        }
+        _ => Edges { rows: vec![PIXELS * subgroup(caps)], columns: vec![CHANNELS], depth: vec![4] },
+    },
+};
 
 fn subgroup(caps: &Caps) -> usize {
     caps.subgroup.map_or(1, |size| size as usize)

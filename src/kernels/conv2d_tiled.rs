@@ -2,8 +2,8 @@
 
 use super::conv2d::{Gather, WeightGrad};
 use super::reduce::sum_splits;
-use super::{Dispatch, Lowered, Operand};
-use crate::gpu::Caps;
+use super::{BLOCK, Dispatch, Edges, Limits, Lowered, Operand, Variant};
+use crate::ops::Op;
 use crate::tensor::Spec;
 
 /// The variant's name.
@@ -15,21 +15,17 @@ const DEPTH: usize = 16;
 /// Workgroups that a split reduction aims at: a few for each multiprocessor of a large GPU.
 const WORKGROUPS: usize = 512;
 
-/// What the variant asks of a device.
-pub(super) struct Limits {
-    invocations: u32,
-    workgroup_bytes: u32,
-}
-
-/// See [`Limits`].
-pub(super) const LIMITS: Limits = Limits { invocations: 256, workgroup_bytes: 2 * 16 * 68 * 4 };
-
-impl Limits {
-    /// Whether a device offers it.
-    pub(super) fn fit(&self, caps: &Caps) -> bool {
-        caps.max_invocations >= self.invocations && caps.max_workgroup_bytes >= self.workgroup_bytes
-    }
-}
+/// See [`Variant`].
+pub(super) const VARIANT: Variant = Variant {
+    name: NAME,
+    limits: Limits { workgroup_bytes: 2 * 16 * 68 * 4, ..Limits::DEFAULT },
+    edges: |op, _| match op {
+        Op::Conv2dGradWeight(_) | Op::LinearGradWeight(_) => {
+            Edges { rows: vec![TILE], columns: vec![TILE], depth: vec![DEPTH, BLOCK] }
+        }
+        _ => Edges { rows: vec![TILE], columns: vec![TILE], depth: vec![DEPTH] },
+    },
+};
 
 fn dispatch(entry: &'static str, problem: &Gather, tiles_m: usize, splits: (usize, usize)) -> Dispatch {
     Dispatch::new("conv2d_tiled.wgsl", entry)

@@ -183,6 +183,87 @@ pub struct Problem<'a> {
     pub caps: &'a Caps,
 }
 
+/// What a variant asks of a device.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Invocations of its workgroups.
+    pub invocations: u32,
+    /// Bytes of workgroup memory.
+    pub workgroup_bytes: u32,
+    /// The subgroup sizes that it can be made for; empty where it uses no subgroups.
+    pub subgroups: &'static [u32],
+    /// Whether it is for adapters that compute on a CPU alone.
+    pub cpu: bool,
+}
+
+impl Limits {
+    /// WebGPU's default limits.
+    pub const DEFAULT: Self = Self { invocations: 256, workgroup_bytes: 16 << 10, subgroups: &[], cpu: false };
+
+    /// Why a device cannot run it; `None` where it can.
+    pub fn refuse(&self, caps: &Caps) -> Option<String> {
+        if self.cpu && !caps.cpu {
+            return Some("is for adapters that compute on a CPU".into());
+        }
+        if caps.max_invocations < self.invocations {
+            let (wants, has) = (self.invocations, caps.max_invocations);
+            return Some(format!("needs workgroups of {wants} invocations, this adapter has {has}"));
+        }
+        if caps.max_workgroup_bytes < self.workgroup_bytes {
+            let (wants, has) = (self.workgroup_bytes, caps.max_workgroup_bytes);
+            return Some(format!("needs {wants} bytes of workgroup memory, this adapter has {has}"));
+        }
+        let fits = self.subgroups.is_empty() || caps.subgroup.is_some_and(|size| self.subgroups.contains(&size));
+        (!fits).then(|| {
+            let has = caps.subgroup.map_or("none".into(), |size| size.to_string());
+            format!("needs subgroups of one of the sizes {:?}, this adapter has {has}", self.subgroups)
+        })
+    }
+}
+
+/// The sizes at which a kernel's code takes another path: where its tiles, blocks and vectors end.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Edges {
+    /// Of the output's rows: pixels of a convolution, rows of a batch, columns (p, q, c) of a gradient of weights.
+    pub rows: Vec<usize>,
+    /// Of the output's columns: output channels.
+    pub columns: Vec<usize>,
+    /// Of the terms that an output element sums.
+    pub depth: Vec<usize>,
+}
+
+/// One of several kernels for an operator.
+#[derive(Debug)]
+pub struct Variant {
+    /// Its name: `baseline`, `broadcast`, `tiled`.
+    pub name: &'static str,
+    /// What it asks of a device.
+    pub limits: Limits,
+    /// Where its code for this operator takes another path on this device.
+    pub edges: fn(&Op, &Caps) -> Edges,
+}
+
+/// Invocations of a workgroup of every baseline kernel, `WORKGROUP` in the shaders.
+pub const WORKGROUP: usize = 64;
+/// Terms that one accumulator may take over batch and space, `BLOCK` in the shaders.
+pub const BLOCK: usize = 256;
+
+const BASELINE_VARIANT: Variant = Variant {
+    name: BASELINE,
+    limits: Limits::DEFAULT,
+    edges: |_, _| Edges { rows: vec![WORKGROUP], columns: vec![], depth: vec![BLOCK] },
+};
+
+/// Every variant of an operator, whether this device can run it or not.
+pub fn known(op: &Op) -> &'static [Variant] {
+    const FAST: [Variant; 3] = [BASELINE_VARIANT, conv2d_tiled::VARIANT, conv2d_broadcast::VARIANT];
+    match op {
+        Op::Conv2d(_) | Op::Conv2dGradInput(_) | Op::Conv2dGradWeight(_) => &FAST,
+        Op::Linear(_) | Op::LinearGradInput(_) | Op::LinearGradWeight(_) => &FAST,
+        _ => &[BASELINE_VARIANT],
+    }
+}
+
 mod activation;
 mod batch;
 mod batch_norm2d;

@@ -1,14 +1,12 @@
 //! Sums over rows on the GPU, and the two-stage summation that the other rooms share: partial sums of blocks of rows go
 //! to scratch memory, then the blocks are added in order.
 
-use super::{Dispatch, Lowered, Operand, Problem};
+use super::{BLOCK, Dispatch, Lowered, Operand, Problem};
 use crate::error::Result;
 use crate::ops::SumRows;
 use crate::tensor::Spec;
 
 const FILE: &str = "reduce.wgsl";
-/// Terms that one accumulator may take over batch and space; `BLOCK` in the shaders.
-const BLOCK: usize = 256;
 
 /// How rows are cut for a sum in two stages: `count` splits of `rows` rows each, the last one perhaps shorter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

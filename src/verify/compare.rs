@@ -2,9 +2,10 @@
 //!
 //! Two measures, both relative to the wanted tensor as a whole: the L2 norm of the difference over that of the wanted
 //! tensor, and the largest difference over the largest wanted magnitude. Where the wanted tensor is zero they are
-//! absolute. A NaN or an infinity never passes.
+//! absolute. A NaN or an infinity never passes, except in [`compare_outputs`] where the reference has the same.
 
 use crate::ops::Real;
+use crate::tensor::{Elements, Tensor};
 use std::fmt;
 
 /// How far a tensor may be off and still count as equal.
@@ -20,6 +21,13 @@ pub struct Tolerance {
 pub const REFERENCE: Tolerance = Tolerance { relative_l2: 1e-12, max_error: 1e-12 };
 /// What a float32 kernel, or the reference in float32, keeps.
 pub const FLOAT32: Tolerance = Tolerance { relative_l2: 1e-5, max_error: 1e-4 };
+
+/// Where the tolerances come from, for those who read reports.
+pub const ORIGIN: &str = "float32 kernels against float64 references: ‖got − want‖ / ‖want‖ of a tensor, and its largest \
+     error over its largest element; the same tolerance as for answers of PyTorch";
+
+/// Outputs whose largest element is below this are rounding errors of the float64 reference; they are held against this.
+const ROUNDING: f64 = 1e-12;
 
 /// An element that is further off than the tolerance allows.
 #[derive(Debug, Clone, PartialEq)]
@@ -39,6 +47,8 @@ pub struct Difference {
     pub relative_l2: f64,
     /// The largest |got − want| over the largest |want|.
     pub max_error: f64,
+    /// The largest |got − want|.
+    pub max_absolute: f64,
     /// Why the tensors cannot even be compared, if so.
     pub problem: Option<String>,
     /// The first few elements beyond the tolerance of a single element.
@@ -67,7 +77,9 @@ impl fmt::Display for Difference {
         write!(f, "relative L2 error {:.2e} (allowed {relative_l2:.0e}), ", self.relative_l2)?;
         write!(f, "largest error {:.2e} (allowed {max_error:.0e})", self.max_error)?;
         for Mismatch { index, got, want } in &self.first {
-            write!(f, "\n  at {index:?}: got {got:e}, expected {want:e}")?;
+            let place = index.iter().map(usize::to_string).collect::<Vec<_>>().join(", ");
+            let axes = if index.len() == 4 { "(n, h, w, c) = " } else { "" };
+            write!(f, "\n  at {axes}({place}): got {got:e}, expected {want:e}")?;
         }
         if self.count > self.first.len() {
             write!(f, "\n  and {} more", self.count - self.first.len())?;
@@ -86,12 +98,48 @@ fn unravel(mut place: usize, shape: &[usize]) -> Vec<usize> {
     index
 }
 
+/// Elements that a story shows.
+const SHOWN: usize = 5;
+
 /// Compares `got` with `want`, both of shape `shape`.
 pub fn compare<T: Real>(got: &[T], want: &[f64], shape: &[usize], tolerance: Tolerance) -> Difference {
-    const SHOWN: usize = 5;
+    measure(got, want, shape, tolerance, false)
+}
+
+/// Compares an output of a kernel with the reference's: integers must be equal, floats within the tolerance, and where the
+/// reference is NaN or infinite the kernel must be the same.
+pub fn compare_outputs(got: &Tensor, want: &Tensor<f64>, tolerance: Tolerance) -> Difference {
+    let exact = Tolerance { relative_l2: 0.0, max_error: 0.0 };
+    let mut answer = match (&got.elements, &want.elements) {
+        (Elements::Float(got), Elements::Float(want_values)) => {
+            measure(got, want_values, &want.shape, tolerance, true)
+        }
+        (Elements::U32(got), Elements::U32(want_values)) => {
+            measure(&widened(got), &widened(want_values), &want.shape, exact, false)
+        }
+        _ => {
+            let mut answer = measure::<f64>(&[], &[], &[0], tolerance, false);
+            answer.problem = Some(format!("{:?} where {:?} is wanted", got.spec().dtype, want.spec().dtype));
+            return answer;
+        }
+    };
+    if got.shape != want.shape {
+        answer.problem = Some(format!("shape {:?} where {:?} is wanted", got.shape, want.shape));
+    }
+    answer
+}
+
+fn widened(integers: &[u32]) -> Vec<f64> {
+    integers.iter().map(|&value| value.into()).collect()
+}
+
+/// `special`: a NaN or an infinity is right where the wanted tensor has it, and counts for nothing else.
+fn measure<T: Real>(got: &[T], want: &[f64], shape: &[usize], tolerance: Tolerance, special: bool) -> Difference {
+    let infinite = f64::INFINITY;
     let mut answer = Difference {
-        relative_l2: f64::INFINITY,
-        max_error: f64::INFINITY,
+        relative_l2: infinite,
+        max_error: infinite,
+        max_absolute: infinite,
         problem: None,
         first: vec![],
         count: 0,
@@ -101,16 +149,25 @@ pub fn compare<T: Real>(got: &[T], want: &[f64], shape: &[usize], tolerance: Tol
         answer.problem = Some(format!("{} elements where {} are wanted", got.len(), want.len()));
         return answer;
     }
-    let largest = want.iter().fold(0.0, |max: f64, w| max.max(w.abs()));
-    let scale = if largest > 0.0 { largest } else { 1.0 };
-    let (mut error, mut total, mut max, mut finite) = (0.0, 0.0, 0.0_f64, true);
+    let counts = |want: f64| !special || want.is_finite();
+    let largest = want.iter().filter(|w| counts(**w)).fold(0.0, |max: f64, w| max.max(w.abs()));
+    let scale = match special {
+        true => largest.max(ROUNDING),
+        false if largest == 0.0 => 1.0,
+        false => largest,
+    };
+    let (mut error, mut total, mut max, mut right) = (0.0, 0.0, 0.0_f64, true);
     for (place, (got, &want)) in got.iter().zip(want).enumerate() {
         let got = got.wide();
-        let off = (got - want).abs() / scale;
-        finite &= got.is_finite() && want.is_finite();
+        let mut off = (got - want).abs() / scale;
+        if !counts(want) {
+            off = if got == want || (got.is_nan() && want.is_nan()) { 0.0 } else { f64::NAN };
+        } else {
+            total += (want / scale) * (want / scale);
+        }
+        right &= off.is_finite();
         max = max.max(off);
         error += off * off;
-        total += (want / scale) * (want / scale);
         if off.is_nan() || off > tolerance.max_error {
             answer.count += 1;
             if answer.first.len() < SHOWN {
@@ -118,11 +175,24 @@ pub fn compare<T: Real>(got: &[T], want: &[f64], shape: &[usize], tolerance: Tol
             }
         }
     }
-    if finite {
-        answer.relative_l2 = error.sqrt() / if largest > 0.0 { total.sqrt() } else { 1.0 };
+    if right {
+        answer.relative_l2 = error.sqrt() / if largest < scale { 1.0 } else { total.sqrt() };
         answer.max_error = max;
+        answer.max_absolute = max * scale;
+    }
+    if answer.first.is_empty() && answer.relative_l2 > tolerance.relative_l2 {
+        answer.first = furthest(got, want, shape);
     }
     answer
+}
+
+/// The elements that are furthest off, where none is by itself beyond the tolerance.
+fn furthest<T: Real>(got: &[T], want: &[f64], shape: &[usize]) -> Vec<Mismatch> {
+    let off = |&place: &usize| (got[place].wide() - want[place]).abs();
+    let mut places: Vec<usize> = (0..want.len()).filter(|place| off(place).is_finite()).collect();
+    places.sort_by(|a, b| off(b).total_cmp(&off(a)));
+    let mismatch = |&place: &usize| Mismatch { index: unravel(place, shape), got: got[place].wide(), want: want[place] };
+    places.iter().take(SHOWN).map(mismatch).collect()
 }
 
 #[cfg(test)]
@@ -145,6 +215,6 @@ mod tests {
     #[test]
     fn a_failure_names_the_place_and_both_values() {
         let story = compare(&[1.0_f32, 2.0, 3.0, 5.0], &[1.0, 2.0, 3.0, 4.0], &[2, 2], FLOAT32).to_string();
-        assert!(story.contains("[1, 1]: got 5e0, expected 4e0"), "{story}");
+        assert!(story.contains("at (1, 1): got 5e0, expected 4e0"), "{story}");
     }
 }

@@ -1,8 +1,8 @@
 //! The conformance suite: kernels with their operands and the float64 answers, as files that any WebGPU stack can run.
 //!
-//! A [`Case`] is one operator on given operands in one variant, with everything decided: programs, buffers, uniform bytes,
-//! workgroups, wanted outputs. [`Suite`] writes cases to a folder; `docs/conformance.md` describes the files. No device is
-//! needed: plans are data.
+//! A [`Recipe`] is a case in one variant with everything decided: programs, buffers, uniform bytes, workgroups, wanted
+//! outputs. [`Suite`] writes recipes to a folder; `docs/conformance.md` describes the files. No device is needed: plans are
+//! data.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -11,13 +11,14 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
+use super::case::{Case, widen};
 use super::compare::FLOAT32;
 use crate::error::{Error, Result};
 use crate::gpu::compose::compose;
 use crate::gpu::reflect::{Entry, Kind, needs_subgroups, reflect};
 use crate::gpu::{Caps, Module};
-use crate::kernels::{self, Operand, Problem};
-use crate::ops::{Op, Operator};
+use crate::kernels::{self, Dispatch, Operand, Problem};
+use crate::ops::Operator;
 use crate::session::gpu::launch::{self, POISON};
 use crate::tensor::{Elements, Spec, Tensor};
 
@@ -71,15 +72,17 @@ pub struct Output {
     pub want: Tensor<f64>,
 }
 
-/// One operator on given operands in one variant.
+/// A case in one variant.
 #[derive(Debug, Clone)]
-pub struct Case {
-    /// What is special about it.
+pub struct Recipe {
+    /// The case's name.
     pub name: String,
     /// The operator's name.
     pub operator: &'static str,
     /// The variant's name.
     pub variant: &'static str,
+    /// Whether operands hold NaN or infinities.
+    pub special: bool,
     /// Memory.
     pub buffers: Vec<Buffer>,
     /// What runs, in order.
@@ -88,77 +91,80 @@ pub struct Case {
     pub outputs: Vec<Output>,
 }
 
-/// What every variant that this device can run makes of an operator and its operands.
-pub fn cases(name: &str, op: &Op, inputs: &[Tensor], caps: &Caps) -> Result<Vec<Case>> {
+/// The case as each variant computes it that a device of these capabilities would be asked. Other seeds draw other operands.
+pub fn recipes(case: &Case, caps: &Caps, seed: u32) -> Result<Vec<Recipe>> {
+    let specs: Vec<Spec> = case.operands.iter().map(|operand| operand.spec.clone()).collect();
+    let (outputs, caps) = (case.op.infer(&specs)?, case.caps(caps));
+    let problem = Problem { inputs: &specs, outputs: &outputs, caps: &caps };
+    let mut variants = kernels::variants(&case.op, &problem);
+    variants.retain(|variant| case.variant.is_none_or(|only| only == *variant));
+    if variants.is_empty() {
+        return Ok(Vec::new());
+    }
+    let inputs = case.inputs(seed)?;
     let wide: Vec<Tensor<f64>> = inputs.iter().map(widen).collect();
-    let wanted = op.evaluate(&wide.iter().collect::<Vec<_>>())?;
-    let (specs, outputs) = (specs(inputs), specs(&wanted));
-    let problem = Problem { inputs: &specs, outputs: &outputs, caps };
-    let cases = kernels::variants(op, &problem).into_iter().map(|variant| {
-        let lowered = kernels::lower(op, &problem, variant)?;
-        let filled = |tensor: &Tensor| {
-            let data = launch::encode(tensor);
-            Buffer { bytes: data.len() as u64, data: Some(data) }
-        };
-        let poisoned = |spec: &Spec| Buffer { bytes: launch::padded(spec), data: None };
-        let mut buffers: Vec<Buffer> = inputs.iter().map(filled).collect();
-        // What is updated in place shares its input's memory.
-        let (mut places, in_place) = (Vec::new(), op.in_place());
-        for (number, spec) in outputs.iter().enumerate() {
-            let shared = in_place.iter().find(|(output, _)| *output == number).map(|(_, input)| *input);
-            places.push(shared.unwrap_or(buffers.len()));
-            if shared.is_none() {
-                buffers.push(poisoned(spec));
-            }
-        }
-        let scratch = buffers.len();
-        buffers.extend(lowered.workspaces.iter().map(poisoned));
-        let place = |operand: Operand| match operand {
-            Operand::Input(i) => (i, &specs[i]),
-            Operand::Output(i) => (places[i], &outputs[i]),
-            Operand::Workspace(i) => (scratch + i, &lowered.workspaces[i]),
-        };
-        let launches = lowered.dispatches.iter().map(|dispatch| {
-            let entries = reflect(&compose(&dispatch.module)?)?;
-            let entry = entries.into_iter().find(|entry| entry.name == dispatch.entry);
-            let entry = entry.ok_or_else(|| Error::Invalid(format!("there is no entry point {}", dispatch.entry)))?;
-            let bindings = launch::buffers(dispatch, &entry)?.into_iter().map(|(declared, given)| {
-                let (buffer, spec) = place(given.operand);
-                let (offset, size) = launch::span(given, spec);
-                let read_only = declared.kind == Kind::Storage { read_only: true };
-                Bound { number: declared.number, buffer, offset, size, read_only }
-            });
-            Ok(Launch {
-                module: dispatch.module.clone(),
-                uniform: launch::uniform(dispatch, &entry)?,
-                bindings: bindings.collect(),
-                workgroups: launch::workgroups(caps, dispatch, &entry),
-                trips: dispatch.trips,
-                entry,
-            })
-        });
-        let launches = launches.collect::<Result<_>>()?;
-        let outputs = places.iter().zip(&wanted).map(|(&buffer, want)| Output { buffer, want: want.clone() });
-        let (operator, outputs) = (op.name(), outputs.collect());
-        Ok(Case { name: name.to_owned(), operator, variant, buffers, launches, outputs })
-    });
-    cases.collect()
+    let wanted = case.op.evaluate(&wide.iter().collect::<Vec<_>>())?;
+    variants.into_iter().map(|variant| recipe(case, &problem, variant, &inputs, &wanted)).collect()
 }
 
-fn specs<T>(tensors: &[Tensor<T>]) -> Vec<Spec> {
-    tensors.iter().map(Tensor::spec).collect()
-}
-
-fn widen(tensor: &Tensor) -> Tensor<f64> {
-    let elements = match &tensor.elements {
-        Elements::Float(data) => Elements::Float(data.iter().map(|&value| value.into()).collect()),
-        Elements::U32(data) => Elements::U32(data.clone()),
-        Elements::U8(data) => Elements::U8(data.clone()),
+fn recipe(
+    case: &Case,
+    problem: &Problem,
+    variant: &'static str,
+    inputs: &[Tensor],
+    wanted: &[Tensor<f64>],
+) -> Result<Recipe> {
+    let lowered = kernels::lower(&case.op, problem, variant)?;
+    let filled = |tensor: &Tensor| {
+        let data = launch::encode(tensor);
+        Buffer { bytes: data.len() as u64, data: Some(data) }
     };
-    Tensor::new(tensor.shape.clone(), elements)
+    let poisoned = |spec: &Spec| Buffer { bytes: launch::padded(spec), data: None };
+    let mut buffers: Vec<Buffer> = inputs.iter().map(filled).collect();
+    // What is updated in place shares its input's memory.
+    let (mut places, in_place) = (Vec::new(), case.op.in_place());
+    for (number, spec) in problem.outputs.iter().enumerate() {
+        let shared = in_place.iter().find(|(output, _)| *output == number).map(|(_, input)| *input);
+        places.push(shared.unwrap_or(buffers.len()));
+        if shared.is_none() {
+            buffers.push(poisoned(spec));
+        }
+    }
+    let scratch = buffers.len();
+    buffers.extend(lowered.workspaces.iter().map(poisoned));
+    let place = |operand: Operand| match operand {
+        Operand::Input(i) => (i, &problem.inputs[i]),
+        Operand::Output(i) => (places[i], &problem.outputs[i]),
+        Operand::Workspace(i) => (scratch + i, &lowered.workspaces[i]),
+    };
+    let launches = lowered.dispatches.iter().map(|dispatch| launch(dispatch, problem.caps, place));
+    let launches = launches.collect::<Result<_>>()?;
+    let outputs = places.iter().zip(wanted).map(|(&buffer, want)| Output { buffer, want: want.clone() }).collect();
+    let (name, operator, special) = (case.name.clone(), case.op.name(), case.special);
+    Ok(Recipe { name, operator, variant, special, buffers, launches, outputs })
 }
 
-/// A folder of cases in the making.
+fn launch<'a>(dispatch: &Dispatch, caps: &Caps, place: impl Fn(Operand) -> (usize, &'a Spec)) -> Result<Launch> {
+    let entries = reflect(&compose(&dispatch.module)?)?;
+    let entry = entries.into_iter().find(|entry| entry.name == dispatch.entry);
+    let entry = entry.ok_or_else(|| Error::Invalid(format!("there is no entry point {}", dispatch.entry)))?;
+    let bindings = launch::buffers(dispatch, &entry)?.into_iter().map(|(declared, given)| {
+        let (buffer, spec) = place(given.operand);
+        let (offset, size) = launch::span(given, spec);
+        let read_only = declared.kind == Kind::Storage { read_only: true };
+        Bound { number: declared.number, buffer, offset, size, read_only }
+    });
+    Ok(Launch {
+        module: dispatch.module.clone(),
+        uniform: launch::uniform(dispatch, &entry)?,
+        bindings: bindings.collect(),
+        workgroups: launch::workgroups(caps, dispatch, &entry),
+        trips: dispatch.trips,
+        entry,
+    })
+}
+
+/// A folder of recipes in the making.
 pub struct Suite {
     folder: std::path::PathBuf,
     data: BufWriter<File>,
@@ -178,8 +184,8 @@ impl Suite {
         Ok(Self { folder, data, bytes: 0, programs, known: HashMap::new(), cases })
     }
 
-    /// Writes a case.
-    pub fn add(&mut self, case: &Case) -> Result<()> {
+    /// Writes a recipe.
+    pub fn add(&mut self, case: &Recipe) -> Result<()> {
         let mut buffers = Vec::new();
         for buffer in &case.buffers {
             let data = buffer.data.as_deref().map(|data| self.append(data)).transpose()?;
@@ -219,6 +225,7 @@ impl Suite {
             "name": case.name,
             "operator": case.operator,
             "variant": case.variant,
+            "special": case.special,
             "buffers": buffers,
             "dispatches": dispatches,
             "outputs": outputs,

@@ -1,10 +1,12 @@
-//! Verification: answers computed elsewhere against answers computed here.
+//! Verification: that what a device computes is right.
 //!
-//! [`oracle`] reads cases that PyTorch answered in float64 and runs them, [`compare`] says whether two tensors are
-//! equal and tells the story where they are not. Neither knows who computes: a case is run through a function that
-//! executes one operator, which may be the reference in plain loops or a kernel on a GPU. [`export`] writes cases down for
-//! other WebGPU stacks.
+//! [`sweep`] makes [`case`]s from the edges that each variant declares, [`trial`] asks a device for the answers and holds
+//! them against the float64 references, [`export`] writes them down for other WebGPU stacks; [`oracle`] reads cases that
+//! PyTorch answered in float64; [`compare`] says whether two tensors are equal and tells the story where they are not.
 
+pub mod case;
 pub mod compare;
 pub mod export;
 pub mod oracle;
+pub mod sweep;
+pub mod trial;

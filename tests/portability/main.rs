@@ -5,7 +5,6 @@
 #[path = "../common/adapter.rs"]
 mod adapter;
 mod lint;
-mod problems;
 mod programs;
 mod suite;
 mod table;

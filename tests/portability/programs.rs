@@ -1,4 +1,4 @@
-//! Every program that a plan can hold: the kernels of all problems, in all variants, on all kinds of devices.
+//! Every program that a plan can hold: the kernels of all cases of the sweep, in all variants, on all kinds of devices.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::OnceLock;
@@ -8,9 +8,9 @@ use wgrad::gpu::reflect::{Entry, Kind, parse, reflect};
 use wgrad::gpu::{Caps, Module};
 use wgrad::kernels::{self, Dispatch, Lowered, Problem};
 use wgrad::ops::Operator;
-use wgrad::tensor::{Spec, Tensor};
-
-use crate::problems::problems;
+use wgrad::tensor::Spec;
+use wgrad::verify::case::Depth;
+use wgrad::verify::sweep::cases;
 
 /// Kinds of devices, each with a name. What a variant may use follows from the kinds that offer it.
 pub const DEVICES: [(&str, Caps); 6] = [
@@ -75,18 +75,18 @@ pub fn title(module: &Module) -> String {
     if special.is_empty() { module.file.to_owned() } else { format!("{} ({})", module.file, special.join(", ")) }
 }
 
-/// Every problem lowered in every variant for every kind of device: calls `each` with the number of the device, the operator's
-/// name and what it became.
+/// Every case of the sweep lowered in every variant for every kind of device: calls `each` with the number of the device, the
+/// operator's name and what it became.
 pub fn lower_all(mut each: impl FnMut(usize, &'static str, &Lowered)) {
-    for problem in problems() {
-        let inputs: Vec<Spec> = problem.inputs.iter().map(Tensor::spec).collect();
-        let outputs = problem.op.infer(&inputs).unwrap();
-        for (device, (_, caps)) in DEVICES.iter().enumerate() {
-            let shapes = Problem { inputs: &inputs, outputs: &outputs, caps };
-            for variant in kernels::variants(&problem.op, &shapes) {
-                let lowered = kernels::lower(&problem.op, &shapes, variant);
-                let lowered = lowered.unwrap_or_else(|e| panic!("{} / {}: {e}", problem.op.name(), problem.name));
-                each(device, problem.op.name(), &lowered);
+    for (device, (_, caps)) in DEVICES.iter().enumerate() {
+        for case in cases(Depth::Standard, caps) {
+            let inputs: Vec<Spec> = case.operands.iter().map(|operand| operand.spec.clone()).collect();
+            let (outputs, caps) = (case.op.infer(&inputs).unwrap(), case.caps(caps));
+            let problem = Problem { inputs: &inputs, outputs: &outputs, caps: &caps };
+            for variant in kernels::variants(&case.op, &problem) {
+                let lowered = kernels::lower(&case.op, &problem, variant);
+                let lowered = lowered.unwrap_or_else(|e| panic!("{} / {}: {e}", case.op.name(), case.name));
+                each(device, case.op.name(), &lowered);
             }
         }
     }
@@ -119,7 +119,7 @@ pub fn kernels() -> &'static [Kernel] {
 }
 
 #[test]
-fn the_problems_reach_every_entry_point_of_every_shader() {
+fn the_sweep_reaches_every_entry_point_of_every_shader() {
     let mut missing = Vec::new();
     for file in files().filter(|file| !file.starts_with("shared/")) {
         for entry in reflect(&compose(&Module::new(file)).unwrap()).unwrap() {
@@ -130,7 +130,7 @@ fn the_problems_reach_every_entry_point_of_every_shader() {
     }
     assert!(
         missing.is_empty(),
-        "no problem uses these entry points, so nothing here looks at them:\n  {}",
+        "no case of the sweep uses these entry points, so nothing here looks at them:\n  {}",
         missing.join("\n  ")
     );
 }

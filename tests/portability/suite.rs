@@ -3,42 +3,46 @@
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
-use wgrad::verify::export::{Case, Suite, cases};
+use rayon::prelude::*;
+use wgrad::ops::Operator;
+use wgrad::tensor::Spec;
+use wgrad::verify::case::{Case, Depth};
+use wgrad::verify::export::{Suite, recipes};
+use wgrad::verify::sweep::cases;
 
-use crate::problems::problems;
 use crate::programs::DEVICES;
 
-/// Every case of every kind of device, each once.
-pub fn all_cases() -> Vec<Case> {
-    let (mut seen, mut all) = (HashSet::new(), Vec::new());
-    for problem in problems() {
-        for (_, caps) in DEVICES {
-            for case in cases(&problem.name, &problem.op, &problem.inputs, &caps).unwrap() {
-                let runs = case
-                    .launches
-                    .iter()
-                    .map(|launch| format!("{:?}{:?}{:?}", launch.module, launch.uniform, launch.workgroups));
-                if seen.insert(format!("{}{}{}", case.operator, case.name, runs.collect::<String>())) {
-                    all.push(case);
-                }
+/// Floating-point operations of a case.
+pub fn cost(case: &Case) -> u64 {
+    let inputs: Vec<Spec> = case.operands.iter().map(|operand| operand.spec.clone()).collect();
+    let outputs = case.op.infer(&inputs).unwrap();
+    case.op.flops(&inputs, &outputs).max(case.op.bytes(&inputs, &outputs) / 4)
+}
+
+/// Writes every case up to a depth, each once although several kinds of devices are asked it.
+fn write(folder: &Path, depth: Depth) -> (usize, usize) {
+    let (mut suite, mut seen) = (Suite::create(folder).unwrap(), HashSet::new());
+    for (_, caps) in DEVICES {
+        let all: Vec<_> = cases(depth, &caps).par_iter().map(|case| recipes(case, &caps, 0).unwrap()).collect();
+        for recipe in all.into_iter().flatten() {
+            let runs = recipe.launches.iter();
+            let runs = runs.map(|launch| format!("{:?}{:?}{:?}", launch.module, launch.uniform, launch.workgroups));
+            if seen.insert(format!("{} {} {}", recipe.operator, recipe.name, runs.collect::<String>())) {
+                suite.add(&recipe).unwrap();
             }
         }
     }
-    all
-}
-
-fn write(folder: &Path) -> (usize, usize) {
-    let mut suite = Suite::create(folder).unwrap();
-    all_cases().iter().for_each(|case| suite.add(case).unwrap());
     suite.finish().unwrap()
 }
 
-/// Writes the suite, to the folder that `WGRAD_EXPORT` names or to a passing one, and reads it again.
+/// Writes the suite, to the folder that `WGRAD_EXPORT` names, or a short one to a passing folder, and reads it again.
 #[test]
 fn the_files_of_the_suite_hold_together() {
     let passing = tempfile::tempdir().unwrap();
-    let folder = std::env::var_os("WGRAD_EXPORT").map_or_else(|| passing.path().to_owned(), PathBuf::from);
-    let (programs, cases) = write(&folder);
+    let wanted = std::env::var_os("WGRAD_EXPORT").map(PathBuf::from);
+    let depth = if wanted.is_some() { Depth::Standard } else { Depth::Quick };
+    let folder = wanted.unwrap_or_else(|| passing.path().to_owned());
+    let (programs, cases) = write(&folder, depth);
     println!("{programs} programs, {cases} cases");
     let text = std::fs::read_to_string(folder.join("cases.json")).unwrap();
     let suite: serde_json::Value = serde_json::from_str(&text).unwrap();

@@ -1,0 +1,67 @@
+//! Flags, counters and records.
+
+use crate::gpu::Caps;
+use crate::ops::{Advance, Guard, RecordEvaluation, RecordStep};
+use crate::verify::case::{Case, Depth, Operand, control, integers, noise, values};
+
+fn float(values_of: &[f32]) -> Operand {
+    values([values_of.len()], values_of)
+}
+
+fn record(name: &str, [n, k, places]: [usize; 3], step: u32, flag: u32, logits: Operand) -> Case {
+    let inputs = [
+        control(step, flag),
+        float(&[0.75]),
+        float(&[1.5, 0.0]),
+        logits,
+        integers(2, [n], k as u32),
+        noise(3, [places]),
+        noise(4, [places]),
+        integers(5, [places], 100),
+    ];
+    Case::new(name, RecordStep, inputs)
+}
+
+fn evaluation(n: usize, len: usize, step: u32) -> Case {
+    let inputs = [control(step, 0), noise(1, [n, 10]), noise(2, [n]), noise(3, [len]), integers(4, [len], 9)];
+    Case::new(format!("{n}_rows_into_{len}_step_{step}"), RecordEvaluation, inputs)
+}
+
+pub(super) fn cases(_caps: &Caps) -> Vec<Case> {
+    let mut cases = Vec::new();
+    for (name, loss, norm, broken, flag) in [
+        ("all_is_well", 1.0, 2.0, 0.0, 0),
+        ("zero", 0.0, 0.0, 0.0, 0),
+        ("the_loss_is_nan", f32::NAN, 2.0, 0.0, 0),
+        ("the_loss_is_infinite", f32::INFINITY, 2.0, 0.0, 0),
+        ("the_norm_is_nan", 1.0, f32::NAN, 0.0, 0),
+        ("the_norm_is_infinite", 1.0, f32::INFINITY, 0.0, 0),
+        ("a_gradient_is_not_finite", 1.0, 2.0, 1.0, 0),
+        ("the_flag_was_set_before", 1.0, 2.0, 0.0, 1),
+    ] {
+        let case = Case::new(name, Guard, [control(41, flag), float(&[loss]), float(&[norm, broken])]);
+        cases.push(if name == "all_is_well" { case.at(Depth::Quick) } else { case });
+    }
+    for (name, step, flag) in [("free", 41, 0), ("flagged", 41, 1), ("wraps", u32::MAX, 0)] {
+        let case = Case::new(name, Advance, [control(step, flag)]);
+        cases.push(if name == "free" { case.at(Depth::Quick) } else { case });
+    }
+    cases.extend([
+        record("sixty_four_rows", [64, 10, 7], 3, 0, noise(1, [64, 10])).at(Depth::Quick),
+        record("one_row", [1, 1, 1], 5, 0, noise(1, [1, 1])),
+        record("sixty_five_rows", [65, 2, 4], 7, 0, noise(1, [65, 2])),
+        record("many_rows", [333, 3, 5], 14, 0, noise(1, [333, 3])),
+        record("ties", [20, 4, 5], 4, 0, values([20, 4], &[1.0])),
+        record("two_largest", [21, 4, 5], 4, 0, values([21, 4], &[1.0, 3.0, 3.0, 2.0, 0.0])),
+        record("flagged", [64, 10, 7], 3, 1, noise(1, [64, 10])),
+        record("folded", [400, 3, 5], 1, 0, noise(1, [400, 3])).squeezed(),
+    ]);
+    for (n, len, step) in
+        [(8, 30, 0), (8, 30, 2), (8, 30, 3), (8, 30, 4), (8, 32, 4), (65, 65, 0), (1, 5, 4), (1, 5, 5), (3, 5, u32::MAX)]
+    {
+        let case = evaluation(n, len, step);
+        cases.push(if step == 2 { case.at(Depth::Quick) } else { case });
+    }
+    cases.push(evaluation(400, 1000, 1).squeezed());
+    cases
+}

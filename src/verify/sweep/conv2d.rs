@@ -1,0 +1,175 @@
+//! Convolutions: geometries, channel counts, long sums, and the edges of each variant.
+
+use super::{edges, hard, image_of, mark, named};
+use crate::gpu::Caps;
+use crate::ops::{Conv2d, Conv2dGradInput, Conv2dGradWeight, Operator};
+use crate::tensor::Spec;
+use crate::verify::case::{Case, Depth, Operand, floats, noise};
+
+/// A convolution with the shapes of its image [n, h, w, c_in] and weights [k_h, k_w, c_in / groups, c_out].
+type Row = (&'static str, Conv2d, [usize; 4], [usize; 4]);
+
+const PLAIN: Conv2d = Conv2d { stride: [1, 1], padding: [0; 4], dilation: [1, 1], groups: 1 };
+
+const fn padded(p: usize) -> Conv2d {
+    Conv2d { padding: [p; 4], ..PLAIN }
+}
+
+const fn strided(h: usize, w: usize, padding: [usize; 4]) -> Conv2d {
+    Conv2d { stride: [h, w], padding, ..PLAIN }
+}
+
+/// Cases for a variant before it is used.
+const QUICK: [Row; 4] = [
+    ("plain_3x3", PLAIN, [2, 7, 9, 3], [3, 3, 3, 5]),
+    ("channels_32_to_64", padded(1), [1, 6, 7, 32], [3, 3, 32, 64]),
+    ("channels_33_to_65", padded(1), [1, 5, 7, 33], [3, 3, 33, 65]),
+    ("stride2_pad1", strided(2, 2, [1; 4]), [2, 11, 10, 5], [3, 3, 5, 32]),
+];
+
+/// Geometries of the standard sweep, smallest first.
+const GEOMETRIES: [Row; 24] = [
+    ("one_element", PLAIN, [1, 1, 1, 1], [1, 1, 1, 1]),
+    ("kernel_as_large_as_the_image", PLAIN, [2, 3, 4, 2], [3, 4, 2, 3]),
+    ("even_2x2", PLAIN, [1, 5, 4, 3], [2, 2, 3, 4]),
+    ("even_4x2_pad", padded(1), [1, 6, 5, 2], [4, 2, 2, 3]),
+    ("kernel_1x1", PLAIN, [3, 5, 5, 64], [1, 1, 64, 33]),
+    ("kernel_1x3", PLAIN, [1, 3, 7, 5], [1, 3, 5, 1]),
+    ("kernel_3x1", PLAIN, [1, 7, 3, 1], [3, 1, 1, 5]),
+    ("centred_5x5", padded(2), [1, 9, 8, 1], [5, 5, 1, 2]),
+    ("padding_wider_than_the_image", padded(3), [1, 2, 1, 2], [3, 3, 2, 3]),
+    ("padding_of_four_kinds", Conv2d { padding: [0, 1, 2, 3], ..PLAIN }, [2, 5, 4, 3], [3, 3, 3, 4]),
+    ("stride2_unpadded", strided(2, 2, [0; 4]), [1, 8, 9, 3], [3, 3, 3, 4]),
+    ("stride2x1_one_sided", strided(2, 1, [0, 1, 2, 0]), [1, 9, 7, 4], [2, 3, 4, 7]),
+    ("stride1x3", strided(1, 3, [1; 4]), [2, 5, 10, 3], [3, 2, 3, 4]),
+    ("stride_larger_than_the_kernel", strided(3, 3, [0; 4]), [1, 11, 11, 3], [2, 2, 3, 8]),
+    ("dilated_2x3", Conv2d { dilation: [2, 3], ..padded(2) }, [2, 11, 13, 6], [3, 3, 6, 9]),
+    ("dilated_stride2", Conv2d { dilation: [2, 2], ..strided(2, 2, [2, 1, 1, 2]) }, [1, 9, 10, 4], [3, 3, 4, 5]),
+    ("two_groups", Conv2d { groups: 2, ..padded(1) }, [2, 6, 7, 6], [3, 3, 3, 10]),
+    ("three_groups_stride2", Conv2d { groups: 3, ..strided(2, 1, [1; 4]) }, [1, 6, 5, 9], [2, 3, 3, 6]),
+    ("depthwise_3", Conv2d { groups: 3, ..padded(1) }, [2, 5, 6, 3], [3, 3, 1, 3]),
+    ("depthwise_33", Conv2d { groups: 33, ..padded(1) }, [1, 9, 9, 33], [3, 3, 1, 33]),
+    ("depthwise_two_each", Conv2d { groups: 5, ..padded(1) }, [1, 5, 6, 5], [3, 3, 1, 10]),
+    ("width_41", padded(1), [1, 5, 41, 3], [3, 3, 3, 4]),
+    ("width_47", padded(1), [1, 3, 47, 5], [3, 3, 5, 3]),
+    ("many_pixels", padded(1), [4, 65, 67, 2], [3, 3, 2, 3]),
+];
+
+/// Channel counts that people use, and those beside powers of two.
+const CHANNELS: [usize; 8] = [1, 3, 5, 31, 32, 33, 64, 65];
+
+/// Long sums and large images.
+const LARGE: [Row; 3] = [
+    ("past_65535_workgroups", padded(1), [2, 1030, 1024, 1], [3, 3, 1, 2]),
+    ("long_sum", PLAIN, [1, 9, 9, 515], [3, 3, 515, 2]),
+    ("a_layer_of_a_real_network", padded(1), [4, 28, 28, 128], [3, 3, 128, 128]),
+];
+
+/// The output of a convolution.
+fn output(conv: Conv2d, x: &[usize], w: &[usize]) -> Vec<usize> {
+    let outputs = conv.infer(&[Spec::f32(x), Spec::f32(w)]).unwrap_or_else(|error| panic!("{x:?} {w:?}: {error}"));
+    outputs.into_iter().next().map(|spec| spec.shape).unwrap_or_default()
+}
+
+/// A convolution in its three directions, forward with and without a bias.
+fn directions(name: &str, conv: Conv2d, x: [usize; 4], w: [usize; 4]) -> Vec<Case> {
+    let dy = || noise(4, output(conv, &x, &w));
+    let (input, kernel) = ([x[1], x[2]], [w[0], w[1]]);
+    vec![
+        Case::new(name, conv, [noise(1, x), noise(2, w)]),
+        named(&[name, "bias"], conv, [noise(1, x), noise(2, w), noise(3, [w[3]])]),
+        Case::new(name, Conv2dGradInput { conv, input }, [dy(), noise(2, w)]),
+        Case::new(name, Conv2dGradWeight { conv, kernel }, [noise(1, x), dy()]),
+    ]
+}
+
+pub(super) fn cases(caps: &Caps) -> Vec<Case> {
+    let mut cases = Vec::new();
+    for (name, conv, x, w) in QUICK {
+        cases.extend(directions(name, conv, x, w).into_iter().map(|case| case.at(Depth::Quick)));
+    }
+    for (name, conv, x, w) in GEOMETRIES {
+        cases.extend(directions(name, conv, x, w));
+    }
+    for (i, c_in) in CHANNELS.into_iter().enumerate() {
+        let c_out = CHANNELS[(i + 3) % CHANNELS.len()];
+        let name = format!("channels_{c_in}_to_{c_out}_odd");
+        cases.extend(directions(&name, padded(1), [1, 5, 3, c_in], [3, 3, c_in, c_out]));
+    }
+    for (name, conv, x, w) in LARGE {
+        cases.extend(directions(name, conv, x, w).into_iter().map(|case| case.at(Depth::Full)));
+    }
+    let (conv, x, w) = (strided(2, 1, [1, 0, 0, 1]), [2, 9, 14, 3], [3, 2, 3, 37]);
+    cases.extend(directions("folded", conv, x, w).into_iter().map(Case::squeezed));
+    cases.extend(at_edges(caps));
+    cases.extend(hard_values());
+    cases.extend(long_sums());
+    cases
+}
+
+/// One below, at and above each edge of each variant.
+fn at_edges(caps: &Caps) -> Vec<Case> {
+    let mut cases = Vec::new();
+    let name = |[rows, columns, depth]: [usize; 3]| format!("edge_{rows}_by_{columns}_over_{depth}");
+    // Pixels, output channels, and terms as taps times input channels where that can be.
+    let taps = |depth: usize| if depth.is_multiple_of(9) { (3, depth / 9) } else { (1, depth) };
+    for (variant, sizes, depth) in edges(PLAIN, caps) {
+        let ((k, c_in), [n, h, w]) = (taps(sizes[2]), image_of(sizes[0]));
+        let (conv, x, weight) = (padded(k / 2), [n, h, w, c_in], [k, k, c_in, sizes[1]]);
+        let operands = [noise(1, x), noise(2, weight), noise(3, [sizes[1]])];
+        cases.push(Case::new(name(sizes), conv, operands).only(variant).at(depth));
+    }
+    for (variant, sizes, depth) in edges(Conv2dGradInput { conv: PLAIN, input: [1, 1] }, caps) {
+        let ((k, c_out), [n, h, w]) = (taps(sizes[2]), image_of(sizes[0]));
+        let (conv, weight) = (padded(k / 2), [k, k, sizes[1], c_out]);
+        let operands = [noise(4, [n, h, w, c_out]), noise(2, weight)];
+        cases.push(Case::new(name(sizes), Conv2dGradInput { conv, input: [h, w] }, operands).only(variant).at(depth));
+    }
+    for (variant, sizes, depth) in edges(Conv2dGradWeight { conv: PLAIN, kernel: [1, 1] }, caps) {
+        let ((k, c_in), [n, h, w]) = (taps(sizes[0]), image_of(sizes[2]));
+        let operands = [noise(1, [n, h, w, c_in]), noise(4, [n, h, w, sizes[1]])];
+        let op = Conv2dGradWeight { conv: padded(k / 2), kernel: [k, k] };
+        cases.push(Case::new(name(sizes), op, operands).only(variant).at(depth));
+    }
+    cases
+}
+
+/// Values at which sums break. NaN and infinities stand in the data, not in the weights: a border of zeros times an infinite
+/// weight is a matter of taste.
+fn hard_values() -> Vec<Case> {
+    let (conv, x, w) = (padded(1), [2, 6, 5, 4], [3, 3, 4, 18]);
+    let (input, kernel) = ([x[1], x[2]], [w[0], w[1]]);
+    let dy = output(conv, &x, &w);
+    let mut cases = Vec::new();
+    for (name, x, special) in hard(&x, 1) {
+        cases.push(mark(Case::new(name, conv, [x.clone(), noise(2, w), noise(3, [w[3]])]), special));
+        cases.push(mark(Case::new(name, Conv2dGradWeight { conv, kernel }, [x, noise(4, dy.clone())]), special));
+    }
+    for (name, dy, special) in hard(&dy, 4) {
+        cases.push(mark(Case::new(name, Conv2dGradInput { conv, input }, [dy.clone(), noise(2, w)]), special));
+        let name = format!("upstream_{name}");
+        cases.push(mark(Case::new(name, Conv2dGradWeight { conv, kernel }, [noise(1, x), dy]), special));
+    }
+    cases
+}
+
+/// The gradient of the weights sums over batch and space: more terms than one accumulator may take, all of one sign.
+fn long_sums() -> Vec<Case> {
+    let one_sided = |seed: u32, shape: [usize; 4]| -> Operand { floats(seed, shape, 0.5, 2.5) };
+    let op = |kernel: [usize; 2]| Conv2dGradWeight { conv: PLAIN, kernel };
+    vec![
+        Case::new("sum_over_12099_pixels", op([2, 2]), [
+            one_sided(1, [3, 38, 110, 1]),
+            one_sided(2, [3, 37, 109, 2]),
+        ]),
+        Case::new("sum_over_67050_pixels", op([2, 2]), [
+            one_sided(1, [3, 150, 151, 1]),
+            one_sided(2, [3, 149, 150, 2]),
+        ]),
+        Case::new("sum_over_300000_pixels", op([1, 1]), [
+            one_sided(1, [2, 300, 500, 3]),
+            one_sided(2, [2, 300, 500, 5]),
+        ])
+        .at(Depth::Full),
+    ]
+}

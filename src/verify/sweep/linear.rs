@@ -1,0 +1,71 @@
+//! Linear layers: sizes round the edges of each variant, long sums, hard values.
+
+use super::{edges, hard, mark, named};
+use crate::gpu::Caps;
+use crate::ops::{Linear, LinearGradInput, LinearGradWeight};
+use crate::verify::case::{Case, Depth, floats, noise};
+
+/// Rows, inputs, outputs.
+const QUICK: [[usize; 3]; 3] = [[3, 32, 64], [33, 65, 10], [7, 160, 33]];
+const SIZES: [[usize; 3]; 10] = [
+    [1, 1, 1],
+    [1, 5, 3],
+    [64, 10, 31],
+    [31, 33, 1],
+    [2, 3, 5],
+    [65, 64, 65],
+    [7, 1600, 32],
+    [13, 31, 7],
+    [1000, 3, 5],
+    [17, 47, 41],
+];
+const LARGE: [[usize; 3]; 3] = [[70_000, 3, 61], [3, 20_000, 70], [300_000, 3, 5]];
+
+fn directions(name: &str, [n, inputs, outputs]: [usize; 3]) -> Vec<Case> {
+    let (x, w, dy) = (noise(1, [n, inputs]), noise(2, [outputs, inputs]), noise(4, [n, outputs]));
+    vec![
+        Case::new(name, Linear, [x.clone(), w.clone()]),
+        named(&[name, "bias"], Linear, [x.clone(), w.clone(), noise(3, [outputs])]),
+        Case::new(name, LinearGradInput, [dy.clone(), w]),
+        Case::new(name, LinearGradWeight, [x, dy]),
+    ]
+}
+
+pub(super) fn cases(caps: &Caps) -> Vec<Case> {
+    let mut cases = Vec::new();
+    for (sizes, depth) in
+        [(&QUICK[..], Depth::Quick), (&SIZES[..], Depth::Standard), (&LARGE[..], Depth::Full)]
+    {
+        for &sizes in sizes {
+            let [n, inputs, outputs] = sizes;
+            let all = directions(&format!("{n}_rows_{inputs}_to_{outputs}"), sizes);
+            cases.extend(all.into_iter().map(|case| case.at(depth)));
+        }
+    }
+    cases.extend(directions("folded", [9, 11, 77]).into_iter().map(Case::squeezed));
+    let name = |[rows, columns, depth]: [usize; 3]| format!("edge_{rows}_by_{columns}_over_{depth}");
+    for (variant, sizes, depth) in edges(Linear, caps) {
+        let [n, outputs, inputs] = sizes;
+        let operands = [noise(1, [n, inputs]), noise(2, [outputs, inputs]), noise(3, [outputs])];
+        cases.push(Case::new(name(sizes), Linear, operands).only(variant).at(depth));
+        let operands = [noise(4, [n, inputs]), noise(2, [inputs, outputs])];
+        cases.push(Case::new(name(sizes), LinearGradInput, operands).only(variant).at(depth));
+    }
+    for (variant, sizes, depth) in edges(LinearGradWeight, caps) {
+        let [inputs, outputs, n] = sizes;
+        let operands = [noise(1, [n, inputs]), noise(4, [n, outputs])];
+        cases.push(Case::new(name(sizes), LinearGradWeight, operands).only(variant).at(depth));
+    }
+    let [n, inputs, outputs] = [9, 21, 18];
+    for (name, x, special) in hard(&[n, inputs], 1) {
+        let w = noise(2, [outputs, inputs]);
+        cases.push(mark(Case::new(name, Linear, [x.clone(), w, noise(3, [outputs])]), special));
+        cases.push(mark(Case::new(name, LinearGradWeight, [x, noise(4, [n, outputs])]), special));
+    }
+    for (name, dy, special) in hard(&[n, outputs], 4) {
+        cases.push(mark(Case::new(name, LinearGradInput, [dy, noise(2, [outputs, inputs])]), special));
+    }
+    let one_sided = |seed: u32, width: usize| floats(seed, [20_000, width], 0.5, 2.5);
+    cases.push(Case::new("sum_over_20000_rows", LinearGradWeight, [one_sided(1, 2), one_sided(2, 3)]));
+    cases
+}

@@ -1,0 +1,77 @@
+//! Losses: sure and unsure rows, smoothing, more classes than a block, one stage and two.
+
+use crate::gpu::Caps;
+use crate::ops::{MseLoss, MseLossGrad, SoftmaxCrossEntropy, SoftmaxCrossEntropyGrad};
+use crate::verify::case::{Case, Depth, Operand, floats, integers, noise, spread, values, words};
+
+fn logits() -> Vec<(&'static str, Operand, Option<Operand>, Depth)> {
+    let (quick, standard) = (Depth::Quick, Depth::Standard);
+    let rising: Vec<u32> = (0..6).collect();
+    vec![
+        ("ten_classes", noise(1, [64, 10]), None, quick),
+        ("one_row", noise(2, [1, 5]), None, standard),
+        ("one_class", noise(3, [3, 1]), None, standard),
+        ("odd", floats(4, [33, 31], -5.0, 5.0), None, standard),
+        ("large_logits", floats(5, [5, 65], -1e4, 1e4), None, standard),
+        ("ninety", values([4, 3], &[90.0, -90.0, 0.0, 89.5, 90.0, -1e4, -90.0]), None, standard),
+        ("ties", values([3, 4], &[2.0, 2.0, 1.0]), None, standard),
+        ("a_block_of_classes", noise(9, [2, 256]), None, standard),
+        ("more_classes_than_a_block", noise(6, [3, 1000]), None, standard),
+        ("a_block_of_rows", noise(10, [256, 3]), None, standard),
+        ("rows_1024", noise(11, [1024, 2]), None, standard),
+        ("rows_1025", noise(12, [1025, 2]), None, standard),
+        ("two_stages", noise(7, [1500, 3]), None, standard),
+        // Every row is sure of its label: the losses are almost 0, and so are the gradients.
+        ("sure", noise(9, [6, 10]).strewn(11, 0, 14.0), Some(words([6], &rising)), standard),
+        // Every row is sure of something else.
+        ("surely_wrong", noise(9, [6, 10]).strewn(11, 1, 14.0), Some(words([6], &rising)), standard),
+        ("past_65535_workgroups", noise(13, [65_536 * 64 + 5, 2]), None, Depth::Full),
+    ]
+}
+
+pub(super) fn cases(_caps: &Caps) -> Vec<Case> {
+    let mut cases = Vec::new();
+    let mut classes = |name: &str, logits: &Operand, labels: Option<Operand>, depth: Depth, how: fn(Case) -> Case| {
+        let [n, k] = [logits.spec.shape[0], logits.spec.shape[1]];
+        let labels = labels.unwrap_or_else(|| integers(8, [n], k as u32));
+        for (label_smoothing, ending) in [(0.0, ""), (0.1, "_smoothed")] {
+            let name = format!("{name}{ending}");
+            let inputs = [logits.clone(), labels.clone()];
+            cases.push(how(Case::new(&name, SoftmaxCrossEntropy { label_smoothing }, inputs).at(depth)));
+            let inputs = [logits.clone(), labels.clone(), values([1], &[0.37])];
+            cases.push(how(Case::new(&name, SoftmaxCrossEntropyGrad { label_smoothing }, inputs).at(depth)));
+        }
+    };
+    for (name, logits, labels, depth) in logits() {
+        classes(name, &logits, labels, depth, |case| case);
+    }
+    classes("folded", &noise(14, [399, 3]), None, Depth::Standard, Case::squeezed);
+    classes("nan", &noise(15, [4, 5]).strewn(7, 1, f32::NAN), None, Depth::Standard, Case::special);
+    let shapes: [(&[usize], Depth); 10] = [
+        (&[5, 3], Depth::Quick),
+        (&[1], Depth::Standard),
+        (&[256], Depth::Standard),
+        (&[257], Depth::Standard),
+        (&[3, 7, 5, 65], Depth::Standard),
+        (&[65_536], Depth::Standard),
+        (&[65_537], Depth::Standard),
+        (&[70_001], Depth::Standard),
+        (&[300, 1001], Depth::Standard),
+        (&[4_200, 4_001], Depth::Full),
+    ];
+    for (shape, depth) in shapes {
+        let name = format!("elements_{}", shape.iter().map(usize::to_string).collect::<Vec<_>>().join("x"));
+        // One-sided, so that a term too few or too many is found out.
+        let (x, target) = (floats(1, shape, 1.0, 2.0), floats(2, shape, -1.0, 0.5));
+        cases.push(Case::new(&name, MseLoss, [x.clone(), target.clone()]).at(depth));
+        cases.push(Case::new(&name, MseLossGrad, [x, target, values([1], &[-1.7])]).at(depth));
+    }
+    for (name, x) in [("spread", spread(3, [50], 1e-5, 1e5)), ("equal", noise(2, [50]))] {
+        cases.push(Case::new(name, MseLoss, [x.clone(), noise(2, [50])]));
+        cases.push(Case::new(name, MseLossGrad, [x, noise(2, [50]), values([1], &[3.0])]));
+    }
+    let inputs = [noise(1, [777]), noise(2, [777]), values([1], &[0.5])];
+    cases.push(Case::new("folded", MseLoss, inputs[..2].to_vec()).squeezed());
+    cases.push(Case::new("folded", MseLossGrad, inputs).squeezed());
+    cases
+}

@@ -1,0 +1,177 @@
+//! The sweep: every operator in every direction at every edge that a variant declares, and the values at which kernels
+//! break. One generator for the command, for the tests, for other stacks and for the verdict before a variant is used.
+//!
+//! A room for each room of operators; what the rooms share is here.
+
+mod activation;
+mod batch;
+mod batch_norm2d;
+mod control;
+mod conv2d;
+mod dropout;
+mod elementwise;
+mod group_norm;
+mod linear;
+mod loss;
+mod optimizer;
+mod pool2d;
+mod reduce;
+mod softmax;
+
+use super::case::{Case, Depth, Operand, noise, spread, values};
+use crate::gpu::Caps;
+use crate::kernels::{Edges, known};
+use crate::ops::Op;
+
+type Room = fn(&Caps) -> Vec<Case>;
+
+/// Every room of operators with its cases.
+const ROOMS: [(&str, Room); 14] = [
+    ("conv2d", conv2d::cases),
+    ("linear", linear::cases),
+    ("pool2d", pool2d::cases),
+    ("activation", activation::cases),
+    ("softmax", softmax::cases),
+    ("batch_norm2d", batch_norm2d::cases),
+    ("group_norm", group_norm::cases),
+    ("dropout", dropout::cases),
+    ("elementwise", elementwise::cases),
+    ("reduce", reduce::cases),
+    ("loss", loss::cases),
+    ("optimizer", optimizer::cases),
+    ("batch", batch::cases),
+    ("control", control::cases),
+];
+
+/// The rooms of the sweep, by the names of the operators' files.
+pub fn rooms() -> impl Iterator<Item = &'static str> {
+    ROOMS.iter().map(|(name, _)| *name)
+}
+
+/// The cases of one room, or none where there is no such room.
+pub fn room(name: &str, depth: Depth, caps: &Caps) -> Vec<Case> {
+    let found = ROOMS.iter().filter(|(room, _)| *room == name);
+    found.flat_map(|(_, cases)| cases(caps)).filter(|case| case.depth <= depth).collect()
+}
+
+/// Every case up to a depth. `caps` is the device: the edges of some variants depend on it.
+pub fn cases(depth: Depth, caps: &Caps) -> Vec<Case> {
+    rooms().flat_map(|name| room(name, depth, caps)).collect()
+}
+
+/// The sizes round edges: 1, and one below, at and one above each.
+fn around(edges: &[usize]) -> Vec<usize> {
+    let mut sizes = vec![1];
+    for &edge in edges {
+        sizes.extend([edge - 1, edge, edge + 1]);
+    }
+    sizes.retain(|&size| size > 0);
+    sizes.sort_unstable();
+    sizes.dedup();
+    sizes
+}
+
+/// `[rows, columns, depth]` round the edges of a variant: each size at least once in the standard sweep, all against all in
+/// the full one.
+fn combinations(edges: &Edges) -> Vec<([usize; 3], Depth)> {
+    let [rows, columns, depth] = [&edges.rows, &edges.columns, &edges.depth].map(|edges| around(edges));
+    let most = rows.len().max(columns.len()).max(depth.len());
+    let at = |sizes: &[usize], i: usize| sizes[i % sizes.len()];
+    // Rotated against each other, so that no size is met in the company of the same others alone.
+    let mut found: Vec<_> = (0..2 * most)
+        .map(|i| ([at(&rows, i), at(&columns, i + 1 + i / most), at(&depth, i + 2 * (i / most))], Depth::Standard))
+        .collect();
+    for &row in &rows {
+        for &column in &columns {
+            for &depth in &depth {
+                if !found.iter().any(|(sizes, _)| *sizes == [row, column, depth]) {
+                    found.push(([row, column, depth], Depth::Full));
+                }
+            }
+        }
+    }
+    found.sort_by_key(|(_, depth)| *depth);
+    found.dedup();
+    found
+}
+
+/// The sizes round the edges of every variant of an operator on this device, with the variant's name.
+fn edges(op: impl Into<Op>, caps: &Caps) -> Vec<(&'static str, [usize; 3], Depth)> {
+    let op = op.into();
+    let of = |variant: &crate::kernels::Variant| {
+        let name = variant.name;
+        combinations(&(variant.edges)(&op, caps)).into_iter().map(move |(sizes, depth)| (name, sizes, depth))
+    };
+    known(&op).iter().flat_map(of).collect()
+}
+
+/// An image as square as `pixels` allow: [n, h, w], batch and height taken from the divisors.
+fn image_of(pixels: usize) -> [usize; 3] {
+    let divisor = |of: usize| (1..=of.isqrt()).rev().find(|d| of.is_multiple_of(*d)).unwrap_or(1);
+    let h = divisor(pixels);
+    let n = if pixels > 32 { divisor(h) } else { 1 };
+    [n, h / n, pixels / h]
+}
+
+/// Operands of the same shape with other values: what rounding, overflow, signs and zeros do. NaN and infinities last.
+fn hard(shape: &[usize], seed: u32) -> Vec<(&'static str, Operand, bool)> {
+    let plain = || noise(seed, shape);
+    vec![
+        ("spread", spread(seed, shape, 1e-6, 1e2), false),
+        ("large", spread(seed, shape, 1e14, 1e15), false),
+        ("tiny", spread(seed, shape, 1e-10, 1e-9), false),
+        ("zeros", values(shape, &[0.0, -0.0]), false),
+        ("one_sided", plain().moved(3.0), false),
+        ("nan", plain().strewn(13, 2, f32::NAN), true),
+        ("infinite", plain().strewn(17, 1, f32::INFINITY), true),
+        ("minus_infinite", plain().strewn(17, 3, f32::NEG_INFINITY), true),
+    ]
+}
+
+/// A case with a name made of several words.
+fn named(words: &[&str], op: impl Into<Op>, operands: impl Into<Vec<Operand>>) -> Case {
+    Case::new(words.join("_"), op, operands)
+}
+
+/// Marks a case special if `special`.
+fn mark(case: Case, special: bool) -> Case {
+    if special { case.special() } else { case }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ops::Operator;
+    use std::collections::HashSet;
+
+    #[test]
+    fn no_two_cases_of_an_operator_and_variant_have_the_same_name() {
+        for caps in [Caps::DEFAULT, Caps { cpu: true, subgroup: Some(8), ..Caps::DEFAULT }] {
+            let mut seen = HashSet::new();
+            for case in cases(Depth::Full, &caps) {
+                let key = (case.op.name(), case.variant, case.name.clone());
+                assert!(seen.insert(key.clone()), "{key:?} occurs twice");
+                assert!(case.name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_'), "{}", case.name);
+            }
+        }
+    }
+
+    #[test]
+    fn every_case_is_accepted_by_its_operator() {
+        for case in cases(Depth::Full, &Caps::DEFAULT) {
+            let specs: Vec<_> = case.operands.iter().map(|operand| operand.spec.clone()).collect();
+            case.op.infer(&specs).unwrap_or_else(|error| panic!("{}: {error}", case.name));
+        }
+    }
+
+    #[test]
+    fn every_size_round_an_edge_is_met_in_the_standard_sweep() {
+        let edges = Edges { rows: vec![32], columns: vec![16], depth: vec![4, 256] };
+        let standard: Vec<_> = combinations(&edges).into_iter().filter(|(_, depth)| *depth == Depth::Standard).collect();
+        for (axis, sizes) in [around(&edges.rows), around(&edges.columns), around(&edges.depth)].iter().enumerate() {
+            for size in sizes {
+                assert!(standard.iter().any(|(met, _)| met[axis] == *size), "{size} on axis {axis}");
+            }
+        }
+    }
+}

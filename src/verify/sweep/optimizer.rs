@@ -1,0 +1,120 @@
+//! Optimisers, norms and clips: all kinds, flags, tables of rates, updates that overflow, buffers in ranges.
+
+use crate::gpu::Caps;
+use crate::ops::{ClipGradNorm, ClipValue, GradNorm, Optimizer};
+use crate::verify::case::{Case, Depth, Operand, control, floats, noise, spread, values};
+
+fn all() -> [(&'static str, Optimizer); 9] {
+    let [momentum, weight_decay, beta1, beta2, eps, alpha] = [0.9, 0.01, 0.9, 0.999, 1e-8, 0.99];
+    [
+        ("plain", Optimizer::Sgd { momentum: 0.0, nesterov: false, weight_decay: 0.0 }),
+        ("decay", Optimizer::Sgd { momentum: 0.0, nesterov: false, weight_decay }),
+        ("momentum", Optimizer::Sgd { momentum, nesterov: false, weight_decay }),
+        ("nesterov", Optimizer::Sgd { momentum, nesterov: true, weight_decay }),
+        ("plain", Optimizer::Adam { beta1, beta2, eps, weight_decay: 0.0 }),
+        ("decay", Optimizer::Adam { beta1, beta2, eps, weight_decay }),
+        ("decay", Optimizer::AdamW { beta1, beta2, eps, weight_decay }),
+        ("decay", Optimizer::RmsProp { alpha, eps, momentum: 0.0, weight_decay }),
+        ("momentum", Optimizer::RmsProp { alpha, eps, momentum, weight_decay: 0.0 }),
+    ]
+}
+
+/// One step from random parameters, gradients and moments, with a table of three steps' rates.
+fn step(name: String, op: Optimizer, [param, grad]: [Operand; 2], control: Operand) -> Case {
+    let len = param.spec.len();
+    let rates: Vec<f32> = (1..=3).flat_map(|t| op.rates_row(0.1 / t as f64, t)).collect();
+    let mut inputs = vec![param, grad, values([3, 4], &rates), control];
+    // Positive, since some of them are means of squares.
+    inputs.extend((0..op.moments()).map(|number| floats(3 + number as u32, [len], 0.0, 1.0)));
+    Case::new(name, op, inputs)
+}
+
+pub(super) fn cases(_caps: &Caps) -> Vec<Case> {
+    let mut cases = Vec::new();
+    let ordinary = |len: usize| [noise(1, [len]), noise(2, [len])];
+    for (kind, op) in all() {
+        for (len, at, flag, depth) in
+            [(65, 1, 0, Depth::Quick), (1, 0, 0, Depth::Standard), (1000, 5, 0, Depth::Standard), (64, 2, 1, Depth::Standard)]
+        {
+            let name = format!("{kind}_{len}_step_{at}_flag_{flag}");
+            cases.push(step(name, op, ordinary(len), control(at, flag)).at(depth));
+        }
+        // A gradient that vanishes: the square root's argument is what eps keeps from 0.
+        let small = [noise(1, [65]), spread(2, [65], 1e-10, 1e-7)];
+        cases.push(step(format!("{kind}_vanishing"), op, small, control(0, 0)));
+        cases.push(step(format!("{kind}_large"), op, [noise(1, [65]), spread(2, [65], 1e3, 1e8)], control(2, 0)));
+        cases.push(step(format!("{kind}_ranges"), op, ordinary(2500), control(1, 0)).squeezed());
+        cases.push(from_zero(kind, op));
+        cases.push(overflowing(kind, op));
+    }
+    let op = Optimizer::Sgd { momentum: 0.0, nesterov: false, weight_decay: 0.5 };
+    let large = step("past_a_binding_of_128_mib".into(), op, ordinary((128 << 18) + 100), control(0, 0));
+    cases.push(large.at(Depth::Full));
+    cases.extend(norms());
+    cases.extend(clips());
+    cases
+}
+
+/// The first step of a run: the moments are zero.
+fn from_zero(kind: &str, op: Optimizer) -> Case {
+    let mut inputs = vec![noise(1, [100]), noise(2, [100]), values([1, 4], &op.rates_row(1e-3, 1)), control(0, 0)];
+    inputs.extend((0..op.moments()).map(|_| values([100], &[0.0])));
+    Case::new(format!("{kind}_from_zero"), op, inputs)
+}
+
+/// Updates that overflow in the weight, in a moment or in none: an element whose update overflows stays as it was.
+fn overflowing(kind: &str, op: Optimizer) -> Case {
+    let rates = values([1, 4], &op.rates_row(3e38, 1));
+    let param = values([6], &[-3e38, 1.0, 0.0, 2.0, 0.5, -1.0]);
+    let grad = values([6], &[3e38, 1e30, 0.0, 1e-30, -3e38, 1e20]);
+    let mut inputs = vec![param, grad, rates, control(0, 0)];
+    inputs.extend((0..op.moments()).map(|_| values([6], &[0.25, 0.5, 0.0, 1e-20, 3e38, 0.125])));
+    Case::new(format!("{kind}_overflowing"), op, inputs).special()
+}
+
+fn norms() -> Vec<Case> {
+    let mut cases = Vec::new();
+    for len in [70_001, 1, 5, 255, 256, 257, 65_535, 65_536, 65_537, 1_000_003] {
+        let depth = if len == 70_001 { Depth::Quick } else { Depth::Standard };
+        cases.push(Case::new(format!("{len}_elements"), GradNorm, [floats(1, [len], 0.5, 1.5)]).at(depth));
+    }
+    cases.push(Case::new("zero", GradNorm, [values([300], &[0.0, -0.0])]));
+    cases.push(Case::new("ranges", GradNorm, [floats(2, [5000], -1.0, 2.0)]).squeezed());
+    // Several blocks a split.
+    cases.push(Case::new("more_than_16777216_elements", GradNorm, [floats(3, [(1 << 24) + 70_000], 0.5, 1.5)]).at(Depth::Full));
+    cases.push(Case::new("past_a_binding_of_128_mib", GradNorm, [noise(4, [(128 << 18) + 100])]).at(Depth::Full));
+    for (name, value) in [("nan", f32::NAN), ("infinite", f32::INFINITY), ("minus_infinite", f32::NEG_INFINITY)] {
+        for (ending, place) in [("", 69_999), ("_first", 0)] {
+            let grad = noise(2, [70_001]).strewn(100_000, place, value);
+            cases.push(Case::new(format!("{name}{ending}"), GradNorm, [grad.clone()]).special());
+        }
+        cases.push(Case::new(format!("{name}_in_ranges"), GradNorm, [noise(2, [5000]).strewn(9999, 3000, value)]).special().squeezed());
+    }
+    cases
+}
+
+fn clips() -> Vec<Case> {
+    let mut cases = Vec::new();
+    for len in [65, 1, 64, 1000] {
+        let depth = if len == 65 { Depth::Quick } else { Depth::Standard };
+        for (name, norm) in [("zero", 0.0), ("below", 0.5), ("at", 1.0), ("above", 3.0)] {
+            let inputs = [noise(1, [len]), values([2], &[norm, 0.0])];
+            cases.push(Case::new(format!("{len}_norm_{name}"), ClipGradNorm { max_norm: 1.0 }, inputs).at(depth));
+        }
+        for flag in [0, 1] {
+            let inputs = [noise(1, [len]), control(3, flag)];
+            cases.push(Case::new(format!("{len}_flag_{flag}"), ClipValue { limit: 0.3 }, inputs).at(depth));
+        }
+    }
+    // So small that the 1e-6 beside the norm counts.
+    let inputs = [noise(1, [40]), values([2], &[3e-6, 0.0])];
+    cases.push(Case::new("tiny_norm", ClipGradNorm { max_norm: 1e-6 }, inputs));
+    let at_the_limit = values([6], &[0.3, -0.3, 0.30001, -0.30001, 0.0, -0.0]);
+    cases.push(Case::new("at_the_limit", ClipValue { limit: 0.3 }, [at_the_limit, control(0, 0)]));
+    let inputs = [noise(1, [3000]), values([2], &[2.0, 0.0])];
+    cases.push(Case::new("ranges", ClipGradNorm { max_norm: 1.0 }, inputs).squeezed());
+    cases.push(Case::new("ranges", ClipValue { limit: 0.3 }, [noise(1, [3000]), control(0, 0)]).squeezed());
+    let large = Case::new("past_a_binding_of_128_mib", ClipValue { limit: 0.5 }, [noise(1, [(128 << 18) + 100]), control(0, 0)]);
+    cases.push(large.at(Depth::Full));
+    cases
+}

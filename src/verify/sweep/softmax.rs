@@ -1,0 +1,58 @@
+//! Softmax and its logarithm: axes, saturated rows, ties, rows of more than a block.
+
+use super::mark;
+use crate::gpu::Caps;
+use crate::ops::{LogSoftmax, LogSoftmaxGrad, Softmax, SoftmaxGrad};
+use crate::verify::case::{Case, Depth, Operand, floats, noise, outputs_of, spread, values};
+
+/// Inputs with the axis along which they are normalised.
+fn rows() -> Vec<(&'static str, Operand, usize, Depth)> {
+    let (quick, standard) = (Depth::Quick, Depth::Standard);
+    vec![
+        ("ten_classes", noise(1, [33, 10]), 1, quick),
+        ("middle_axis", noise(5, [3, 31, 5, 2]), 1, quick),
+        ("one_row", noise(2, [1, 5]), 1, standard),
+        ("one_element", noise(3, [1, 1]), 1, standard),
+        ("two_classes", noise(10, [65, 2]), 1, standard),
+        ("first_axis", noise(4, [7, 65]), 0, standard),
+        ("last_axis_of_four", noise(11, [2, 3, 4, 41]), 3, standard),
+        ("below_a_block", noise(12, [2, 255]), 1, standard),
+        ("a_block", noise(13, [3, 256]), 1, standard),
+        ("above_a_block", noise(14, [3, 257]), 1, standard),
+        ("four_blocks_one_sided", floats(6, [2, 1000], 2.0, 3.0), 1, standard),
+        ("large_logits", floats(7, [5, 32], -1e4, 1e4), 1, standard),
+        ("ninety", values([4, 3], &[90.0, -90.0, 0.0, 89.5, 90.0, -1e4, -90.0]), 1, standard),
+        ("far_from_zero", floats(15, [5, 12], 999.0, 1001.0), 1, standard),
+        ("small", spread(16, [5, 12], 1e-6, 1e-4), 1, standard),
+        ("ties", values([2, 4], &[1.0, 3.0, 3.0, 0.0, 2.0, 2.0, 2.0, 2.0]), 1, standard),
+        ("saturated", noise(8, [4, 10]).strewn(11, 0, 40.0), 1, standard),
+        ("almost_saturated", noise(17, [4, 10]).strewn(11, 0, 12.0), 1, standard),
+        ("many_classes", noise(18, [2, 15_000]), 1, Depth::Full),
+        ("past_65535_workgroups", noise(19, [65_536 * 64 + 3, 2]), 1, Depth::Full),
+    ]
+}
+
+fn both(name: &str, x: &Operand, axis: usize, depth: Depth, special: bool) -> Vec<Case> {
+    let dy = || noise(20, x.spec.shape.clone());
+    let y = outputs_of(Softmax { axis }, std::slice::from_ref(x)).remove(0);
+    let log = outputs_of(LogSoftmax { axis }, std::slice::from_ref(x)).remove(0);
+    let mut cases = vec![
+        Case::new(name, Softmax { axis }, [x.clone()]),
+        Case::new(name, LogSoftmax { axis }, [x.clone()]),
+    ];
+    if !special {
+        cases.push(Case::new(name, SoftmaxGrad { axis }, [y, dy()]));
+        cases.push(Case::new(name, LogSoftmaxGrad { axis }, [log, dy()]));
+    }
+    cases.into_iter().map(|case| mark(case.at(depth), special)).collect()
+}
+
+pub(super) fn cases(_caps: &Caps) -> Vec<Case> {
+    let mut cases = Vec::new();
+    for (name, x, axis, depth) in rows() {
+        cases.extend(both(name, &x, axis, depth, false));
+    }
+    cases.extend(both("folded", &noise(21, [9, 5, 47]), 1, Depth::Standard, false).into_iter().map(Case::squeezed));
+    cases.extend(both("nan", &noise(22, [4, 7]).strewn(9, 2, f32::NAN), 1, Depth::Standard, true));
+    cases
+}

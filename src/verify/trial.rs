@@ -1,0 +1,312 @@
+//! Asking a device: every case to every variant that it has, held against the float64 reference.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use rayon::prelude::*;
+
+use super::case::{Case, split, widen};
+use super::compare::{Difference, FLOAT32, Tolerance, compare_outputs};
+use crate::error::{Error, Result};
+use crate::gpu::Gpu;
+use crate::gpu::pipeline::Checks;
+use crate::kernels::{BASELINE, Problem, Variant, known, variants};
+use crate::ops::{Add, Op, Operator};
+use crate::session::Device;
+use crate::session::gpu::{Trial, run_node, trial_session};
+use crate::tensor::{Elements, Spec, Tensor};
+
+/// How cases are asked.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Another seed draws other random operands.
+    pub seed: u32,
+    /// Ask one variant alone.
+    pub variant: Option<String>,
+    /// Run kernels with wgpu's run-time checks alone, not also without them.
+    pub checked: bool,
+    /// Ask nothing more after the first wrong answer.
+    pub fail_fast: bool,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { seed: 0, variant: None, checked: false, fail_fast: false }
+    }
+}
+
+/// What became of a case.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// Right.
+    Passed,
+    /// Wrong.
+    Failed,
+    /// Could not be asked on this device, which is no pass.
+    NotRun,
+}
+
+/// One variant's answer to one case.
+#[derive(Debug, Clone)]
+pub struct Outcome {
+    /// `conv2d`
+    pub operator: &'static str,
+    /// `forward`, `grad`, `grad_input` or `grad_weight`.
+    pub direction: &'static str,
+    /// `baseline`, `tiled`, `broadcast`; `reference` on the CPU.
+    pub variant: &'static str,
+    /// The case's name.
+    pub case: String,
+    /// What became of it.
+    pub verdict: Verdict,
+    /// The error of the worst output, where there was an answer.
+    pub worst: Option<Difference>,
+    /// What was allowed.
+    pub tolerance: Tolerance,
+    /// Why it failed or was not run.
+    pub story: Option<String>,
+    /// The tensors of a wrong answer: what was given, got, and wanted.
+    pub evidence: Option<Box<Evidence>>,
+}
+
+/// The tensors of a wrong answer.
+#[derive(Debug, Clone)]
+pub struct Evidence {
+    /// The operands.
+    pub inputs: Vec<Tensor>,
+    /// The outputs of the kernel; empty where it gave none.
+    pub got: Vec<Tensor>,
+    /// The outputs of the reference.
+    pub want: Vec<Tensor<f64>>,
+}
+
+/// Asks a device all cases; `told` hears of each outcome as it is known. Answers them in the order of the cases.
+pub fn ask(device: &Device, cases: &[Case], settings: &Settings, told: impl Fn(&Outcome) + Sync) -> Vec<Outcome> {
+    let stop = AtomicBool::new(false);
+    let specials = match device {
+        Device::Gpu(gpu) => keeps_specials(gpu),
+        Device::Cpu(_) => Ok(true),
+    };
+    let asked = cases.par_iter().map(|case| {
+        if stop.load(Ordering::Relaxed) {
+            return Vec::new();
+        }
+        let outcomes = match device {
+            Device::Gpu(gpu) => on_adapter(gpu, case, settings, &specials),
+            Device::Cpu(_) => on_cpu(case, settings),
+        };
+        for outcome in &outcomes {
+            if settings.fail_fast && outcome.verdict == Verdict::Failed {
+                stop.store(true, Ordering::Relaxed);
+            }
+            told(outcome);
+        }
+        outcomes
+    });
+    asked.flatten().collect()
+}
+
+/// Whether NaN and infinities come through a kernel's addition as they are: WGSL does not promise it.
+fn keeps_specials(gpu: &Gpu) -> Result<bool> {
+    let given = [f32::NAN, f32::INFINITY, f32::NEG_INFINITY, 1.0];
+    let inputs = [Tensor::float([4], given.to_vec()), Tensor::float([4], vec![0.5; 4])];
+    let got = run_node(gpu, &Op::from(Add), &inputs, BASELINE)?;
+    let [nan, infinite, minus_infinite, number] = [0, 1, 2, 3].map(|i| got[0].floats()[i]);
+    Ok(nan.is_nan() && infinite == f32::INFINITY && minus_infinite == f32::NEG_INFINITY && number == 1.5)
+}
+
+impl Outcome {
+    fn new(case: &Case, variant: &'static str, verdict: Verdict) -> Self {
+        let (operator, direction) = split(case.op.name());
+        let (case, tolerance) = (case.name.clone(), FLOAT32);
+        Self { operator, direction, variant, case, verdict, worst: None, tolerance, story: None, evidence: None }
+    }
+
+    fn not_run(case: &Case, variant: &'static str, why: impl Into<String>) -> Self {
+        Self { story: Some(why.into()), ..Self::new(case, variant, Verdict::NotRun) }
+    }
+
+    fn failed(case: &Case, variant: &'static str, story: impl Into<String>) -> Self {
+        Self { story: Some(story.into()), ..Self::new(case, variant, Verdict::Failed) }
+    }
+
+    /// Judges outputs: the first wrong one tells the story.
+    fn judge(case: &Case, variant: &'static str, got: Vec<Tensor>, asked: &Asked) -> Self {
+        let differences: Vec<Difference> =
+            got.iter().zip(&asked.want).map(|(got, want)| compare_outputs(got, want, FLOAT32)).collect();
+        let wrong = differences.iter().position(|difference| !difference.passes());
+        let mut outcome = Self::new(case, variant, Verdict::Passed);
+        let size = |difference: &Difference| {
+            (difference.relative_l2 / FLOAT32.relative_l2).max(difference.max_error / FLOAT32.max_error)
+        };
+        outcome.worst = differences.iter().max_by(|a, b| size(a).total_cmp(&size(b))).cloned();
+        if got.len() != asked.want.len() {
+            outcome.verdict = Verdict::Failed;
+            outcome.story = Some(format!("{} outputs where {} are wanted", got.len(), asked.want.len()));
+        } else if let Some(number) = wrong {
+            let difference = &differences[number];
+            outcome.verdict = Verdict::Failed;
+            let shape = &asked.want[number].shape;
+            outcome.story = Some(format!("output {number} of shape {shape:?}: {difference}"));
+            outcome.worst = Some(difference.clone());
+        }
+        if outcome.verdict == Verdict::Failed {
+            let (inputs, want) = (asked.inputs.clone(), asked.want.clone());
+            outcome.evidence = Some(Box::new(Evidence { inputs, got, want }));
+        }
+        outcome
+    }
+}
+
+/// A case with its operands and the right answer.
+struct Asked {
+    inputs: Vec<Tensor>,
+    specs: [Vec<Spec>; 2],
+    want: Vec<Tensor<f64>>,
+}
+
+impl Asked {
+    fn new(case: &Case, seed: u32) -> Result<Self> {
+        let inputs = case.inputs(seed)?;
+        let wide: Vec<Tensor<f64>> = inputs.iter().map(widen).collect();
+        let want = case.op.evaluate(&wide.iter().collect::<Vec<_>>())?;
+        let specs = [inputs.iter().map(Tensor::spec).collect(), want.iter().map(Tensor::spec).collect()];
+        Ok(Self { inputs, specs, want })
+    }
+}
+
+fn on_cpu(case: &Case, settings: &Settings) -> Vec<Outcome> {
+    const NAME: &str = "reference";
+    if case.variant.is_some_and(|variant| variant != BASELINE) || settings.variant.as_ref().is_some_and(|v| v != NAME) {
+        return Vec::new();
+    }
+    let answer = Asked::new(case, settings.seed)
+        .and_then(|asked| Ok((case.op.evaluate(&asked.inputs.iter().collect::<Vec<_>>())?, asked)));
+    vec![match answer {
+        Ok((got, asked)) => Outcome::judge(case, NAME, got, &asked),
+        Err(error) => Outcome::failed(case, NAME, error.to_string()),
+    }]
+}
+
+fn on_adapter(gpu: &Gpu, case: &Case, settings: &Settings, specials: &Result<bool>) -> Vec<Outcome> {
+    let wanted = |variant: &&Variant| {
+        case.variant.is_none_or(|only| only == variant.name)
+            && settings.variant.as_ref().is_none_or(|only| only == variant.name)
+    };
+    let mut outcomes = Vec::new();
+    let mut asked: Option<Result<Asked>> = None;
+    for variant in known(&case.op).iter().filter(wanted) {
+        let name = variant.name;
+        if let Some(why) = variant.limits.refuse(gpu.caps()) {
+            outcomes.push(Outcome::not_run(case, name, why));
+            continue;
+        }
+        match specials {
+            Ok(false) if case.special => {
+                let why = "a probe shows that this adapter does not keep NaN and infinities, which WGSL allows";
+                outcomes.push(Outcome::not_run(case, name, why));
+                continue;
+            }
+            Err(error) if case.special => {
+                outcomes.push(Outcome::failed(case, name, format!("the probe for NaN and infinities: {error}")));
+                continue;
+            }
+            _ => {}
+        }
+        let asked = match asked.get_or_insert_with(|| Asked::new(case, settings.seed)) {
+            Ok(asked) => asked,
+            Err(error) => {
+                outcomes.push(Outcome::failed(case, name, format!("the reference refuses the case: {error}")));
+                continue;
+            }
+        };
+        let caps = case.caps(gpu.caps());
+        let problem = Problem { inputs: &asked.specs[0], outputs: &asked.specs[1], caps: &caps };
+        // A variant need not serve every problem: none but the baseline knows groups.
+        if variants(&case.op, &problem).contains(&name) {
+            outcomes.push(run(gpu, case, name, asked, settings.checked));
+        }
+    }
+    outcomes
+}
+
+/// Runs a case with the checks and without them, each result judged, and the last one twice.
+fn run(gpu: &Gpu, case: &Case, variant: &'static str, asked: &Asked, checked: bool) -> Outcome {
+    let passes: &[Checks] = if checked { &[Checks::Kept] } else { &[Checks::Kept, Checks::Dropped] };
+    let mut worst: Option<Outcome> = None;
+    for (number, &checks) in passes.iter().enumerate() {
+        let twice = number + 1 == passes.len();
+        let outcome = match answers(gpu, case, variant, asked, checks, twice) {
+            Ok(answer) => verdict(case, variant, answer, asked, checks),
+            // The plan says beforehand what this device cannot hold, or that its loops are too short.
+            Err(error @ (Error::Shape { .. } | Error::Device(_))) => Outcome::not_run(case, variant, error.to_string()),
+            Err(error) => Outcome::failed(case, variant, error.to_string()),
+        };
+        if outcome.verdict != Verdict::Passed {
+            return outcome;
+        }
+        worst.get_or_insert(outcome);
+    }
+    worst.unwrap_or_else(|| Outcome::not_run(case, variant, "no pass was asked for"))
+}
+
+/// What a kernel gave: its outputs, once more, and how many words it wrote where it must not.
+struct Answer {
+    outputs: Vec<Tensor>,
+    again: Option<Vec<Tensor>>,
+    trespasses: usize,
+}
+
+fn answers(
+    gpu: &Gpu,
+    case: &Case,
+    variant: &'static str,
+    asked: &Asked,
+    checks: Checks,
+    twice: bool,
+) -> Result<Answer> {
+    let trial = Trial { caps: Some(case.caps(gpu.caps())), checks, canaries: true };
+    let mut session = trial_session(gpu, &case.op, &asked.specs[0], variant, &trial)?;
+    let mut once = || -> Result<(Vec<Tensor>, usize)> {
+        session.poison();
+        for (index, tensor) in asked.inputs.iter().enumerate() {
+            session.write(&format!("input{index}"), tensor)?;
+        }
+        pollster::block_on(session.run(0, 1, &[])?.wait())?;
+        let outputs = pollster::block_on(session.values(0))?.into_iter().map(|(_, tensor)| tensor).collect();
+        Ok((outputs, pollster::block_on(session.trespasses())?))
+    };
+    let (outputs, trespasses) = once()?;
+    let again = if twice { Some(once()?.0) } else { None };
+    Ok(Answer { outputs, again, trespasses })
+}
+
+fn verdict(case: &Case, variant: &'static str, answer: Answer, asked: &Asked, checks: Checks) -> Outcome {
+    let Answer { outputs, again, trespasses } = answer;
+    let twice_the_same =
+        again.is_none_or(|again| outputs.iter().map(bits).collect::<Vec<_>>() == again.iter().map(bits).collect::<Vec<_>>());
+    let mut outcome = Outcome::judge(case, variant, outputs, asked);
+    let mut stories: Vec<String> = outcome.story.take().into_iter().collect();
+    if trespasses > 0 {
+        stories.push(format!("{trespasses} words outside of the kernel's buffers were written"));
+    }
+    if !twice_the_same {
+        stories.push("two runs gave different bits".into());
+    }
+    if !stories.is_empty() {
+        if checks == Checks::Dropped {
+            stories.push("(without wgpu's run-time checks; with them it was right)".into());
+        }
+        outcome.verdict = Verdict::Failed;
+        outcome.story = Some(stories.join("\n"));
+    }
+    outcome
+}
+
+fn bits(tensor: &Tensor) -> Vec<u32> {
+    match &tensor.elements {
+        Elements::Float(data) => data.iter().map(|value| value.to_bits()).collect(),
+        Elements::U32(data) => data.clone(),
+        Elements::U8(data) => data.iter().map(|&byte| byte.into()).collect(),
+    }
+}
