@@ -100,8 +100,8 @@ swiftshader() {
 translations=$cache/translations
 suite=$cache/suite
 rm -rf "$translations" "$suite"
-step "lints and translation by naga" env WGRAD_TRANSLATIONS="$translations" WGRAD_EXPORT="$suite" \
-    cargo test --test portability -- --nocapture
+step "lints and translation by naga" env WGRAD_TRANSLATIONS="$translations" cargo test --test portability
+step "conformance suite" cargo run --release -- verify --export "$suite"
 
 # --- the compilers of other backends --------------------------------------------------------------------------------------
 each_spirv() {

@@ -1,9 +1,13 @@
 //! Every option of every command, with the texts of `--help`.
 
+mod verify;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use wgrad::gpu::BackendChoice;
+
+pub use verify::VerifyArgs;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -11,7 +15,8 @@ Examples:
   wgrad train --data mnist            the same on MNIST, downloaded once
   wgrad evaluate runs/RUN             loss, accuracy and confusion matrix of a run
   wgrad predict runs/RUN digit.png    what is in a picture
-  wgrad devices                       the GPUs of this machine";
+  wgrad devices                       the GPUs of this machine
+  wgrad verify                        proof that every kernel is right on yours";
 
 /// Trains convolutional networks on any GPU, through Vulkan, Metal or DirectX 12.
 #[derive(Debug, Parser)]
@@ -37,6 +42,8 @@ pub enum Command {
     Networks,
     /// List the devices that can train
     Devices(DevicesArgs),
+    /// Prove on this machine's devices that every kernel is right
+    Verify(VerifyArgs),
 }
 
 /// Where to compute.

@@ -23,6 +23,13 @@ pub fn download() -> ProgressBar {
     bar
 }
 
+/// A bar for cases that are asked.
+pub fn cases(count: u64) -> ProgressBar {
+    let bar = ProgressBar::with_draw_target(Some(count), ProgressDrawTarget::stderr());
+    bar.set_style(style("  {bar:24} {pos}/{len} cases  {elapsed}"));
+    bar
+}
+
 /// The progress of a run.
 #[derive(Debug, Clone)]
 pub struct Bar {

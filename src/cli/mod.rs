@@ -11,6 +11,7 @@ mod report;
 mod summary;
 mod text;
 mod train;
+mod verify;
 
 use std::process::ExitCode;
 use std::time::Instant;
@@ -49,6 +50,7 @@ fn run(command: Command, started: Instant) -> anyhow::Result<()> {
         Command::Summary(args) => summary::run(&args),
         Command::Networks => summary::networks(&Output::new(false)),
         Command::Devices(args) => devices::run(&args),
+        Command::Verify(args) => verify::run(&args),
     }
 }
 

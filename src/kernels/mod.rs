@@ -254,9 +254,15 @@ const BASELINE_VARIANT: Variant = Variant {
     edges: |_, _| Edges { rows: vec![WORKGROUP], columns: vec![], depth: vec![BLOCK] },
 };
 
+const FAST: [Variant; 3] = [BASELINE_VARIANT, conv2d_tiled::VARIANT, conv2d_broadcast::VARIANT];
+
+/// The names of all variants of all operators.
+pub fn names() -> Vec<&'static str> {
+    FAST.iter().map(|variant| variant.name).collect()
+}
+
 /// Every variant of an operator, whether this device can run it or not.
 pub fn known(op: &Op) -> &'static [Variant] {
-    const FAST: [Variant; 3] = [BASELINE_VARIANT, conv2d_tiled::VARIANT, conv2d_broadcast::VARIANT];
     match op {
         Op::Conv2d(_) | Op::Conv2dGradInput(_) | Op::Conv2dGradWeight(_) => &FAST,
         Op::Linear(_) | Op::LinearGradInput(_) | Op::LinearGradWeight(_) => &FAST,

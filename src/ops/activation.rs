@@ -63,15 +63,14 @@ fn sigmoid<T: Real>(x: T) -> T {
     e / (one + e)
 }
 
-/// Φ(x), the share of a normal distribution below x.
+/// Φ(x), the share of a normal distribution below x, as ½·erfc(−x/√2): 1 + erf would lose the tail's digits.
 fn normal_below<T: Real>(x: T) -> T {
-    T::of(0.5) * (T::one() + T::of(libm::erf(x.wide() * FRAC_1_SQRT_2)))
+    T::of(0.5 * libm::erfc(-x.wide() * FRAC_1_SQRT_2))
 }
 
-/// tanh(u) of gelu_tanh.
-fn gelu_tanh_inner<T: Real>(x: T) -> T {
-    let scale = T::of(FRAC_2_PI.sqrt());
-    (scale * (x + T::of(GELU_TANH_CUBIC) * x * x * x)).tanh()
+/// 2u of gelu_tanh: ½·(1 + tanh(u)) = σ(2u), which keeps the tail's digits.
+fn gelu_tanh_argument<T: Real>(x: T) -> T {
+    T::of(2.0 * FRAC_2_PI.sqrt()) * (x + T::of(GELU_TANH_CUBIC) * x * x * x)
 }
 
 impl Activation {
@@ -101,7 +100,7 @@ impl Activation {
 
     /// f(x).
     pub fn value<T: Real>(self, x: T) -> T {
-        let (zero, one, three) = (T::zero(), T::one(), T::of(3.0));
+        let (zero, three) = (T::zero(), T::of(3.0));
         match self {
             Self::Relu if x <= zero => zero,
             Self::Relu => x,
@@ -112,7 +111,7 @@ impl Activation {
             Self::Tanh => x.tanh(),
             Self::Silu => x * sigmoid(x),
             Self::Gelu => x * normal_below(x),
-            Self::GeluTanh => T::of(0.5) * x * (one + gelu_tanh_inner(x)),
+            Self::GeluTanh => x * sigmoid(gelu_tanh_argument(x)),
             Self::Softplus => x.max(zero) + (-x.abs()).exp().ln_1p(),
             Self::HardSwish if x <= -three => zero,
             Self::HardSwish if x >= three => x,
@@ -141,9 +140,9 @@ impl Activation {
             }
             Self::GeluTanh if saved.abs() > T::of(GELU_TANH_SATURATES) => (saved.signum() + one) * half,
             Self::GeluTanh => {
-                let t = gelu_tanh_inner(saved);
-                let slope = T::of(FRAC_2_PI.sqrt()) * (one + three * T::of(GELU_TANH_CUBIC) * saved * saved);
-                half * (one + t) + half * saved * (one - t * t) * slope
+                let u = gelu_tanh_argument(saved);
+                let slope = T::of(2.0 * FRAC_2_PI.sqrt()) * (one + three * T::of(GELU_TANH_CUBIC) * saved * saved);
+                sigmoid(u) + saved * sigmoid(u) * sigmoid(-u) * slope
             }
             Self::Softplus => sigmoid(saved),
             Self::HardSwish if saved <= -three => zero,

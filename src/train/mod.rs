@@ -4,6 +4,7 @@ pub mod config;
 mod diverged;
 pub mod evaluation;
 mod events;
+pub mod oracle;
 pub mod predict;
 pub mod program;
 pub mod run;

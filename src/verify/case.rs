@@ -35,6 +35,8 @@ pub struct Case {
     pub squeezed: bool,
     /// Whether its operands hold NaN or infinities, which WGSL does not promise to keep.
     pub special: bool,
+    /// Whether the reference computes in float32, since what is asked is where that overflows.
+    pub overflows: bool,
 }
 
 /// The direction of an operator whose name ends in one of these.
@@ -44,7 +46,16 @@ impl Case {
     /// A case that every variant is asked at [`Depth::Standard`].
     pub fn new(name: impl Into<String>, op: impl Into<Op>, operands: impl Into<Vec<Operand>>) -> Self {
         let (name, op, operands) = (name.into(), op.into(), operands.into());
-        Self { name, op, operands, depth: Depth::Standard, variant: None, squeezed: false, special: false }
+        Self {
+            name,
+            op,
+            operands,
+            depth: Depth::Standard,
+            variant: None,
+            squeezed: false,
+            special: false,
+            overflows: false,
+        }
     }
 
     /// The same at another depth.
@@ -65,6 +76,21 @@ impl Case {
     /// Declares that its operands hold NaN or infinities.
     pub fn special(self) -> Self {
         Self { special: true, ..self }
+    }
+
+    /// Declares that float32 overflows in it, and that this is what is asked.
+    pub fn overflowing(self) -> Self {
+        Self { overflows: true, ..self.special() }
+    }
+
+    /// What the reference answers to these operands.
+    pub fn answer(&self, inputs: &[Tensor]) -> Result<Vec<Tensor<f64>>> {
+        if self.overflows {
+            let narrow = self.op.evaluate(&inputs.iter().collect::<Vec<_>>())?;
+            return Ok(narrow.iter().map(widen).collect());
+        }
+        let wide: Vec<Tensor<f64>> = inputs.iter().map(widen).collect();
+        self.op.evaluate(&wide.iter().collect::<Vec<_>>())
     }
 
     /// The operator's name without its direction: `conv2d`.
@@ -153,9 +179,7 @@ impl Operand {
         let unit = |own: u32, i: usize| f64::from(draw(own, i)) / f64::from(u32::MAX);
         let between = |low: f32, high: f32, at: f64| (f64::from(low) + at * (f64::from(high) - f64::from(low))) as f32;
         Ok(match &self.values {
-            Values::Uniform(own, low, high) => {
-                Tensor::float(shape, fill(len, |i| between(*low, *high, unit(*own, i))))
-            }
+            Values::Uniform(own, low, high) => Tensor::float(shape, fill(len, |i| between(*low, *high, unit(*own, i)))),
             Values::Spread(own, low, high) => {
                 let sign = |i: usize| if draw(own ^ 0x5163, i) & 1 == 0 { 1.0 } else { -1.0 };
                 let (low, high) = (low.log10(), high.log10());

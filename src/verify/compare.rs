@@ -111,9 +111,7 @@ pub fn compare<T: Real>(got: &[T], want: &[f64], shape: &[usize], tolerance: Tol
 pub fn compare_outputs(got: &Tensor, want: &Tensor<f64>, tolerance: Tolerance) -> Difference {
     let exact = Tolerance { relative_l2: 0.0, max_error: 0.0 };
     let mut answer = match (&got.elements, &want.elements) {
-        (Elements::Float(got), Elements::Float(want_values)) => {
-            measure(got, want_values, &want.shape, tolerance, true)
-        }
+        (Elements::Float(got), Elements::Float(want_values)) => measure(got, want_values, &want.shape, tolerance, true),
         (Elements::U32(got), Elements::U32(want_values)) => {
             measure(&widened(got), &widened(want_values), &want.shape, exact, false)
         }
@@ -191,7 +189,8 @@ fn furthest<T: Real>(got: &[T], want: &[f64], shape: &[usize]) -> Vec<Mismatch> 
     let off = |&place: &usize| (got[place].wide() - want[place]).abs();
     let mut places: Vec<usize> = (0..want.len()).filter(|place| off(place).is_finite()).collect();
     places.sort_by(|a, b| off(b).total_cmp(&off(a)));
-    let mismatch = |&place: &usize| Mismatch { index: unravel(place, shape), got: got[place].wide(), want: want[place] };
+    let mismatch =
+        |&place: &usize| Mismatch { index: unravel(place, shape), got: got[place].wide(), want: want[place] };
     places.iter().take(SHOWN).map(mismatch).collect()
 }
 

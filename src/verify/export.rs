@@ -4,11 +4,12 @@
 //! outputs. [`Suite`] writes recipes to a folder; `docs/conformance.md` describes the files. No device is needed: plans are
 //! data.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::Path;
 
+use rayon::prelude::*;
 use serde_json::{Value, json};
 
 use super::case::{Case, widen};
@@ -21,6 +22,23 @@ use crate::kernels::{self, Dispatch, Operand, Problem};
 use crate::ops::Operator;
 use crate::session::gpu::launch::{self, POISON};
 use crate::tensor::{Elements, Spec, Tensor};
+
+/// Kinds of devices, each with a name: which variants there are, and with which constants, follows from them.
+pub const DEVICES: [(&str, Caps); 6] = [
+    ("default limits", Caps::DEFAULT),
+    ("large GPU", LARGE),
+    ("CPU", CPU),
+    ("CPU, subgroups of 4", Caps { subgroup: Some(4), ..CPU }),
+    ("CPU, subgroups of 8", Caps { subgroup: Some(8), ..CPU }),
+    ("CPU, subgroups of 16", Caps { subgroup: Some(16), ..CPU }),
+];
+
+const CPU: Caps = Caps { cpu: true, max_workgroup_bytes: 32 << 10, max_invocations: 1024, ..Caps::DEFAULT };
+const LARGE: Caps =
+    Caps { max_binding_bytes: 2 << 30, max_workgroup_bytes: 48 << 10, max_invocations: 1024, ..Caps::DEFAULT };
+
+/// Cases of more operations than this are no part of a suite: they are for a device that has the sweep itself.
+const MOST_OPERATIONS: u64 = 4_000_000;
 
 /// Memory of a case.
 #[derive(Debug, Clone)]
@@ -162,6 +180,35 @@ fn launch<'a>(dispatch: &Dispatch, caps: &Caps, place: impl Fn(Operand) -> (usiz
         trips: dispatch.trips,
         entry,
     })
+}
+
+/// Whether a case is small enough for a suite.
+pub fn is_small(case: &Case) -> bool {
+    let specs: Vec<Spec> = case.operands.iter().map(|operand| operand.spec.clone()).collect();
+    let cost = |outputs: Vec<Spec>| case.op.flops(&specs, &outputs).max(case.op.bytes(&specs, &outputs) / 4);
+    case.op.infer(&specs).is_ok_and(|outputs| cost(outputs) <= MOST_OPERATIONS)
+}
+
+/// Writes the small ones of the cases that each kind of device is asked into `folder`, each recipe once although several kinds
+/// share it. Answers how many programs and recipes there are.
+pub fn write(folder: &Path, cases: impl Fn(&Caps) -> Result<Vec<Case>>, seed: u32) -> Result<(usize, usize)> {
+    let (mut suite, mut seen) = (Suite::create(folder)?, HashSet::new());
+    for (_, caps) in DEVICES {
+        let mut cases = cases(&caps)?;
+        cases.retain(is_small);
+        // A few at a time: their answers are in float64.
+        for some in cases.chunks(64) {
+            let recipes: Vec<_> = some.par_iter().map(|case| recipes(case, &caps, seed)).collect::<Result<_>>()?;
+            for recipe in recipes.into_iter().flatten() {
+                let runs = recipe.launches.iter();
+                let runs = runs.map(|launch| format!("{:?}{:?}{:?}", launch.module, launch.uniform, launch.workgroups));
+                if seen.insert(format!("{} {} {}", recipe.operator, recipe.name, runs.collect::<String>())) {
+                    suite.add(&recipe)?;
+                }
+            }
+        }
+    }
+    suite.finish()
 }
 
 /// A folder of recipes in the making.

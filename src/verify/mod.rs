@@ -6,6 +6,7 @@
 
 pub mod case;
 pub mod compare;
+pub mod dump;
 pub mod export;
 pub mod oracle;
 pub mod sweep;

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use rayon::prelude::*;
 
-use super::case::{Case, split, widen};
+use super::case::{Case, split};
 use super::compare::{Difference, FLOAT32, Tolerance, compare_outputs};
 use crate::error::{Error, Result};
 use crate::gpu::Gpu;
@@ -50,11 +50,11 @@ pub enum Verdict {
 #[derive(Debug, Clone)]
 pub struct Outcome {
     /// `conv2d`
-    pub operator: &'static str,
+    pub operator: String,
     /// `forward`, `grad`, `grad_input` or `grad_weight`.
-    pub direction: &'static str,
-    /// `baseline`, `tiled`, `broadcast`; `reference` on the CPU.
-    pub variant: &'static str,
+    pub direction: String,
+    /// `baseline`, `tiled`, `broadcast`; `reference_f32` on the CPU.
+    pub variant: String,
     /// The case's name.
     pub case: String,
     /// What became of it.
@@ -118,6 +118,7 @@ fn keeps_specials(gpu: &Gpu) -> Result<bool> {
 impl Outcome {
     fn new(case: &Case, variant: &'static str, verdict: Verdict) -> Self {
         let (operator, direction) = split(case.op.name());
+        let (operator, direction, variant) = (operator.to_owned(), direction.to_owned(), variant.to_owned());
         let (case, tolerance) = (case.name.clone(), FLOAT32);
         Self { operator, direction, variant, case, verdict, worst: None, tolerance, story: None, evidence: None }
     }
@@ -168,15 +169,14 @@ struct Asked {
 impl Asked {
     fn new(case: &Case, seed: u32) -> Result<Self> {
         let inputs = case.inputs(seed)?;
-        let wide: Vec<Tensor<f64>> = inputs.iter().map(widen).collect();
-        let want = case.op.evaluate(&wide.iter().collect::<Vec<_>>())?;
+        let want = case.answer(&inputs)?;
         let specs = [inputs.iter().map(Tensor::spec).collect(), want.iter().map(Tensor::spec).collect()];
         Ok(Self { inputs, specs, want })
     }
 }
 
 fn on_cpu(case: &Case, settings: &Settings) -> Vec<Outcome> {
-    const NAME: &str = "reference";
+    const NAME: &str = "reference_f32";
     if case.variant.is_some_and(|variant| variant != BASELINE) || settings.variant.as_ref().is_some_and(|v| v != NAME) {
         return Vec::new();
     }
@@ -283,8 +283,8 @@ fn answers(
 
 fn verdict(case: &Case, variant: &'static str, answer: Answer, asked: &Asked, checks: Checks) -> Outcome {
     let Answer { outputs, again, trespasses } = answer;
-    let twice_the_same =
-        again.is_none_or(|again| outputs.iter().map(bits).collect::<Vec<_>>() == again.iter().map(bits).collect::<Vec<_>>());
+    let twice_the_same = again
+        .is_none_or(|again| outputs.iter().map(bits).collect::<Vec<_>>() == again.iter().map(bits).collect::<Vec<_>>());
     let mut outcome = Outcome::judge(case, variant, outputs, asked);
     let mut stories: Vec<String> = outcome.story.take().into_iter().collect();
     if trespasses > 0 {

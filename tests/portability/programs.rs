@@ -3,29 +3,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::OnceLock;
 
+use wgrad::gpu::Module;
 use wgrad::gpu::compose::{Source, compose, files};
 use wgrad::gpu::reflect::{Entry, Kind, parse, reflect};
-use wgrad::gpu::{Caps, Module};
 use wgrad::kernels::{self, Dispatch, Lowered, Problem};
 use wgrad::ops::Operator;
 use wgrad::tensor::Spec;
 use wgrad::verify::case::Depth;
+pub use wgrad::verify::export::DEVICES;
 use wgrad::verify::sweep::cases;
-
-/// Kinds of devices, each with a name. What a variant may use follows from the kinds that offer it.
-pub const DEVICES: [(&str, Caps); 6] = [
-    ("default limits", Caps::DEFAULT),
-    (
-        "large GPU",
-        Caps { max_binding_bytes: 2 << 30, max_workgroup_bytes: 48 << 10, max_invocations: 1024, ..Caps::DEFAULT },
-    ),
-    ("CPU", CPU),
-    ("CPU, subgroups of 4", Caps { subgroup: Some(4), ..CPU }),
-    ("CPU, subgroups of 8", Caps { subgroup: Some(8), ..CPU }),
-    ("CPU, subgroups of 16", Caps { subgroup: Some(16), ..CPU }),
-];
-
-const CPU: Caps = Caps { cpu: true, max_workgroup_bytes: 32 << 10, max_invocations: 1024, ..Caps::DEFAULT };
 
 /// One entry point of one program, and who uses it.
 pub struct Kernel {

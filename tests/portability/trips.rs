@@ -8,13 +8,8 @@ use std::collections::HashMap;
 use wgrad::gpu::reflect::Kind;
 use wgrad::gpu::{Gpu, Module, compose::compose};
 use wgrad::verify::case::Depth;
-use wgrad::verify::export::{Launch, Recipe, recipes};
+use wgrad::verify::export::{Launch, Recipe, is_small, recipes};
 use wgrad::verify::sweep::cases;
-
-use crate::suite::cost;
-
-/// Cases of more operations are left out: counting is slow, and what loops often in them loops in smaller ones.
-const MOST_OPERATIONS: u64 = 4_000_000;
 
 /// Where the counter is bound in the copies; far above what programs use.
 const COUNTER: u32 = 900;
@@ -128,7 +123,7 @@ fn pipeline(device: &wgpu::Device, launch: &Launch) -> wgpu::ComputePipeline {
 fn no_invocation_loops_more_often_than_its_dispatch_declares() {
     let Some(gpu) = crate::adapter::adapter() else { return };
     let (mut found, mut counted, mut pipelines) = (Vec::new(), 0, HashMap::new());
-    for case in cases(Depth::Standard, gpu.caps()).iter().filter(|case| cost(case) <= MOST_OPERATIONS) {
+    for case in cases(Depth::Standard, gpu.caps()).iter().filter(|case| is_small(case)) {
         for case in recipes(case, gpu.caps(), 0).unwrap() {
             for (launch, most) in case.launches.iter().zip(count(&gpu, &mut pipelines, &case)) {
                 counted += 1;

@@ -9,7 +9,8 @@ use crate::verify::case::{Case, Depth, Operand, floats, noise, outputs_of, sprea
 const ALL: [Activation; 10] = [
     Activation::Relu,
     Activation::LeakyRelu { slope: 0.01 },
-    Activation::Elu { alpha: 1.3 },
+    // Exact in float32: far in the tail, what is left of y + alpha is the rounding of alpha.
+    Activation::Elu { alpha: 1.25 },
     Activation::Sigmoid,
     Activation::Tanh,
     Activation::Silu,

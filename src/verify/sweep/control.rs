@@ -56,9 +56,17 @@ pub(super) fn cases(_caps: &Caps) -> Vec<Case> {
         record("flagged", [64, 10, 7], 3, 1, noise(1, [64, 10])),
         record("folded", [400, 3, 5], 1, 0, noise(1, [400, 3])).squeezed(),
     ]);
-    for (n, len, step) in
-        [(8, 30, 0), (8, 30, 2), (8, 30, 3), (8, 30, 4), (8, 32, 4), (65, 65, 0), (1, 5, 4), (1, 5, 5), (3, 5, u32::MAX)]
-    {
+    for (n, len, step) in [
+        (8, 30, 0),
+        (8, 30, 2),
+        (8, 30, 3),
+        (8, 30, 4),
+        (8, 32, 4),
+        (65, 65, 0),
+        (1, 5, 4),
+        (1, 5, 5),
+        (3, 5, u32::MAX),
+    ] {
         let case = evaluation(n, len, step);
         cases.push(if step == 2 { case.at(Depth::Quick) } else { case });
     }

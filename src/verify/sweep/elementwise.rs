@@ -42,11 +42,15 @@ pub(super) fn cases(_caps: &Caps) -> Vec<Case> {
         cases.push(Case::new(format!("axis_{axis}"), op, parts).squeezed());
         let op = Slice { axis, start: 3, len: 1 };
         cases.push(Case::new(format!("axis_{axis}"), op, [part(4, 33)]).at(depth));
-        cases.push(Case::new(format!("axis_{axis}_middle"), Slice { axis, start: 2, len: 29 }, [part(5, 33)]).squeezed());
+        cases.push(
+            Case::new(format!("axis_{axis}_middle"), Slice { axis, start: 2, len: 29 }, [part(5, 33)]).squeezed(),
+        );
         cases.push(Case::new(format!("axis_{axis}_from_the_start"), Slice { axis, start: 0, len: 31 }, [part(5, 33)]));
     }
     cases.push(Case::new("one_operand", Concat { axis: 0 }, [noise(1, [5])]));
-    for (number, image) in [[5, 7, 3], [1, 1, 1], [1, 1, 65], [4, 4, 32], [6, 1, 33], [2, 41, 5]].into_iter().enumerate() {
+    for (number, image) in
+        [[5, 7, 3], [1, 1, 1], [1, 1, 65], [4, 4, 32], [6, 1, 33], [2, 41, 5]].into_iter().enumerate()
+    {
         let ([h, w, c], depth) = (image, if number == 0 { Depth::Quick } else { Depth::Standard });
         let name = format!("{h}x{w}x{c}");
         cases.push(Case::new(&name, Flatten, [noise(1, [3, h, w, c])]).at(depth));

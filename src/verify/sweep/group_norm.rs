@@ -12,7 +12,7 @@ fn images() -> Vec<(&'static str, Operand, usize, Depth)> {
         ("one_group", noise(1, [2, 5, 7, 3]), 1, quick),
         ("two_stages_a_group", noise(3, [3, 17, 16, 32]), 4, quick),
         ("a_group_a_channel", noise(2, [1, 9, 5, 5]), 5, standard),
-        ("one_pixel", noise(11, [1, 1, 1, 2]), 1, standard),
+        ("one_pixel", noise(11, [1, 1, 1, 5]), 1, standard),
         ("two_stages_a_channel", noise(4, [2, 13, 11, 66]), 3, standard),
         ("width_41", noise(12, [2, 3, 41, 6]), 2, standard),
         ("mean_1000", floats(5, [2, 9, 9, 64], 999.0, 1001.0), 8, standard),

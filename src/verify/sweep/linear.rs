@@ -33,9 +33,7 @@ fn directions(name: &str, [n, inputs, outputs]: [usize; 3]) -> Vec<Case> {
 
 pub(super) fn cases(caps: &Caps) -> Vec<Case> {
     let mut cases = Vec::new();
-    for (sizes, depth) in
-        [(&QUICK[..], Depth::Quick), (&SIZES[..], Depth::Standard), (&LARGE[..], Depth::Full)]
-    {
+    for (sizes, depth) in [(&QUICK[..], Depth::Quick), (&SIZES[..], Depth::Standard), (&LARGE[..], Depth::Full)] {
         for &sizes in sizes {
             let [n, inputs, outputs] = sizes;
             let all = directions(&format!("{n}_rows_{inputs}_to_{outputs}"), sizes);

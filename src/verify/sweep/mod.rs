@@ -167,7 +167,8 @@ mod tests {
     #[test]
     fn every_size_round_an_edge_is_met_in_the_standard_sweep() {
         let edges = Edges { rows: vec![32], columns: vec![16], depth: vec![4, 256] };
-        let standard: Vec<_> = combinations(&edges).into_iter().filter(|(_, depth)| *depth == Depth::Standard).collect();
+        let standard: Vec<_> =
+            combinations(&edges).into_iter().filter(|(_, depth)| *depth == Depth::Standard).collect();
         for (axis, sizes) in [around(&edges.rows), around(&edges.columns), around(&edges.depth)].iter().enumerate() {
             for size in sizes {
                 assert!(standard.iter().any(|(met, _)| met[axis] == *size), "{size} on axis {axis}");

@@ -33,9 +33,12 @@ pub(super) fn cases(_caps: &Caps) -> Vec<Case> {
     let mut cases = Vec::new();
     let ordinary = |len: usize| [noise(1, [len]), noise(2, [len])];
     for (kind, op) in all() {
-        for (len, at, flag, depth) in
-            [(65, 1, 0, Depth::Quick), (1, 0, 0, Depth::Standard), (1000, 5, 0, Depth::Standard), (64, 2, 1, Depth::Standard)]
-        {
+        for (len, at, flag, depth) in [
+            (65, 1, 0, Depth::Quick),
+            (1, 0, 0, Depth::Standard),
+            (1000, 5, 0, Depth::Standard),
+            (64, 2, 1, Depth::Standard),
+        ] {
             let name = format!("{kind}_{len}_step_{at}_flag_{flag}");
             cases.push(step(name, op, ordinary(len), control(at, flag)).at(depth));
         }
@@ -69,7 +72,7 @@ fn overflowing(kind: &str, op: Optimizer) -> Case {
     let grad = values([6], &[3e38, 1e30, 0.0, 1e-30, -3e38, 1e20]);
     let mut inputs = vec![param, grad, rates, control(0, 0)];
     inputs.extend((0..op.moments()).map(|_| values([6], &[0.25, 0.5, 0.0, 1e-20, 3e38, 0.125])));
-    Case::new(format!("{kind}_overflowing"), op, inputs).special()
+    Case::new(format!("{kind}_overflowing"), op, inputs).overflowing()
 }
 
 fn norms() -> Vec<Case> {
@@ -81,14 +84,20 @@ fn norms() -> Vec<Case> {
     cases.push(Case::new("zero", GradNorm, [values([300], &[0.0, -0.0])]));
     cases.push(Case::new("ranges", GradNorm, [floats(2, [5000], -1.0, 2.0)]).squeezed());
     // Several blocks a split.
-    cases.push(Case::new("more_than_16777216_elements", GradNorm, [floats(3, [(1 << 24) + 70_000], 0.5, 1.5)]).at(Depth::Full));
+    cases.push(
+        Case::new("more_than_16777216_elements", GradNorm, [floats(3, [(1 << 24) + 70_000], 0.5, 1.5)]).at(Depth::Full),
+    );
     cases.push(Case::new("past_a_binding_of_128_mib", GradNorm, [noise(4, [(128 << 18) + 100])]).at(Depth::Full));
     for (name, value) in [("nan", f32::NAN), ("infinite", f32::INFINITY), ("minus_infinite", f32::NEG_INFINITY)] {
         for (ending, place) in [("", 69_999), ("_first", 0)] {
             let grad = noise(2, [70_001]).strewn(100_000, place, value);
             cases.push(Case::new(format!("{name}{ending}"), GradNorm, [grad.clone()]).special());
         }
-        cases.push(Case::new(format!("{name}_in_ranges"), GradNorm, [noise(2, [5000]).strewn(9999, 3000, value)]).special().squeezed());
+        cases.push(
+            Case::new(format!("{name}_in_ranges"), GradNorm, [noise(2, [5000]).strewn(9999, 3000, value)])
+                .special()
+                .squeezed(),
+        );
     }
     cases
 }
@@ -114,7 +123,11 @@ fn clips() -> Vec<Case> {
     let inputs = [noise(1, [3000]), values([2], &[2.0, 0.0])];
     cases.push(Case::new("ranges", ClipGradNorm { max_norm: 1.0 }, inputs).squeezed());
     cases.push(Case::new("ranges", ClipValue { limit: 0.3 }, [noise(1, [3000]), control(0, 0)]).squeezed());
-    let large = Case::new("past_a_binding_of_128_mib", ClipValue { limit: 0.5 }, [noise(1, [(128 << 18) + 100]), control(0, 0)]);
+    let large = Case::new(
+        "past_a_binding_of_128_mib",
+        ClipValue { limit: 0.5 },
+        [noise(1, [(128 << 18) + 100]), control(0, 0)],
+    );
     cases.push(large.at(Depth::Full));
     cases
 }

@@ -2,9 +2,7 @@
 
 use super::{hard, mark};
 use crate::gpu::Caps;
-use crate::ops::{
-    AvgPool2d, AvgPool2dGrad, GlobalAvgPool2d, GlobalAvgPool2dGrad, MaxPool2d, MaxPool2dGrad, Pool2d,
-};
+use crate::ops::{AvgPool2d, AvgPool2dGrad, GlobalAvgPool2d, GlobalAvgPool2dGrad, MaxPool2d, MaxPool2dGrad, Pool2d};
 use crate::verify::case::{Case, Depth, Operand, noise, outputs_of, values};
 
 /// A window with an image [n, h, w, c].
@@ -74,7 +72,8 @@ pub(super) fn cases(_caps: &Caps) -> Vec<Case> {
     }
     let folded = windows("folded", pool([3, 2], [2, 1], [1, 0, 1, 1], false), [3, 19, 9, 47]);
     cases.extend(folded.into_iter().map(Case::squeezed));
-    for [n, h, w, c] in [[3, 8, 8, 64], [1, 1, 1, 1], [2, 16, 16, 5], [2, 16, 17, 33], [1, 61, 67, 5], [1, 300, 301, 1]] {
+    for [n, h, w, c] in [[3, 8, 8, 64], [1, 1, 1, 1], [2, 16, 16, 5], [2, 16, 17, 33], [1, 61, 67, 5], [1, 300, 301, 1]]
+    {
         let depth = if h == 8 { Depth::Quick } else { Depth::Standard };
         cases.extend(global(format!("image_{h}x{w}_of_{c}"), [n, h, w, c]).map(|case| case.at(depth)));
     }

@@ -31,9 +31,7 @@ fn name(shape: &[usize]) -> String {
 
 pub(super) fn cases(_caps: &Caps) -> Vec<Case> {
     let mut cases = Vec::new();
-    for (shapes, depth) in
-        [(&QUICK[..], Depth::Quick), (&SHAPES[..], Depth::Standard), (&LARGE[..], Depth::Full)]
-    {
+    for (shapes, depth) in [(&QUICK[..], Depth::Quick), (&SHAPES[..], Depth::Standard), (&LARGE[..], Depth::Full)] {
         cases.extend(shapes.iter().map(|&shape| Case::new(name(shape), SumRows, [noise(1, shape)]).at(depth)));
     }
     cases.push(Case::new("far_from_zero", SumRows, [floats(2, [66_000, 5], 999.0, 1001.0)]));

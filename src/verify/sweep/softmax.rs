@@ -36,10 +36,8 @@ fn both(name: &str, x: &Operand, axis: usize, depth: Depth, special: bool) -> Ve
     let dy = || noise(20, x.spec.shape.clone());
     let y = outputs_of(Softmax { axis }, std::slice::from_ref(x)).remove(0);
     let log = outputs_of(LogSoftmax { axis }, std::slice::from_ref(x)).remove(0);
-    let mut cases = vec![
-        Case::new(name, Softmax { axis }, [x.clone()]),
-        Case::new(name, LogSoftmax { axis }, [x.clone()]),
-    ];
+    let mut cases =
+        vec![Case::new(name, Softmax { axis }, [x.clone()]), Case::new(name, LogSoftmax { axis }, [x.clone()])];
     if !special {
         cases.push(Case::new(name, SoftmaxGrad { axis }, [y, dy()]));
         cases.push(Case::new(name, LogSoftmaxGrad { axis }, [log, dy()]));
