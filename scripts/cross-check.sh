@@ -5,7 +5,7 @@
 #   spirv-val, DXC, glslang    compile what naga wrote
 #   Tint     Chrome's WGSL compiler validates every program
 #   Dawn     Chrome's WebGPU runs every case on SwiftShader, and must agree with the float64 reference
-#   wgrad    runs every operator on SwiftShader, a second software Vulkan driver
+#   wgrad    runs the standard sweep on SwiftShader, a second software Vulkan driver
 #
 #   scripts/cross-check.sh                              installs what is missing (as root, or through sudo)
 #   WGRAD_CROSS_CHECK_SKIP_INSTALL=1 scripts/cross-check.sh   installs nothing; what cannot be had is listed as not run
@@ -74,7 +74,7 @@ step() {
     "$@" >"$log" 2>&1 || ended=FAILED
     [ "$ended" = passed ] || failed=1
     if [ "$ended" = FAILED ]; then tail -n 200 "$log"; else tail -n 3 "$log"; fi
-    note "$name" "$ended" "$(grep -E '^(summary: |[0-9]+ (of|kernels|programs))|tests run:|^test result:' "$log" | tail -n 1 | sed 's/^summary: //'), $((SECONDS - begun)) s"
+    note "$name" "$ended" "$(grep -E '^(summary: |suite |[0-9]+ of|test result:)|^verified ' "$log" | tail -n 1 | sed 's/^summary: //'), $((SECONDS - begun)) s"
     rm -f "$log"
 }
 
@@ -212,10 +212,10 @@ fi
 
 # --- wgpu on SwiftShader --------------------------------------------------------------------------------------------------
 if [ -n "$icd" ]; then
-    step "operators on wgpu and SwiftShader" env VK_ICD_FILENAMES="$icd" VK_DRIVER_FILES="$icd" WGRAD_REQUIRE_GPU=1 \
-        cargo test --test ops
+    step "sweep on wgpu and SwiftShader" env VK_ICD_FILENAMES="$icd" VK_DRIVER_FILES="$icd" \
+        cargo run --release -- verify --device swiftshader
 else
-    skip "operators on wgpu and SwiftShader" "$no_swiftshader"
+    skip "sweep on wgpu and SwiftShader" "$no_swiftshader"
 fi
 
 say "Summary"

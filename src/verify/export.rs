@@ -38,7 +38,7 @@ const LARGE: Caps =
     Caps { max_binding_bytes: 2 << 30, max_workgroup_bytes: 48 << 10, max_invocations: 1024, ..Caps::DEFAULT };
 
 /// Cases of more operations than this are no part of a suite: they are for a device that has the sweep itself.
-const MOST_OPERATIONS: u64 = 4_000_000;
+const MOST_OPERATIONS: u64 = 1_000_000;
 
 /// Memory of a case.
 #[derive(Debug, Clone)]

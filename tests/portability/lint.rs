@@ -113,8 +113,8 @@ fn each(mut look: impl FnMut(&Kernel) -> Vec<String>) -> Vec<String> {
 #[test]
 fn no_program_holds_what_a_compiler_breaks() {
     let found = each(|kernel| {
-        let (module, info) = kernel.naga();
-        problems_of(&module, &info)
+        let (module, info) = &*kernel.naga;
+        problems_of(module, info)
     });
     expect_none("known to break:", found);
 }
@@ -139,7 +139,7 @@ fn what_the_default_limits_are_offered_stays_inside_them() {
             if kernel.invocations() > INVOCATIONS {
                 found.push(format!("has {} invocations", kernel.invocations()));
             }
-            if wgrad::gpu::reflect::needs_subgroups(&kernel.source()).unwrap() {
+            if kernel.subgroups {
                 found.push("uses subgroups, which not every device has".to_owned());
             }
         }
@@ -168,9 +168,9 @@ fn workgroups_of_a_single_subgroup_are_for_cpu_adapters_alone() {
 #[test]
 fn every_kernel_with_an_open_loop_declares_its_trips() {
     let found = each(|kernel| {
-        let (module, _) = kernel.naga();
+        let (module, _) = &*kernel.naga;
         let entry = module.entry_points.iter().find(|entry| entry.name == kernel.entry.name).unwrap();
-        match has_open_loop(&module, &entry.function) && kernel.trips[0] <= 1 {
+        match has_open_loop(module, &entry.function) && kernel.trips[0] <= 1 {
             true => vec!["has a loop whose bound is no constant, and its dispatch declares no trips".to_owned()],
             false => vec![],
         }

@@ -1,11 +1,11 @@
 //! Every program that a plan can hold: the kernels of all cases of the sweep, in all variants, on all kinds of devices.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use wgrad::gpu::Module;
-use wgrad::gpu::compose::{Source, compose, files};
-use wgrad::gpu::reflect::{Entry, Kind, parse, reflect};
+use wgrad::gpu::compose::{compose, files};
+use wgrad::gpu::reflect::{Entry, Kind, needs_subgroups, parse, reflect};
 use wgrad::kernels::{self, Dispatch, Lowered, Problem};
 use wgrad::ops::Operator;
 use wgrad::tensor::Spec;
@@ -17,6 +17,10 @@ use wgrad::verify::sweep::cases;
 pub struct Kernel {
     pub module: Module,
     pub entry: Entry,
+    /// The program as naga sees it.
+    pub naga: Arc<(naga::Module, naga::valid::ModuleInfo)>,
+    /// Whether the program uses subgroups.
+    pub subgroups: bool,
     /// Operators with the variant that takes this kernel.
     pub operators: BTreeSet<(&'static str, &'static str)>,
     /// The kinds of devices that are offered it, by their number in [`DEVICES`].
@@ -34,14 +38,6 @@ impl Kernel {
     /// Whether only devices that compute on a CPU are offered it.
     pub fn cpu_only(&self) -> bool {
         self.devices.iter().all(|&device| DEVICES[device].1.cpu)
-    }
-
-    pub fn source(&self) -> Source {
-        compose(&self.module).unwrap()
-    }
-
-    pub fn naga(&self) -> (naga::Module, naga::valid::ModuleInfo) {
-        parse(&self.source()).unwrap()
     }
 
     pub fn storage_buffers(&self) -> usize {
@@ -78,19 +74,36 @@ pub fn lower_all(mut each: impl FnMut(usize, &'static str, &Lowered)) {
     }
 }
 
+/// What is found out about a program once.
+struct Program {
+    entries: Vec<Entry>,
+    naga: Arc<(naga::Module, naga::valid::ModuleInfo)>,
+    subgroups: bool,
+}
+
+impl Program {
+    fn new(module: &Module) -> Self {
+        let source = compose(module).unwrap();
+        let (entries, naga) = (reflect(&source).unwrap(), Arc::new(parse(&source).unwrap()));
+        Self { entries, naga, subgroups: needs_subgroups(&source).unwrap() }
+    }
+}
+
 /// All kernels, by title.
 pub fn kernels() -> &'static [Kernel] {
     static KERNELS: OnceLock<Vec<Kernel>> = OnceLock::new();
     KERNELS.get_or_init(|| {
         let mut found: BTreeMap<String, Kernel> = BTreeMap::new();
-        let mut entries: BTreeMap<String, Vec<Entry>> = BTreeMap::new();
+        let mut programs: BTreeMap<String, Program> = BTreeMap::new();
         lower_all(|device, operator, lowered| {
             for Dispatch { module, entry, trips, .. } in &lowered.dispatches {
                 let name = title(module);
-                let known = entries.entry(name.clone()).or_insert_with(|| reflect(&compose(module).unwrap()).unwrap());
+                let program = programs.entry(name.clone()).or_insert_with(|| Program::new(module));
                 let kernel = found.entry(format!("{name}, {entry}")).or_insert_with(|| Kernel {
                     module: module.clone(),
-                    entry: known.iter().find(|known| known.name == *entry).unwrap().clone(),
+                    entry: program.entries.iter().find(|known| known.name == *entry).unwrap().clone(),
+                    naga: program.naga.clone(),
+                    subgroups: program.subgroups,
                     operators: BTreeSet::new(),
                     devices: BTreeSet::new(),
                     trips: [0, usize::MAX],

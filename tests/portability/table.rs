@@ -1,13 +1,12 @@
 //! `docs/portability.md`: what each backend can run, derived from the programs.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fmt::Write as _;
 use std::path::Path;
-
-use wgrad::gpu::reflect::needs_subgroups;
+use std::sync::OnceLock;
 
 use crate::programs::{DEVICES, Kernel, kernels};
-use crate::translate::{Language, translate};
+use crate::translate::{LANGUAGES, Language, translate};
 
 /// A backend with the language that its driver compiles, and what it promises beyond WebGPU's default limits or below them.
 struct Backend {
@@ -56,12 +55,12 @@ impl Row {
     }
 
     fn subgroups(&self) -> bool {
-        self.kernels.iter().any(|kernel| needs_subgroups(&kernel.source()).unwrap())
+        self.kernels.iter().any(|kernel| kernel.subgroups)
     }
 
     /// What this backend makes of it.
     fn verdict(&self, backend: &Backend) -> String {
-        let translates = |language| self.kernels.iter().all(|kernel| translate(kernel, language).is_ok());
+        let translates = |language| self.kernels.iter().all(|kernel| is_expressible(kernel, language));
         if self.subgroups() && backend.language == Some(Language::Hlsl { dxc: false }) {
             return "cannot: no subgroups".to_owned();
         }
@@ -94,6 +93,17 @@ impl Row {
             self.most(|kernel| kernel.invocations() as usize),
         ]
     }
+}
+
+/// Whether naga can write the kernel in this language; found out once.
+fn is_expressible(kernel: &'static Kernel, language: Language) -> bool {
+    static KNOWN: OnceLock<HashSet<(String, Language)>> = OnceLock::new();
+    let known = KNOWN.get_or_init(|| {
+        let all = kernels().iter().flat_map(|kernel| LANGUAGES.map(|language| (kernel, language)));
+        let can = all.filter(|(kernel, language)| translate(kernel, *language).is_ok());
+        can.map(|(kernel, language)| (kernel.title(), language)).collect()
+    });
+    known.contains(&(kernel.title(), language))
 }
 
 fn rows() -> BTreeMap<(&'static str, &'static str), Row> {

@@ -8,12 +8,11 @@ use std::path::Path;
 use naga::ShaderStage::Compute;
 use naga::back::{glsl, hlsl, msl, spv};
 use naga::proc::{BoundsCheckPolicies, BoundsCheckPolicy};
-use wgrad::gpu::reflect::needs_subgroups;
 
 use crate::programs::{Kernel, kernels};
 
 /// A language that a backend compiles.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Language {
     /// SPIR-V for Vulkan, with wgpu's run-time checks or without.
     Spirv { checked: bool },
@@ -52,14 +51,14 @@ impl Language {
 
 /// The kernel in this language, or why it cannot be said there.
 pub fn translate(kernel: &Kernel, language: Language) -> Result<Vec<u8>, String> {
-    let (module, info) = kernel.naga();
+    let (module, info) = &*kernel.naga;
     let entry = kernel.entry.name.clone();
     match language {
-        Language::Spirv { checked } => spirv(&module, &info, entry, checked),
+        Language::Spirv { checked } => spirv(module, info, entry, checked),
         Language::Msl => {
             let options = msl::Options { lang_version: (2, 4), ..Default::default() };
             let one = msl::PipelineOptions { entry_point: Some((Compute, entry)), ..Default::default() };
-            let (text, _) = msl::write_string(&module, &info, &options, &one).map_err(|e| e.to_string())?;
+            let (text, _) = msl::write_string(module, info, &options, &one).map_err(|e| e.to_string())?;
             Ok(text.into_bytes())
         }
         Language::Hlsl { dxc } => {
@@ -68,7 +67,7 @@ pub fn translate(kernel: &Kernel, language: Language) -> Result<Vec<u8>, String>
             let one = hlsl::PipelineOptions { entry_point: Some((Compute, entry)) };
             let mut text = String::new();
             let mut writer = hlsl::Writer::new(&mut text, &options, &one);
-            let names = writer.write(&module, &info, None).map_err(|e| e.to_string())?.entry_point_names;
+            let names = writer.write(module, info, None).map_err(|e| e.to_string())?.entry_point_names;
             let name = names.into_iter().flatten().next().ok_or("the entry point is missing")?;
             // Whoever compiles the file must know the name that naga gave the entry point.
             Ok(format!("// entry {name}\n{text}").into_bytes())
@@ -83,7 +82,7 @@ pub fn translate(kernel: &Kernel, language: Language) -> Result<Vec<u8>, String>
             let one = glsl::PipelineOptions { shader_stage: Compute, entry_point: entry, multiview: None };
             let mut text = String::new();
             let policies = BoundsCheckPolicies::default();
-            let writer = glsl::Writer::new(&mut text, &module, &info, &options, &one, policies);
+            let writer = glsl::Writer::new(&mut text, module, info, &options, &one, policies);
             writer.and_then(|mut writer| writer.write()).map_err(|e| e.to_string())?;
             Ok(text.into_bytes())
         }
@@ -125,7 +124,6 @@ fn every_kernel_translates_into_every_language() {
     let folder = std::env::var_os("WGRAD_TRANSLATIONS");
     let mut found = Vec::new();
     for (number, kernel) in kernels().iter().enumerate() {
-        let subgroups = needs_subgroups(&kernel.source()).unwrap();
         for language in LANGUAGES {
             match translate(kernel, language) {
                 Ok(text) => {
@@ -136,7 +134,9 @@ fn every_kernel_translates_into_every_language() {
                     }
                 }
                 // Subgroup operations are no part of these; whoever offers a kernel there needs another way.
-                Err(_) if subgroups && matches!(language, Language::Hlsl { dxc: false } | Language::Glsl { .. }) => {}
+                Err(_)
+                    if kernel.subgroups
+                        && matches!(language, Language::Hlsl { dxc: false } | Language::Glsl { .. }) => {}
                 Err(problem) => found.push(format!("{} to {language:?}: {problem}", kernel.title())),
             }
         }

@@ -143,7 +143,7 @@ fn no_invocation_loops_more_often_than_its_dispatch_declares() {
 #[test]
 fn every_loop_that_is_left_in_a_program_counts() {
     for kernel in crate::programs::kernels() {
-        let (module, _) = kernel.naga();
+        let (module, _) = &*kernel.naga;
         let mut loops = 0;
         let blocks = module.functions.iter().map(|(_, function)| &function.body);
         for block in blocks.chain(module.entry_points.iter().map(|entry| &entry.function.body)) {
@@ -151,7 +151,7 @@ fn every_loop_that_is_left_in_a_program_counts() {
                 loops += usize::from(matches!(statement, naga::Statement::Loop { .. }));
             });
         }
-        let counting = counting(&kernel.source().text).matches("counted += 1u;").count();
+        let counting = counting(&compose(&kernel.module).unwrap().text).matches("counted += 1u;").count();
         assert_eq!(loops, counting, "{}: loops, loops that count", kernel.title());
     }
 }
