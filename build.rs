@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 use std::{env, fs, io};
 
 fn main() -> io::Result<()> {
-    let root = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").unwrap_or_default()).join("shaders");
+    let manifest = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").unwrap_or_default());
+    let root = manifest.join("shaders");
     println!("cargo::rerun-if-changed={}", root.display());
     let mut files = Vec::new();
     collect(&root, &root, &mut files)?;
@@ -14,6 +15,7 @@ fn main() -> io::Result<()> {
         table += &format!("    ({name:?}, include_str!({path:?})),\n");
     }
     table += "]\n";
+    println!("cargo::rustc-env=WGRAD_WGPU_VERSION={}", wgpu_version(&manifest.join("Cargo.lock")));
     let out = PathBuf::from(env::var_os("OUT_DIR").unwrap_or_default()).join("shaders.rs");
     fs::write(out, table)
 }
@@ -29,4 +31,14 @@ fn collect(root: &Path, folder: &Path, files: &mut Vec<(String, String)>) -> io:
         }
     }
     Ok(())
+}
+
+/// The version of wgpu that is built in, from the lock file; without one only what the manifest says is known.
+fn wgpu_version(lock: &Path) -> String {
+    println!("cargo::rerun-if-changed={}", lock.display());
+    let text = fs::read_to_string(lock).unwrap_or_default();
+    let mut lines = text.lines().skip_while(|line| *line != "name = \"wgpu\"");
+    let version =
+        lines.nth(1).and_then(|line| line.strip_prefix("version = ")).map(|version| version.trim_matches('"'));
+    version.unwrap_or("30").to_owned()
 }

@@ -5,7 +5,7 @@ mod verify;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use wgrad::gpu::BackendChoice;
+use wgrad::gpu::{BackendChoice, Policy, Trust};
 
 pub use verify::VerifyArgs;
 
@@ -55,6 +55,37 @@ pub struct DeviceArgs {
     /// Graphics API to look for adapters in
     #[arg(long, value_enum, default_value_t = Backend::Auto)]
     pub backend: Backend,
+    #[command(flatten)]
+    pub trust: TrustArgs,
+}
+
+/// A heading of `--help`.
+const TRUST: &str = "Trust in the device's kernels";
+
+/// How much proof kernels need before they run.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct TrustArgs {
+    /// Use the fastest kernels at once, without proof on this adapter and without run-time checks
+    #[arg(long, help_heading = TRUST, conflicts_with_all = ["baseline_only", "checked"])]
+    pub trust_all: bool,
+    /// Use baseline kernels alone
+    #[arg(long, help_heading = TRUST)]
+    pub baseline_only: bool,
+    /// Keep wgpu's run-time checks (bounds, loops, divisors) in every kernel
+    #[arg(long, help_heading = TRUST)]
+    pub checked: bool,
+}
+
+impl TrustArgs {
+    /// The library's word for it.
+    pub fn trust(self) -> Trust {
+        let policy = match self {
+            Self { trust_all: true, .. } => Policy::All,
+            Self { baseline_only: true, .. } => Policy::Baseline,
+            _ => Policy::Proven,
+        };
+        Trust { policy, checked: self.checked }
+    }
 }
 
 /// Graphics APIs.

@@ -70,11 +70,17 @@ fn quieten() {
     }
 }
 
-/// What libraries log is shown where the environment asks for it.
+/// Warnings are always shown, a line each; what else libraries log is shown where the environment asks for it.
 fn log() {
-    let filter = tracing_subscriber::EnvFilter::try_from_env("WGRAD_LOG");
-    if let Ok(filter) = filter {
-        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    use tracing_subscriber::EnvFilter;
+    let writer = std::io::stderr;
+    match EnvFilter::try_from_env("WGRAD_LOG") {
+        Ok(filter) => tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer).init(),
+        Err(_) => {
+            let filter = EnvFilter::new("wgrad=warn");
+            let plain = tracing_subscriber::fmt().without_time().with_target(false).with_ansi(false);
+            plain.with_env_filter(filter).with_writer(writer).init();
+        }
     }
 }
 

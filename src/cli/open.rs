@@ -18,7 +18,11 @@ use super::text;
 
 /// Opens the device.
 pub fn device(args: &DeviceArgs) -> wgrad::Result<Device> {
-    pollster::block_on(Device::open(&args.device, args.backend.choice()?))
+    let device = pollster::block_on(Device::open(&args.device, args.backend.choice()?))?;
+    if let Device::Gpu(gpu) = &device {
+        gpu.set_trust(args.trust.trust());
+    }
+    Ok(device)
 }
 
 /// Says which device it is, and why.

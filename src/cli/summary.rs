@@ -5,10 +5,11 @@ use std::path::Path;
 use anyhow::Result;
 use serde_json::json;
 use wgrad::nn::{Network, shipped};
-use wgrad::session::{Options, Session};
+use wgrad::session::Options;
 use wgrad::train::program::{self, Resident};
 use wgrad::train::run::read_record;
 use wgrad::train::{Schedule, TrainConfig};
+use wgrad::verify::trust;
 
 use super::args::SummaryArgs;
 use super::output::Output;
@@ -36,7 +37,7 @@ pub fn run(args: &SummaryArgs) -> Result<()> {
             let flops = graph.flops();
             output.say(format!("step      {} for one training step: forward, backward and update", text::flops(flops)));
             let device = open::device(&args.device)?;
-            let bytes = Session::new(&device, vec![graph], Options::default())?.bytes();
+            let bytes = trust::session(&device, vec![graph], Options::default())?.bytes();
             output.say(format!(
                 "memory    {} for training on {} ({}), the data set not counted",
                 text::bytes(bytes),

@@ -19,7 +19,7 @@ use wgrad::train::run::DeviceRecord;
 use wgrad::verify::case::{Case, Depth};
 use wgrad::verify::compare::ORIGIN;
 use wgrad::verify::oracle::cases_in;
-use wgrad::verify::trial::{self, Outcome, Settings, Verdict};
+use wgrad::verify::trial::{self, Outcome, Passes, Settings, Verdict};
 use wgrad::verify::{dump, export, sweep};
 
 use super::args::VerifyArgs;
@@ -209,8 +209,8 @@ fn swept(args: &VerifyArgs, output: &Output, device: &Device, told: impl Fn(&Out
         text::counted(cases.len() as u64, "case"),
         args.seed
     ));
-    let settings =
-        Settings { seed: args.seed, variant: args.variant.clone(), checked: args.checked, fail_fast: args.fail_fast };
+    let passes = if args.checked { Passes::Checked } else { Passes::Both };
+    let settings = Settings { seed: args.seed, variant: args.variant.clone(), passes, fail_fast: args.fail_fast };
     let bar = progress(cases.len());
     let outcomes = trial::ask(device, &cases, &settings, |outcome| {
         bar.inc(1);

@@ -12,13 +12,12 @@ use sha2::{Digest, Sha256};
 
 use crate::data::{Dataset, LoadOptions, hex, idx};
 use crate::error::{Error, Result};
+use crate::format::cache;
 
 /// Where the files come from, unless an option or the environment names a mirror.
 pub const SOURCE: &str = "https://storage.googleapis.com/cvdf-datasets/mnist/";
 /// Environment variable with the address of a mirror, http or https, to which file names are appended.
 pub const MIRROR_VARIABLE: &str = "WGRAD_MNIST_MIRROR";
-/// Environment variable with the directory that takes the place of the user's cache directory.
-pub const CACHE_VARIABLE: &str = "WGRAD_CACHE_DIR";
 
 /// How long a connection may take to stand.
 const CONNECT: Duration = Duration::from_secs(10);
@@ -82,10 +81,8 @@ pub fn load(options: &LoadOptions) -> Result<Dataset> {
 
 /// The directory of the cached files: `mnist` below the option, the environment variable, or the user's cache.
 fn cache_dir(options: &LoadOptions) -> Result<PathBuf> {
-    let chosen = options.cache_dir.clone().or_else(|| variable(CACHE_VARIABLE).map(PathBuf::from));
-    let home = || directories::ProjectDirs::from("", "", "wgrad").map(|dirs| dirs.cache_dir().to_owned());
-    let root = chosen.or_else(home).ok_or_else(|| {
-        Error::Invalid(format!("there is no home directory to keep MNIST in: set {CACHE_VARIABLE} to a directory"))
+    let root = options.cache_dir.clone().or_else(cache::directory).ok_or_else(|| {
+        Error::Invalid(format!("there is no home directory to keep MNIST in: set {} to a directory", cache::VARIABLE))
     })?;
     Ok(root.join("mnist"))
 }

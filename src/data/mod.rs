@@ -23,7 +23,7 @@ pub use mnist::Progress;
 pub struct LoadOptions<'a> {
     /// Address of a mirror of MNIST, http or https; else [`mnist::MIRROR_VARIABLE`], else [`mnist::SOURCE`].
     pub mirror: Option<String>,
-    /// Directory for downloads; else [`mnist::CACHE_VARIABLE`], else the user's cache directory.
+    /// Directory for downloads; else [`crate::format::cache::VARIABLE`], else the user's cache directory.
     pub cache_dir: Option<PathBuf>,
     /// How many classes the labels of IDX files have; the format does not say.
     pub classes: usize,

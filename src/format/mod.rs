@@ -4,6 +4,7 @@
 //! not at all, which is how everything that a run writes should be written.
 
 pub mod atomic;
+pub mod cache;
 pub mod safetensors;
 
 pub use atomic::write_atomic;

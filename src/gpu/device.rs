@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 
 use super::pipeline::Kernels;
 use super::poll::Poller;
+use super::trust::Register;
 use crate::error::{Error, Result};
 
 /// Which graphics APIs to look at.
@@ -134,6 +135,7 @@ struct Inner {
     failure: Arc<Mutex<Option<String>>>,
     kernels: Kernels,
     verdicts: Mutex<HashMap<String, bool>>,
+    register: Register,
     poller: Poller,
 }
 
@@ -253,8 +255,10 @@ impl Gpu {
         };
         let adapter = summary(index, index == auto, adapter);
         let poller = Poller::start(device.clone());
-        let (kernels, verdicts) = Default::default();
-        Ok(Self { inner: Arc::new(Inner { adapter, why, device, queue, caps, failure, kernels, verdicts, poller }) })
+        let (kernels, verdicts, register) = Default::default();
+        Ok(Self {
+            inner: Arc::new(Inner { adapter, why, device, queue, caps, failure, kernels, verdicts, register, poller }),
+        })
     }
 
     /// A device shared by all callers in this process that open `auto`; for tests, which are many and short.
@@ -303,6 +307,10 @@ impl Gpu {
         let verdict = find()?;
         verdicts().insert(question.to_owned(), verdict);
         Ok(verdict)
+    }
+
+    pub(super) fn register(&self) -> &Register {
+        &self.inner.register
     }
 
     /// Tells the poll thread that something was asked for.

@@ -10,7 +10,12 @@ mod poll;
 pub mod readback;
 pub mod reflect;
 pub mod sources;
+mod trust;
 mod trusted;
 
 pub use compose::Module;
 pub use device::{AdapterSummary, BackendChoice, Caps, Gpu};
+pub use trust::{Policy, Proof, Trust};
+
+/// The version of wgpu that is built in.
+pub const WGPU_VERSION: &str = env!("WGRAD_WGPU_VERSION");

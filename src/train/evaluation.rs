@@ -8,6 +8,7 @@ use crate::nn::{Layout, Network, PARAMETERS, STATISTICS};
 use crate::ops::control;
 use crate::session::{Device, Options, Session};
 use crate::tensor::Tensor;
+use crate::verify::trust;
 
 /// How a network did on a set of images.
 #[derive(Debug, Clone, PartialEq)]
@@ -117,7 +118,7 @@ impl Evaluator {
         let layout = network.layout()?;
         check_fit(network, split.shape, classes)?;
         let (scored, graph) = Scored::new("test", split, classes, (network, &layout), device, 0)?;
-        let mut session = Session::new(device, vec![graph], Options::default())?;
+        let mut session = trust::session(device, vec![graph], Options::default())?;
         scored.upload(&mut session, split)?;
         write_state(&mut session, state)?;
         Ok(Self { session, scored })

@@ -18,6 +18,7 @@ use crate::verify::case::widen;
 use crate::verify::compare::{Difference, FLOAT32, REFERENCE, Tolerance, compare};
 use crate::verify::oracle::{OracleCase, from_pytorch, run_case};
 use crate::verify::trial::{Outcome, Verdict};
+use crate::verify::trust;
 
 /// What weights may be off after a whole run in float32 (L2 only): its errors feed back into it.
 const AFTER_A_RUN: Tolerance = Tolerance { relative_l2: 2e-3, max_error: f64::INFINITY };
@@ -98,7 +99,7 @@ fn answer(device: &Device, case: &OracleCase, way: &'static str) -> Result<Diffe
         ("training", _, FLOAT64) => Training::read(case)?.check(&mut |graph| Ok(Machine::wide(graph)), REFERENCE),
         ("training", device, way) => {
             let options = Options { baseline: way == BASELINE, ..Options::default() };
-            let make = &mut |graph| Ok(Machine::Narrow(Session::new(device, vec![graph], options)?));
+            let make = &mut |graph| Ok(Machine::Narrow(trust::session(device, vec![graph], options)?));
             Training::read(case)?.check(make, FLOAT32)
         }
         (_, _, FLOAT64) => {

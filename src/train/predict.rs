@@ -8,6 +8,7 @@ use crate::nn::Network;
 use crate::ops::control;
 use crate::session::{Device, Options, Session};
 use crate::tensor::Tensor;
+use crate::verify::trust;
 
 /// Name of the pictures in the session.
 const NAME: &str = "predict";
@@ -31,7 +32,7 @@ impl Predictor {
         check_fit(network, image, classes)?;
         let resident = Resident::new(NAME, batch.max(1), image, device.max_binding_bytes());
         let graph = predict(network, &network.layout()?, &resident)?;
-        let mut session = Session::new(device, vec![graph], Options::default())?;
+        let mut session = trust::session(device, vec![graph], Options::default())?;
         write_state(&mut session, state)?;
         session.write(&format!("{NAME}.control"), &Tensor::u32([control::LEN], vec![0; control::LEN]))?;
         Ok(Self { session, resident, classes })

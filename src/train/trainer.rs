@@ -19,6 +19,7 @@ use crate::nn::{Layout, Network, PARAMETERS, STATISTICS};
 use crate::ops::control;
 use crate::session::{Device, Options, PlanRow, Reading, Session};
 use crate::tensor::Tensor;
+use crate::verify::trust;
 
 /// Trains a network on a device.
 ///
@@ -74,7 +75,7 @@ impl Trainer {
         };
         let test = score("test", &data.test)?;
         let validation = held_out.as_ref().map(|split| score("validation", split)).transpose()?;
-        let mut session = Session::new(device, graphs, Options::default())?;
+        let mut session = trust::session(device, graphs, Options::default())?;
         upload(&mut session, &train, &data.train)?;
         test.upload(&mut session, &data.test)?;
         if let (Some(scored), Some(split)) = (&validation, &held_out) {

@@ -3,6 +3,7 @@
 //! [`sweep`] makes [`case`]s from the edges that each variant declares, [`trial`] asks a device for the answers and holds
 //! them against the float64 references, [`export`] writes them down for other WebGPU stacks; [`oracle`] reads cases that
 //! PyTorch answered in float64; [`compare`] says whether two tensors are equal and tells the story where they are not.
+//! [`trust`] lets a device use what was proven there.
 
 pub mod case;
 pub mod compare;
@@ -11,3 +12,4 @@ pub mod export;
 pub mod oracle;
 pub mod sweep;
 pub mod trial;
+pub mod trust;

@@ -10,7 +10,7 @@ use crate::gpu::pipeline::{Checks, Kernel};
 use crate::gpu::readback::Staging;
 use crate::gpu::{Caps, Gpu};
 use crate::graph::{Graph, Storage, ValueId, lifetimes};
-use crate::kernels::{self, BASELINE, Dispatch, Lowered, Operand, Problem};
+use crate::kernels::{self, Dispatch, Lowered, Operand, Problem};
 use crate::ops::{Op, Operator};
 use crate::session::memory::{MemoryPlan, Need, plan};
 use crate::tensor::{Spec, Tensor};
@@ -19,6 +19,8 @@ use crate::tensor::{Spec, Tensor};
 struct Draft {
     graph: Graph,
     lowered: Vec<Lowered>,
+    /// For each node, whether its kernels keep their run-time checks.
+    checks: Vec<Checks>,
     memory: MemoryPlan,
     slot_of_value: HashMap<ValueId, usize>,
     /// For each node, the slots of its workspaces.
@@ -26,35 +28,34 @@ struct Draft {
 }
 
 pub(super) fn session(gpu: &Gpu, graphs: Vec<Graph>, options: Options) -> Result<GpuSession> {
-    let choose = |op: &Op, problem: &Problem| match options.baseline {
-        true => Ok(BASELINE),
-        false => proof::choose(gpu, op, problem),
-    };
+    let choose = |op: &Op, problem: &Problem| proof::choose(gpu, op, problem, options.baseline);
     let drafts =
         graphs.into_iter().map(|graph| draft(gpu.caps(), graph, options.reuse, choose)).collect::<Result<_>>()?;
-    realise(gpu, drafts, &Manner { reuse: options.reuse, checks: Checks::Kept, frame: Frame::NONE, caps: gpu.caps() })
+    realise(gpu, drafts, &Manner { reuse: options.reuse, frame: Frame::NONE, caps: gpu.caps() })
 }
 
 /// A session for one graph without reuse, every node in the same variant.
 pub(super) fn single(gpu: &Gpu, graph: Graph, variant: &'static str, trial: &Trial) -> Result<GpuSession> {
     let caps = trial.caps.as_ref().unwrap_or(gpu.caps());
-    let drafts = vec![draft(caps, graph, false, |_, _| Ok(variant))?];
+    let drafts = vec![draft(caps, graph, false, |_, _| Ok((variant, trial.checks)))?];
     let frame = if trial.canaries { Frame::CANARIES } else { Frame::NONE };
-    realise(gpu, drafts, &Manner { reuse: false, checks: trial.checks, frame, caps })
+    realise(gpu, drafts, &Manner { reuse: false, frame, caps })
 }
 
 /// How drafts become a session.
 struct Manner<'a> {
     reuse: bool,
-    checks: Checks,
     frame: Frame,
     caps: &'a Caps,
 }
 
 fn realise(gpu: &Gpu, drafts: Vec<Draft>, manner: &Manner) -> Result<GpuSession> {
     let mut wanted = Vec::new();
-    for dispatch in drafts.iter().flat_map(|draft| &draft.lowered).flat_map(|lowered| &lowered.dispatches) {
-        wanted.push((dispatch.module.clone(), dispatch.entry, manner.checks));
+    for draft in &drafts {
+        for (lowered, checks) in draft.lowered.iter().zip(&draft.checks) {
+            let dispatches = lowered.dispatches.iter();
+            wanted.extend(dispatches.map(|dispatch| (dispatch.module.clone(), dispatch.entry, *checks)));
+        }
     }
     let mut kernels = gpu.kernels().get(gpu, &wanted)?.into_iter();
     let frame = manner.frame;
@@ -85,13 +86,15 @@ fn draft(
     caps: &Caps,
     graph: Graph,
     reuse: bool,
-    choose: impl Fn(&Op, &Problem) -> Result<&'static str>,
+    choose: impl Fn(&Op, &Problem) -> Result<(&'static str, Checks)>,
 ) -> Result<Draft> {
     let mut lowered = Vec::with_capacity(graph.nodes().len());
+    let mut kept = Vec::with_capacity(graph.nodes().len());
     for node in graph.nodes() {
         let (inputs, outputs) = (graph.specs(&node.inputs), graph.specs(&node.outputs));
         let problem = Problem { inputs: &inputs, outputs: &outputs, caps };
-        let variant = choose(&node.op, &problem)?;
+        let (variant, checks) = choose(&node.op, &problem)?;
+        kept.push(checks);
         lowered.push(kernels::lower(&node.op, &problem, variant).map_err(|error| at_node(error, &node.name))?);
     }
     let lives = lifetimes(&graph);
@@ -111,7 +114,7 @@ fn draft(
     let mut rest = memory.slot_of[lives.len()..].iter().copied();
     let slots_of_workspaces =
         lowered.iter().map(|lowered| rest.by_ref().take(lowered.workspaces.len()).collect()).collect();
-    Ok(Draft { graph, lowered, memory, slot_of_value, slots_of_workspaces })
+    Ok(Draft { graph, lowered, checks: kept, memory, slot_of_value, slots_of_workspaces })
 }
 
 fn at_node(error: Error, node: &str) -> Error {

@@ -1,10 +1,12 @@
-//! A fast kernel is used on an adapter only after it has been right there: each distinct node of a plan runs once on
-//! random operands, and a few hundred of its output elements are held against the float64 reference. A variant that
-//! fails is not used; the next one takes its place, and the baseline needs no such leave.
+//! A fast kernel is used on an adapter only after it has been right there. First in general: floor 7 asks its quick cases and
+//! notes the proof on the device. Then for the shapes at hand: each distinct node of a plan runs once on random operands, and a
+//! few hundred of its output elements are held against the float64 reference. A variant that fails is not used; the next one
+//! takes its place, and the baseline needs no such leave.
 
-use super::single::run_node;
+use super::single::{Trial, run_node_with};
 use crate::error::Result;
-use crate::gpu::Gpu;
+use crate::gpu::pipeline::Checks;
+use crate::gpu::{Gpu, Policy};
 use crate::kernels::{BASELINE, Problem, variants};
 use crate::ops::random::random;
 use crate::ops::{Op, Operator, fill};
@@ -17,15 +19,34 @@ const MOST_TERMS: u64 = 20_000_000;
 /// Allowed error of all spots together (relative L2) and of each (of the largest): a float32 kernel's.
 const TOLERANCE: [f64; 2] = [1e-5, 1e-4];
 
-/// The first variant of `op` that is right on this device.
-pub(super) fn choose(gpu: &Gpu, op: &Op, problem: &Problem) -> Result<&'static str> {
-    for variant in variants(op, problem) {
-        if variant == BASELINE {
-            return Ok(variant);
+/// The name under which a device notes what was proven of an operator's variant.
+pub fn kernel_name(op: &Op, variant: &str) -> String {
+    format!("{} {variant}", op.name())
+}
+
+/// The variant that runs a node, and whether it keeps wgpu's run-time checks.
+pub(super) fn choose(gpu: &Gpu, op: &Op, problem: &Problem, baseline: bool) -> Result<(&'static str, Checks)> {
+    let trust = gpu.trust();
+    let checks = |variant: &'static str| {
+        let proven = gpu.proof(&kernel_name(op, variant)).is_some_and(|proof| proof.unchecked);
+        if (proven || trust.policy == Policy::All) && !trust.checked { Checks::Dropped } else { Checks::Kept }
+    };
+    let found = variants(op, problem);
+    if baseline || trust.policy == Policy::Baseline {
+        return Ok((BASELINE, checks(BASELINE)));
+    }
+    for variant in found {
+        let checks = checks(variant);
+        let proven = gpu.proof(&kernel_name(op, variant)).is_some_and(|proof| proof.right);
+        if variant == BASELINE || trust.policy == Policy::All {
+            return Ok((variant, checks));
         }
-        let question = format!("{op:?} {:?} {variant}", problem.inputs);
-        let problem = match gpu.remember(&question, || right(gpu, op, problem, variant)) {
-            Ok(true) => return Ok(variant),
+        if !proven {
+            continue;
+        }
+        let question = format!("{op:?} {:?} {variant} {checks:?}", problem.inputs);
+        let problem = match gpu.remember(&question, || right(gpu, op, problem, variant, checks)) {
+            Ok(true) => return Ok((variant, checks)),
             Ok(false) => "is wrong on this adapter".to_owned(),
             Err(error) => {
                 // A device that is lost serves no variant at all.
@@ -35,7 +56,7 @@ pub(super) fn choose(gpu: &Gpu, op: &Op, problem: &Problem) -> Result<&'static s
         };
         tracing::warn!("the {variant} kernel of {} {problem} and is not used", op.name());
     }
-    Ok(BASELINE)
+    Ok((BASELINE, checks(BASELINE)))
 }
 
 /// Numbers in [−0.5, 0.5), and zeros for integers.
@@ -52,9 +73,9 @@ fn widened(tensor: &Tensor) -> Tensor<f64> {
     Tensor::float(tensor.shape.clone(), tensor.floats().iter().map(|&x| f64::from(x)).collect())
 }
 
-fn right(gpu: &Gpu, op: &Op, problem: &Problem, variant: &'static str) -> Result<bool> {
+fn right(gpu: &Gpu, op: &Op, problem: &Problem, variant: &'static str, checks: Checks) -> Result<bool> {
     let inputs: Vec<Tensor> = problem.inputs.iter().enumerate().map(|(i, spec)| operand(spec, i as u32 + 1)).collect();
-    let got = run_node(gpu, op, &inputs, variant)?;
+    let got = run_node_with(gpu, op, &inputs, variant, &Trial { checks, ..Trial::default() })?;
     let wide: Vec<Tensor<f64>> = inputs.iter().map(widened).collect();
     Ok(agrees(op, problem, &wide.iter().collect::<Vec<_>>(), got[0].floats()))
 }

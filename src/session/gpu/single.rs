@@ -39,8 +39,19 @@ pub fn trial_session(gpu: &Gpu, op: &Op, inputs: &[Spec], variant: &'static str,
 /// Runs `op` once with the given variant: uploads the inputs, poisons outputs and workspaces with NaN, runs, and reads
 /// every output back.
 pub fn run_node(gpu: &Gpu, op: &Op, inputs: &[Tensor], variant: &'static str) -> Result<Vec<Tensor>> {
+    run_node_with(gpu, op, inputs, variant, &Trial::default())
+}
+
+/// The same, tried in a given way.
+pub fn run_node_with(
+    gpu: &Gpu,
+    op: &Op,
+    inputs: &[Tensor],
+    variant: &'static str,
+    trial: &Trial,
+) -> Result<Vec<Tensor>> {
     let specs: Vec<Spec> = inputs.iter().map(Tensor::spec).collect();
-    let mut session = node_session(gpu, op, &specs, variant)?;
+    let mut session = trial_session(gpu, op, &specs, variant, trial)?;
     session.poison();
     for (index, tensor) in inputs.iter().enumerate() {
         session.write(&format!("input{index}"), tensor)?;

@@ -1,0 +1,70 @@
+//! Which kernels a device may run: what was proven of them here, and how much proof the user asks for.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+
+use super::Gpu;
+
+/// How much proof kernels need.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Policy {
+    /// A variant other than the baseline runs after it was proven on this adapter, and any kernel runs without checks after it
+    /// was proven without them.
+    #[default]
+    Proven,
+    /// The preferred variants, unproven.
+    All,
+    /// Baseline kernels alone.
+    Baseline,
+}
+
+/// What a device is trusted with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Trust {
+    /// How much proof kernels need.
+    pub policy: Policy,
+    /// Whether every kernel keeps wgpu's run-time checks.
+    pub checked: bool,
+}
+
+/// What was found out about a kernel on this adapter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Proof {
+    /// Whether its answers were right, with the checks or without.
+    pub right: bool,
+    /// Whether they were right, and nothing else was touched, without wgpu's run-time checks.
+    pub unchecked: bool,
+}
+
+/// The trust in a device and the proofs on which it rests; see the methods of [`Gpu`].
+#[derive(Debug, Default)]
+pub(super) struct Register {
+    trust: Mutex<Trust>,
+    proofs: Mutex<HashMap<String, Proof>>,
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Gpu {
+    /// What the device is trusted with.
+    pub fn trust(&self) -> Trust {
+        *locked(&self.register().trust)
+    }
+
+    /// Trusts the device with more, or less, for the sessions built from now on.
+    pub fn set_trust(&self, trust: Trust) {
+        *locked(&self.register().trust) = trust;
+    }
+
+    /// What is known of a kernel, by the name that [`Gpu::note`] was given.
+    pub fn proof(&self, kernel: &str) -> Option<Proof> {
+        locked(&self.register().proofs).get(kernel).copied()
+    }
+
+    /// Notes what was found out about a kernel.
+    pub fn note(&self, kernel: &str, proof: Proof) {
+        locked(&self.register().proofs).insert(kernel.to_owned(), proof);
+    }
+}
