@@ -12,7 +12,7 @@ use std::path::Path;
 use rayon::prelude::*;
 use serde_json::{Value, json};
 
-use super::case::{Case, widen};
+use super::case::Case;
 use super::compare::FLOAT32;
 use crate::error::{Error, Result};
 use crate::gpu::compose::compose;
@@ -86,7 +86,7 @@ pub struct Launch {
 pub struct Output {
     /// The buffer that holds it at the end, from its start.
     pub buffer: usize,
-    /// The float64 reference's answer.
+    /// The reference's answer.
     pub want: Tensor<f64>,
 }
 
@@ -120,8 +120,7 @@ pub fn recipes(case: &Case, caps: &Caps, seed: u32) -> Result<Vec<Recipe>> {
         return Ok(Vec::new());
     }
     let inputs = case.inputs(seed)?;
-    let wide: Vec<Tensor<f64>> = inputs.iter().map(widen).collect();
-    let wanted = case.op.evaluate(&wide.iter().collect::<Vec<_>>())?;
+    let wanted = case.answer(&inputs)?;
     variants.into_iter().map(|variant| recipe(case, &problem, variant, &inputs, &wanted)).collect()
 }
 
