@@ -62,6 +62,18 @@ pub enum Error {
         /// How many elements of that output were not finite.
         count: usize,
     },
+    /// A step that was checked beside training came out wrong on the device.
+    #[error("training stopped at step {step}: {device} disagrees with the float64 reference in {operator}")]
+    Disagreed {
+        /// The step, counted from 1, which was taken back.
+        step: u64,
+        /// The first operator that was wrong, or what else was.
+        operator: String,
+        /// The device.
+        device: String,
+        /// All that is known about it, in several lines.
+        story: String,
+    },
 }
 
 /// The library's result.

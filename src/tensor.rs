@@ -109,6 +109,19 @@ impl<T> Tensor<T> {
         tensor
     }
 
+    /// The same with other floats; integers stay what they are.
+    pub fn cast<U>(&self, convert: impl Fn(T) -> U) -> Tensor<U>
+    where
+        T: Copy,
+    {
+        let elements = match &self.elements {
+            Elements::Float(v) => Elements::Float(v.iter().map(|&x| convert(x)).collect()),
+            Elements::U32(v) => Elements::U32(v.clone()),
+            Elements::U8(v) => Elements::U8(v.clone()),
+        };
+        Tensor { shape: self.shape.clone(), elements }
+    }
+
     /// Number of elements.
     pub fn len(&self) -> usize {
         match &self.elements {

@@ -1,5 +1,6 @@
 //! Every option of every command, with the texts of `--help`.
 
+mod lockstep;
 mod verify;
 
 use std::path::PathBuf;
@@ -7,6 +8,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use wgrad::gpu::{BackendChoice, Policy, Trust};
 
+pub use lockstep::LockstepArgs;
 pub use verify::VerifyArgs;
 
 const EXAMPLES: &str = "\
@@ -16,7 +18,8 @@ Examples:
   wgrad evaluate runs/RUN             loss, accuracy and confusion matrix of a run
   wgrad predict runs/RUN digit.png    what is in a picture
   wgrad devices                       the GPUs of this machine
-  wgrad verify                        proof that every kernel is right on yours";
+  wgrad verify                        proof that every kernel is right on yours
+  wgrad lockstep residual_bn          proof that whole training steps are";
 
 /// Trains convolutional networks on any GPU, through Vulkan, Metal or DirectX 12.
 #[derive(Debug, Parser)]
@@ -36,6 +39,8 @@ pub enum Command {
     Evaluate(EvaluateArgs),
     /// Say what pictures show
     Predict(PredictArgs),
+    /// Run the same training steps on two devices and compare every value
+    Lockstep(Box<LockstepArgs>),
     /// Show a network's layers and costs without training it
     Summary(SummaryArgs),
     /// List the networks that come with the program
@@ -150,6 +155,9 @@ pub struct TrainArgs {
     pub device: DeviceArgs,
     #[command(flatten)]
     pub learning: LearningArgs,
+    /// Repeat one step in N in float64 on the CPU, compare, and stop where the device is wrong
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..), help_heading = "Training")]
+    pub shadow_check: Option<u64>,
     #[command(flatten)]
     pub result: ResultArgs,
 }

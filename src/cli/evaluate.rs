@@ -60,6 +60,7 @@ fn ending(record: &run::RunRecord) -> String {
         Status::Finished | Status::Patience => format!("trained for {steps}"),
         Status::Interrupted => format!("interrupted after {steps}"),
         Status::Diverged => format!("diverged; the last good weights, after {steps}"),
+        Status::Disagreed => format!("stopped where the device was wrong; weights after {steps}"),
         Status::Running | Status::Failed => format!("did not come to an end; weights after {steps}"),
     }
 }

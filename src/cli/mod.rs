@@ -4,6 +4,7 @@ mod args;
 mod bar;
 mod devices;
 mod evaluate;
+mod lockstep;
 mod open;
 mod output;
 mod predict;
@@ -47,6 +48,7 @@ fn run(command: Command, started: Instant) -> anyhow::Result<()> {
         Command::Train(args) => train::run(&args, started),
         Command::Evaluate(args) => evaluate::run(&args),
         Command::Predict(args) => predict::run(&args),
+        Command::Lockstep(args) => lockstep::run(&args),
         Command::Summary(args) => summary::run(&args),
         Command::Networks => summary::networks(&Output::new(false)),
         Command::Devices(args) => devices::run(&args),

@@ -4,7 +4,8 @@ use wgrad::data::Dataset;
 use wgrad::nn::Summary;
 use wgrad::session::PlanRow;
 use wgrad::train::run::Status;
-use wgrad::train::{EpochReport, OptimizerConfig, Outcome, Schedule, TrainConfig, Trainer};
+use wgrad::train::{Drift, EpochReport, OptimizerConfig, Outcome, Schedule, ShadowReport, TrainConfig, Trainer};
+use wgrad::verify::compare::{FLOAT32, Tolerance};
 
 use super::output::Output;
 use super::text::{self, Table};
@@ -52,7 +53,8 @@ pub fn plan(output: &Output, rows: &[PlanRow]) {
     output.say(format!("\n{}\n", table.lines()));
 }
 
-fn optimizer(config: &TrainConfig) -> String {
+/// The optimiser with its rate and decay, in words.
+pub fn optimizer(config: &TrainConfig) -> String {
     let (name, decay) = match config.optimizer {
         OptimizerConfig::Sgd { momentum, weight_decay, .. } if momentum > 0.0 => {
             (format!("sgd with momentum {momentum}"), weight_decay)
@@ -119,6 +121,26 @@ pub fn epoch(report: &EpochReport, epochs: u64) -> String {
         text::speed(*images_per_second).replace("images", "img"),
         text::duration(*seconds)
     )
+}
+
+/// A value's errors, each with what a float32 kernel may have.
+pub fn errors(drift: &Drift) -> String {
+    let (Drift { value, relative_l2, max_error }, Tolerance { relative_l2: l2, max_error: max }) = (drift, FLOAT32);
+    format!("relative L2 {relative_l2:.1e} (allowed {l2:.0e}), largest element {max_error:.1e} ({max:.0e}), in {value}")
+}
+
+/// What the checks beside training found.
+pub fn shadow(output: &Output, report: &ShadowReport) {
+    let ShadowReport { checked, inherited, worst, .. } = report;
+    output.say(format!("\nchecked   {} against the float64 reference", text::counted(*checked, "step")));
+    if let Some(worst) = worst {
+        output.say(format!("          {}", errors(worst)));
+    }
+    if *inherited > 0 {
+        let steps = text::counted(*inherited, "step");
+        output
+            .say(format!("          {steps} beyond that, though every operator was right on the operands that it had"));
+    }
 }
 
 /// How it ended, where it is, and what to do next.

@@ -41,7 +41,10 @@ pub fn run(args: &TrainArgs, started: Instant) -> Result<()> {
         Some(directory) => directory,
         None => RunDir::check(&free(&network.name), false)?,
     };
-    let trainer = Trainer::new(&device, &network, &data, &config)?;
+    let mut trainer = Trainer::new(&device, &network, &data, &config)?;
+    if let Some(every) = args.shadow_check {
+        trainer.shadow_check(every)?;
+    }
     if args.result.explain_plan {
         report::plan(&output, &trainer.plan());
     }
@@ -202,6 +205,9 @@ impl Training<'_> {
             return self.fail(error);
         }
         self.watch.writer.record(&self.record)?;
+        if let Some(shadow) = self.trainer.shadow() {
+            report::shadow(self.watch.output, shadow);
+        }
         report::end(self.watch.output, outcome, self.test_images, self.watch.first_step, &self.run);
         self.last_line();
         self.watch.output.finish()
@@ -209,9 +215,16 @@ impl Training<'_> {
 
     /// Saves what can be saved of a run that failed, and answers why it did.
     fn fail(&mut self, error: Error) -> Result<()> {
+        self.record.ending = match &error {
+            Error::Diverged { .. } => Status::Diverged,
+            Error::Disagreed { story, .. } => {
+                self.watch.output.say(format!("\n{story}"));
+                Status::Disagreed
+            }
+            _ => Status::Failed,
+        };
         // The device's memory outlives every failure but its own.
-        let diverged = matches!(error, Error::Diverged { .. });
-        self.record.ending = if diverged { Status::Diverged } else { Status::Failed };
+        let diverged = self.record.ending != Status::Failed;
         self.record.error = Some(error.to_string());
         let saved = if diverged { self.save() } else { Ok(()) };
         let recorded = self.watch.writer.record(&self.record);
@@ -240,6 +253,7 @@ impl Training<'_> {
             "first_step_seconds": self.watch.first_step, "steps": record.steps,
             "epochs": figures.map(|figures| figures.epochs), "seed": record.seed, "network": record.network.name,
             "device": record.device.name, "backend": record.device.backend, "run": self.run,
+            "shadow": self.trainer.shadow(),
         }));
     }
 }

@@ -18,7 +18,7 @@ use wgrad::train::oracle;
 use wgrad::train::run::DeviceRecord;
 use wgrad::verify::case::{Case, Depth};
 use wgrad::verify::compare::ORIGIN;
-use wgrad::verify::oracle::cases_in;
+use wgrad::verify::oracle::{OracleCase, files_in};
 use wgrad::verify::trial::{self, Outcome, Passes, Settings, Verdict};
 use wgrad::verify::{dump, export, sweep};
 
@@ -170,20 +170,22 @@ fn answered(
     folder: &Path,
     told: impl Fn(&Outcome),
 ) -> Result<Vec<Outcome>> {
-    let mut cases = cases_in(folder)?;
-    let found = cases.len();
-    cases.retain(|case| {
-        let named = args.case.as_ref().is_none_or(|text| case.name.contains(text.as_str()));
-        named && (args.op.is_empty() || args.op.contains(&case.op))
-    });
-    if cases.is_empty() {
-        bail!("{} holds {found} oracle cases, and none of them is asked for", folder.display());
+    let mut files = files_in(folder)?;
+    let found = files.len();
+    let stem = |file: &Path| file.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+    files.retain(|file| args.case.as_ref().is_none_or(|text| stem(file).contains(text.as_str())));
+    if files.is_empty() {
+        let which = if found == 0 { "which is where cases are" } else { "of which --case names none" };
+        bail!("{} holds {}, {which}", folder.display(), text::counted(found as u64, "*.safetensors file"));
     }
-    output.say(format!("verify    {} from {}", text::counted(cases.len() as u64, "oracle case"), folder.display()));
-    let bar = progress(cases.len());
-    let mut outcomes = Vec::new();
-    for case in &cases {
-        let answers = oracle::ask(device, case, args.variant.as_deref());
+    let (bar, mut outcomes) = (progress(files.len()), Vec::new());
+    output.say(format!("verify    {} in {}", text::counted(files.len() as u64, "oracle case"), folder.display()));
+    for file in &files {
+        let answers = match OracleCase::load(file) {
+            Ok(case) if !args.op.is_empty() && !args.op.contains(&case.op) => Vec::new(),
+            Ok(case) => oracle::ask(device, &case, args.variant.as_deref()),
+            Err(error) => vec![oracle::unreadable(&stem(file), &error)],
+        };
         answers.iter().for_each(&told);
         outcomes.extend(answers);
         bar.inc(1);

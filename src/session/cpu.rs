@@ -6,7 +6,7 @@ use std::collections::HashMap;
 
 use super::PlanRow;
 use crate::error::{Error, Result};
-use crate::graph::{Graph, Storage, ValueId, lifetimes};
+use crate::graph::{Graph, Node, Storage, ValueId, lifetimes};
 use crate::ops::{Operator, Real};
 use crate::tensor::{DType, Elements, Spec, Tensor};
 
@@ -80,21 +80,62 @@ impl<T: Real> CpuSession<T> {
     }
 
     fn step(&mut self, graph: usize) {
-        let Program { graph, dead_after, slots } = &mut self.graphs[graph];
-        for (position, node) in graph.nodes().iter().enumerate() {
-            let copies: Vec<Option<Tensor<T>>> = node.inputs.iter().map(|&id| part(graph, &self.store, id)).collect();
-            let operands: Vec<&Tensor<T>> = node
-                .inputs
-                .iter()
-                .zip(&copies)
-                .map(|(&id, copy)| copy.as_ref().unwrap_or_else(|| whole(graph, &self.store, slots, id)))
-                .collect();
-            let outputs = node.op.reference(&operands, &graph.specs(&node.outputs));
-            for (&id, output) in node.outputs.iter().zip(outputs) {
-                put(graph, &mut self.store, slots, id, output);
-            }
-            dead_after[position].iter().for_each(|id| slots[id.0] = None);
+        for node in 0..self.graphs[graph].graph.nodes().len() {
+            let outputs = self.evaluate(graph, node);
+            self.keep(graph, node, outputs);
         }
+    }
+
+    /// The outputs of node number `node` of graph `graph` for what the session holds now, which stays as it is.
+    pub fn evaluate(&self, graph: usize, node: usize) -> Vec<Tensor<T>> {
+        self.with_operands(graph, node, |node, operands, outputs| node.op.reference(operands, outputs))
+    }
+
+    /// [`CpuSession::evaluate`], computed in another float type.
+    pub fn evaluate_in<U: Real>(&self, graph: usize, node: usize) -> Vec<Tensor<U>> {
+        self.with_operands(graph, node, |node, operands, outputs| {
+            let operands: Vec<Tensor<U>> = operands.iter().map(|tensor| tensor.cast(|x| U::of(x.wide()))).collect();
+            node.op.reference(&operands.iter().collect::<Vec<_>>(), outputs)
+        })
+    }
+
+    fn with_operands<A>(
+        &self,
+        graph: usize,
+        node: usize,
+        compute: impl FnOnce(&Node, &[&Tensor<T>], &[Spec]) -> A,
+    ) -> A {
+        let Program { graph, slots, .. } = &self.graphs[graph];
+        let node = &graph.nodes()[node];
+        let copies: Vec<Option<Tensor<T>>> = node.inputs.iter().map(|&id| part(graph, &self.store, id)).collect();
+        let operands: Vec<&Tensor<T>> = node
+            .inputs
+            .iter()
+            .zip(&copies)
+            .map(|(&id, copy)| copy.as_ref().unwrap_or_else(|| whole(graph, &self.store, slots, id)))
+            .collect();
+        compute(node, &operands, &graph.specs(&node.outputs))
+    }
+
+    /// Takes what node number `node` of graph `graph` computed, here or elsewhere, and forgets what nothing needs after it.
+    /// Nodes are kept in their order.
+    pub fn keep(&mut self, graph: usize, node: usize, outputs: Vec<Tensor<T>>) {
+        let Program { graph, dead_after, slots } = &mut self.graphs[graph];
+        for (&id, output) in graph.nodes()[node].outputs.iter().zip(outputs) {
+            put(graph, &mut self.store, slots, id, output);
+        }
+        dead_after[node].iter().for_each(|id| slots[id.0] = None);
+    }
+
+    /// See [`super::Session::trace`].
+    pub fn trace(&mut self, graph: usize) -> Vec<Vec<Tensor<T>>> {
+        let nodes = 0..self.graphs[graph].graph.nodes().len();
+        let kept = nodes.map(|node| {
+            let outputs = self.evaluate(graph, node);
+            self.keep(graph, node, outputs.clone());
+            outputs
+        });
+        kept.collect()
     }
 
     /// See [`super::Session::values`].
@@ -121,7 +162,7 @@ impl<T: Real> CpuSession<T> {
 
     /// See [`super::Session::plan`].
     pub fn plan(&self, graph: usize) -> Vec<PlanRow> {
-        let row = |node: &crate::graph::Node| PlanRow {
+        let row = |node: &Node| PlanRow {
             node: node.name.clone(),
             operator: node.op.name(),
             variant: "reference",

@@ -147,6 +147,15 @@ impl Session {
         }
     }
 
+    /// Runs graph `graph` once and answers the outputs of each node, in the order of the nodes, as that node left them: an
+    /// update in place counts before the next one overwrites it. Slower than [`Session::run`], and the same dispatches.
+    pub async fn trace(&mut self, graph: usize) -> Result<Vec<Vec<Tensor>>> {
+        match self {
+            Self::Gpu(session) => session.trace(graph).await,
+            Self::Cpu(session) => Ok(session.trace(graph)),
+        }
+    }
+
     /// Bytes that the plan of all graphs allocates, persistent values included.
     pub fn bytes(&self) -> u64 {
         match self {

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::schedule::Schedule;
 use crate::error::{Error, Result};
 use crate::ops::Optimizer;
+use crate::ops::optimizer::RATES;
 
 /// The optimiser with its options, as runs and recipes write it.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -148,6 +149,21 @@ impl TrainConfig {
     /// How many of so many training images are held out for validation.
     pub fn held_out(&self, images: usize) -> usize {
         (images as f64 * self.validation).round() as usize
+    }
+
+    /// The optimiser's table for the steps of epoch `epoch`, from 1; `plateau_lr` is where a plateau's rate stands.
+    pub fn rates(&self, steps: u64, epoch: u64, plateau_lr: f64) -> Vec<[f32; RATES]> {
+        let base = match self.schedule {
+            Schedule::ReduceOnPlateau { .. } => plateau_lr,
+            _ => self.lr,
+        };
+        let operator = self.optimizer.operator();
+        let row = |index| {
+            let step = (epoch - 1) * steps + index;
+            let lr = self.schedule.rate(base, if self.schedule.by_epoch() { epoch - 1 } else { step });
+            operator.rates_row(lr, step + 1)
+        };
+        (0..steps).map(row).collect()
     }
 
     /// Whether it can be done with so many training images.

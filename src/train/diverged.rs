@@ -10,22 +10,44 @@ use crate::session::{Device, Options, Session};
 use crate::tensor::{Elements, Tensor};
 use crate::verify::trust;
 
-use super::program::names;
+use super::evaluation::upload;
+use super::program::{self, names};
+use super::{TrainConfig, Trainer};
+
+impl Trainer {
+    /// Finds out what went wrong when the device raised its flag.
+    pub(super) async fn check(&mut self, read: &Tensor) -> Result<()> {
+        let words = read.u32s();
+        if words[control::FLAG] == 0 {
+            return Ok(());
+        }
+        self.step = u64::from(words[control::STEP]);
+        // Without clipping, which would spread one bad gradient over all before anybody has looked.
+        let plain = TrainConfig { clip_norm: None, clip_value: None, ..self.config.clone() };
+        let graph = program::train(&self.network, &self.layout, &self.train, &plain)?;
+        let names = program::state_names(&self.config);
+        let mut state = self.session.read(&names).await?;
+        state.push(self.session.read(&[names::RATES]).await?.remove(0));
+        let named: Vec<_> = names.into_iter().chain([names::RATES]).zip(state).collect();
+        let replay = Replay { device: &self.device, graph, state: &named, step: self.step as u32 };
+        Err(replay.explain(|session| upload(session, &self.train, &self.data.train)).await)
+    }
+}
 
 /// What is needed to repeat a step.
-pub(super) struct Replay<'a> {
-    pub device: &'a Device,
-    pub graph: Graph,
+struct Replay<'a> {
+    device: &'a Device,
+    graph: Graph,
     /// Persistent values as they were before the step.
-    pub state: &'a [(&'static str, Tensor)],
+    state: &'a [(&'static str, Tensor)],
     /// Steps done before it.
-    pub step: u32,
+    step: u32,
 }
 
 impl Replay<'_> {
     /// The error that says what diverged. That the step could not be repeated, for want of memory perhaps, is no reason to lose
     /// the run: then the error says so.
-    pub async fn explain(self, upload: impl FnOnce(&mut Session) -> Result<()>) -> Error {
+    async fn explain(self, upload: impl FnOnce(&mut Session) -> Result<()>) -> Error {
         let step = u64::from(self.step) + 1;
         self.find(upload).await.unwrap_or_else(|error| {
             let operator = format!("an operator that is not known, since the step could not be repeated ({error}),");

@@ -91,11 +91,16 @@ impl Scored {
 
 /// Brings a set of images to the device.
 pub(super) fn upload(session: &mut Session, resident: &Resident, split: &Split) -> Result<()> {
-    session.write(&resident.labels(), &Tensor::u32([split.len()], split.labels.clone()))?;
+    parts(resident, split, |name, tensor| session.write(name, &tensor))
+}
+
+/// Gives the values that make up a set of images to `put`, one after the other.
+pub(super) fn parts(resident: &Resident, split: &Split, mut put: impl FnMut(&str, Tensor) -> Result<()>) -> Result<()> {
+    put(&resident.labels(), Tensor::u32([split.len()], split.labels.clone()))?;
     let [h, w, c] = resident.image;
     for (name, rows) in resident.shards() {
         let bytes = split.images[rows.start * h * w * c..rows.end * h * w * c].to_vec();
-        session.write(&name, &Tensor::u8([rows.len(), h, w, c], bytes))?;
+        put(&name, Tensor::u8([rows.len(), h, w, c], bytes))?;
     }
     Ok(())
 }

@@ -2,20 +2,28 @@
 
 pub mod config;
 mod diverged;
+mod divergence;
 pub mod evaluation;
 mod events;
+pub mod lockstep;
 pub mod oracle;
+mod pair;
 pub mod predict;
 pub mod program;
 pub mod run;
 mod saving;
 pub mod schedule;
+mod shadow;
 mod tally;
 mod trainer;
 
 pub use config::{OptimizerConfig, TrainConfig};
+pub use divergence::{Cause, Divergence};
 pub use evaluation::{Evaluation, Evaluator};
 pub use events::{Ending, EpochReport, Event, Outcome, Progress, StepFigures};
+pub use lockstep::Lockstep;
+pub use pair::Drift;
 pub use predict::Predictor;
 pub use schedule::Schedule;
+pub use shadow::ShadowReport;
 pub use trainer::Trainer;

@@ -2,6 +2,8 @@
 //!
 //! Here and not in [`crate::verify`], since a training case runs the graph that `train` runs.
 
+use std::collections::BTreeMap;
+
 use super::config::{OptimizerConfig, TrainConfig};
 use super::program::{self, Batch, names};
 use super::schedule::Schedule;
@@ -40,6 +42,18 @@ pub fn ask(device: &Device, case: &OracleCase, variant: Option<&str>) -> Vec<Out
         }
     }
     outcomes
+}
+
+/// What is said of a file that is no readable case: it has failed, since it was to prove something.
+pub fn unreadable(name: &str, error: &Error) -> Outcome {
+    let nothing = OracleCase {
+        name: name.to_owned(),
+        op: "unreadable".into(),
+        attrs: serde_json::Map::new(),
+        inputs: BTreeMap::new(),
+        wants: BTreeMap::new(),
+    };
+    outcome(&nothing, FLOAT64, REFERENCE, Err(Error::Invalid(error.to_string())))
 }
 
 /// The ways in which a case is answered, with their tolerances.

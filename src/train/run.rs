@@ -40,6 +40,8 @@ pub enum Status {
     Interrupted,
     /// It left the finite numbers; the weights are the last good ones.
     Diverged,
+    /// The device computed a step that was checked wrongly; the weights are those before it.
+    Disagreed,
     /// The device failed.
     Failed,
 }
@@ -253,9 +255,8 @@ impl RunDir {
                 std::fs::remove_file(&old).map_err(problem(&old, "cannot be removed"))?;
             }
         }
-        let metrics = path.join(METRICS);
-        let file = OpenOptions::new().create(true).append(true).open(&metrics);
-        let metrics = file.map_err(problem(&metrics, "cannot be written"))?;
+        let file = OpenOptions::new().create(true).append(true).open(path.join(METRICS));
+        let metrics = file.map_err(problem(&path.join(METRICS), "cannot be written"))?;
         let writer = RunWriter { path, metrics, full: false };
         writer.record(record)?;
         Ok(writer)
@@ -285,9 +286,8 @@ impl RunWriter {
     /// Replaces `run.json`.
     pub fn record(&self, record: &RunRecord) -> Result<()> {
         let path = self.path.join(RECORD);
-        let mut text = serde_json::to_string_pretty(record).map_err(|error| Error::file(&path, error))?;
-        text.push('\n');
-        write_atomic(&path, text.as_bytes())
+        let text = serde_json::to_string_pretty(record).map_err(|error| Error::file(&path, error))?;
+        write_atomic(&path, format!("{text}\n").as_bytes())
     }
 
     /// Replaces `model.safetensors`.

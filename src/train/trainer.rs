@@ -6,12 +6,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use super::config::TrainConfig;
-use super::diverged;
 use super::evaluation::{Evaluation, Scored, check_fit, upload, write_state};
 use super::events::{Ending, EpochReport, Event, Outcome, Progress, StepFigures};
 use super::program::{self, Resident, names};
 use super::run::DataRecord;
 use super::schedule::Plateau;
+use super::shadow::{Shadow, ShadowReport};
 use super::tally::{Tally, shortest};
 use crate::data::{Dataset, Split};
 use crate::error::{Error, Result};
@@ -25,18 +25,19 @@ use crate::verify::trust;
 ///
 /// Everything is planned, compiled and uploaded by [`Trainer::new`]; [`Trainer::fit`] only runs.
 pub struct Trainer {
-    device: Device,
-    network: Network,
-    layout: Layout,
-    config: TrainConfig,
-    data: Dataset,
-    train: Resident,
-    session: Session,
+    pub(super) device: Device,
+    pub(super) network: Network,
+    pub(super) layout: Layout,
+    pub(super) config: TrainConfig,
+    pub(super) data: Dataset,
+    pub(super) train: Resident,
+    pub(super) session: Session,
     validation: Option<Scored>,
     test: Scored,
     described: DataRecord,
     outcome: Option<Outcome>,
-    step: u64,
+    pub(super) step: u64,
+    pub(super) shadow: Option<Box<Shadow>>,
     stop: Arc<AtomicBool>,
     /// Seconds that a step took lately, once measured.
     step_seconds: Option<f64>,
@@ -95,6 +96,7 @@ impl Trainer {
             described,
             outcome: None,
             step: 0,
+            shadow: None,
             stop: Arc::default(),
             step_seconds: None,
         })
@@ -167,7 +169,7 @@ impl Trainer {
 
     /// Bytes of device memory that the run takes.
     pub fn bytes(&self) -> u64 {
-        self.session.bytes()
+        self.session.bytes() + self.shadow.as_ref().map_or(0, |shadow| shadow.bytes())
     }
 
     /// The nodes of a training step with their variants.
@@ -236,27 +238,14 @@ impl Trainer {
     /// Begins at step 0: counters and moments of an earlier [`Trainer::fit`] are forgotten, its weights are not.
     fn restart(&mut self) -> Result<()> {
         (self.step, self.outcome) = (0, None);
+        if let Some(shadow) = &mut self.shadow {
+            shadow.report = ShadowReport { every: shadow.report.every, ..ShadowReport::default() };
+        }
         self.session.write(names::CONTROL, &Tensor::u32([control::LEN], vec![0; control::LEN]))?;
         for name in &names::MOMENTS[..self.config.optimizer.operator().moments()] {
             self.session.write(name, &Tensor::float([self.layout.len], vec![0.0; self.layout.len]))?;
         }
         Ok(())
-    }
-
-    /// The rates of an epoch's steps.
-    fn rates(&self, epoch: u64, plateau_lr: f64) -> Vec<[f32; 4]> {
-        let (schedule, steps) = (&self.config.schedule, self.steps_per_epoch());
-        let base = match schedule {
-            super::Schedule::ReduceOnPlateau { .. } => plateau_lr,
-            _ => self.config.lr,
-        };
-        let operator = self.config.optimizer.operator();
-        let row = |index| {
-            let step = (epoch - 1) * steps + index;
-            let lr = schedule.rate(base, if schedule.by_epoch() { epoch - 1 } else { step });
-            operator.rates_row(lr, step + 1)
-        };
-        (0..steps).map(row).collect()
     }
 
     /// One epoch; `false` when it was interrupted. The report's validation is still empty.
@@ -268,20 +257,28 @@ impl Trainer {
         observe: &mut impl FnMut(Event),
     ) -> Result<(bool, EpochReport)> {
         let steps = self.steps_per_epoch();
-        let rates = self.rates(epoch, lr);
+        let rates = self.config.rates(steps, epoch, lr);
         let table: Vec<f32> = rates.iter().flatten().copied().collect();
         self.session.write(names::RATES, &Tensor::float([steps as usize, 4], table))?;
         let begun = Instant::now();
         let mut flight: VecDeque<(u64, u64, Reading)> = VecDeque::new();
         let mut tally = Tally::default();
         let (mut submitted, mut done, mut last) = (0, 0, Instant::now());
-        let mut stopped = false;
+        let (mut stopped, mut before) = (false, None);
         while done < steps {
             stopped |= self.stop.load(Ordering::Relaxed);
             let first_ever = self.step == 0 && flight.is_empty();
-            let room = flight.is_empty() || (flight.len() < self.in_flight() && self.step > 0);
+            // A step that is checked beside training begins when all others are done, and is alone.
+            let index = (epoch - 1) * steps + submitted;
+            let checked = self.shadow.as_ref().is_some_and(|shadow| shadow.is_due(index));
+            let alone = checked || before.is_some();
+            let room = flight.is_empty() || (flight.len() < self.in_flight() && self.step > 0 && !alone);
             if !stopped && submitted < steps && room {
                 let count = if first_ever { 1 } else { self.steps_a_submission().min(steps - submitted) };
+                let count = self.shadow.as_ref().map_or(count, |shadow| shadow.together(index, count));
+                if checked {
+                    before = Some(self.before().await?);
+                }
                 let reading = self.session.run(TRAIN, count as usize, &READ)?;
                 flight.push_back((submitted, count, reading));
                 submitted += count;
@@ -290,11 +287,15 @@ impl Trainer {
             let Some((from, count, reading)) = flight.pop_front() else { break };
             let read = reading.wait().await?;
             self.check(&read[0]).await?;
+            let checked = before.take();
+            if let Some(before) = &checked {
+                self.compare(before).await?;
+            }
             self.step += count;
             done = from + count;
             if self.step == 1 {
                 observe(Event::FirstStep(started.elapsed()));
-            } else {
+            } else if checked.is_none() {
                 self.step_seconds = Some(last.elapsed().as_secs_f64() / count as f64);
             }
             last = Instant::now();
@@ -356,24 +357,6 @@ impl Trainer {
             (Device::Gpu(_), None) => 2,
             (Device::Gpu(_), Some(seconds)) => ((SUBMISSION_SECONDS / seconds) as u64).clamp(2, MOST_STEPS),
         }
-    }
-
-    /// Finds out what went wrong when the device raised its flag.
-    async fn check(&mut self, read: &Tensor) -> Result<()> {
-        let words = read.u32s();
-        if words[control::FLAG] == 0 {
-            return Ok(());
-        }
-        self.step = u64::from(words[control::STEP]);
-        // Without clipping, which would spread one bad gradient over all before anybody has looked.
-        let plain = TrainConfig { clip_norm: None, clip_value: None, ..self.config.clone() };
-        let graph = program::train(&self.network, &self.layout, &self.train, &plain)?;
-        let names = program::state_names(&self.config);
-        let mut state = self.session.read(&names).await?;
-        state.push(self.session.read(&[names::RATES]).await?.remove(0));
-        let named: Vec<_> = names.into_iter().chain([names::RATES]).zip(state).collect();
-        let replay = diverged::Replay { device: &self.device, graph, state: &named, step: self.step as u32 };
-        Err(replay.explain(|session| upload(session, &self.train, &self.data.train)).await)
     }
 }
 

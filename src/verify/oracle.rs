@@ -34,13 +34,18 @@ pub struct OracleCase {
     pub wants: BTreeMap<String, Tensor<f64>>,
 }
 
-/// The cases in a folder, in the order of their names.
-pub fn cases_in(folder: &Path) -> Result<Vec<OracleCase>> {
+/// The files of the cases in a folder, in the order of their names.
+pub fn files_in(folder: &Path) -> Result<Vec<PathBuf>> {
     let list = std::fs::read_dir(folder).map_err(|e| Error::file(folder, e))?;
     let mut files: Vec<PathBuf> = list.filter_map(|entry| entry.ok().map(|entry| entry.path())).collect();
     files.retain(|file| file.extension().is_some_and(|ending| ending == "safetensors"));
     files.sort();
-    files.iter().map(|file| OracleCase::load(file)).collect()
+    Ok(files)
+}
+
+/// The cases in a folder, in the order of their names.
+pub fn cases_in(folder: &Path) -> Result<Vec<OracleCase>> {
+    files_in(folder)?.iter().map(|file| OracleCase::load(file)).collect()
 }
 
 impl OracleCase {

@@ -3,8 +3,10 @@
 
 mod errors;
 mod listings;
+mod lockstep;
 mod runs;
 mod signals;
+mod verify;
 
 use std::path::Path;
 use std::process::{Command, Output, Stdio};

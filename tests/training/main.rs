@@ -6,6 +6,7 @@
 mod adapter;
 mod fitting;
 mod graphs;
+mod lockstep;
 mod memory;
 mod steady;
 

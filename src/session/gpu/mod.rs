@@ -122,15 +122,8 @@ impl GpuSession {
         let label = wgpu::CommandEncoderDescriptor { label: Some("steps") };
         let mut encoder = self.gpu.device().create_command_encoder(&label);
         if steps > 0 {
-            let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
-            for _ in 0..steps {
-                for command in &self.programs[graph].commands {
-                    pass.set_pipeline(&command.kernel.pipeline);
-                    pass.set_bind_group(0, &command.bindings, &[]);
-                    let [x, y, z] = command.workgroups;
-                    pass.dispatch_workgroups(x, y, z);
-                }
-            }
+            let commands = &self.programs[graph].commands;
+            record(&mut encoder, std::iter::repeat_n(commands, steps).flatten());
         }
         let values: Vec<_> = read.iter().map(|name| self.lookup(name)).collect::<Result<_>>()?;
         let sources: Vec<_> = values.iter().map(|(buffer, spec)| (buffer, self.frame.before, padded(spec))).collect();
@@ -173,6 +166,35 @@ impl GpuSession {
         Ok(wanted.into_iter().map(|(position, _)| position).zip(tensors).collect())
     }
 
+    /// See [`super::Session::trace`].
+    pub async fn trace(&mut self, graph: usize) -> Result<Vec<Vec<Tensor>>> {
+        self.gpu.check()?;
+        let Program { graph, commands, rows, places, .. } = &self.programs[graph];
+        let mut encoder = self.gpu.device().create_command_encoder(&Default::default());
+        let (mut commands, mut copied) = (commands.as_slice(), Vec::new());
+        for (node, row) in graph.nodes().iter().zip(rows) {
+            let (own, rest) = commands.split_at(row.dispatches);
+            commands = rest;
+            record(&mut encoder, own);
+            let mut sources = Vec::new();
+            for &id in &node.outputs {
+                let problem = || Error::Invalid(format!("{} has no memory to be read from", graph.value(id).name));
+                let (buffer, offset) = places[id.0].as_ref().ok_or_else(problem)?;
+                sources.push((buffer, *offset, padded(graph.spec(id))));
+            }
+            copied.push((self.staging.copy(&self.gpu, &mut encoder, &sources), graph.specs(&node.outputs)));
+        }
+        self.gpu.queue().submit([encoder.finish()]);
+        self.gpu.check()?;
+        let read = |(buffer, specs)| Reading { pending: Some(self.staging.read(&self.gpu, buffer)), specs };
+        let readings: Vec<_> = copied.into_iter().map(read).collect();
+        let mut traced = Vec::with_capacity(readings.len());
+        for reading in readings {
+            traced.push(reading.wait().await?);
+        }
+        Ok(traced)
+    }
+
     /// Fills everything but constants with NaN, so that a kernel which does not write what it should is found out.
     pub fn poison(&self) {
         for (buffer, _) in self.memory() {
@@ -210,6 +232,17 @@ impl GpuSession {
     /// See [`super::Session::plan`].
     pub fn plan(&self, graph: usize) -> Vec<PlanRow> {
         self.programs[graph].rows.clone()
+    }
+}
+
+/// Records dispatches in one pass.
+fn record<'a>(encoder: &mut wgpu::CommandEncoder, commands: impl IntoIterator<Item = &'a Command>) {
+    let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
+    for command in commands {
+        pass.set_pipeline(&command.kernel.pipeline);
+        pass.set_bind_group(0, &command.bindings, &[]);
+        let [x, y, z] = command.workgroups;
+        pass.dispatch_workgroups(x, y, z);
     }
 }
 
