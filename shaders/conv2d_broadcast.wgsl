@@ -99,7 +99,9 @@ fn gather(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) grou
                 let x = col[v] + i32(q) * params.step_w;
                 let h_at = h / DIV_H;
                 let w_at = x / DIV_W;
-                inside[v] = h >= 0 && x >= 0 && h_at * DIV_H == h && w_at * DIV_W == x && h_at < i32(params.h_src) && w_at < i32(params.w_src);
+                // Not &&: a chain of branches in each unrolled load keeps one software driver compiling for seconds.
+                inside[v] = (h >= 0) & (x >= 0) & (h_at * DIV_H == h) & (w_at * DIV_W == x)
+                    & (h_at < i32(params.h_src)) & (w_at < i32(params.w_src));
                 base[v] = select(0u, ((image[v] * params.h_src + u32(h_at)) * params.w_src + u32(w_at)) * params.c_src, inside[v]);
             }
             let tap = p * params.k_w + q;
@@ -178,7 +180,7 @@ fn grad_weight(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups)
             }
             let h = i32(i) * params.mul_h + row;
             let x = i32(j) * params.mul_w + col;
-            let inside = h >= 0 && x >= 0 && h < i32(params.h_src) && x < i32(params.w_src);
+            let inside = (h >= 0) & (x >= 0) & (h < i32(params.h_src)) & (x < i32(params.w_src));
             let from_at = select(0u, ((n * params.h_src + u32(h)) * params.w_src + u32(x)) * params.c_src + c, inside);
             let value = select(zero_chunk(), src[from_at], inside);
             //#unroll

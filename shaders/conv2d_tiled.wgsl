@@ -66,8 +66,9 @@ fn load_src(n: u32, row: i32, col: i32, k: u32) -> f32 {
     let x = col + i32(tap % params.k_w) * params.step_w;
     let h_at = h / params.div_h;
     let w_at = x / params.div_w;
-    let inside = h >= 0 && x >= 0 && h_at * params.div_h == h && w_at * params.div_w == x
-        && h_at < i32(params.h_src) && w_at < i32(params.w_src) && k < params.k_h * params.k_w * params.c_src;
+    // Not &&: a chain of branches in each unrolled load keeps one software driver compiling for minutes.
+    let inside = (h >= 0) & (x >= 0) & (h_at * params.div_h == h) & (w_at * params.div_w == x)
+        & (h_at < i32(params.h_src)) & (w_at < i32(params.w_src)) & (k < params.k_h * params.k_w * params.c_src);
     if !inside {
         return 0.0;
     }
@@ -116,7 +117,7 @@ fn gather(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) grou
             let k = lane / TILE + r * 4u;
             let o = n0 + lane % TILE;
             var weight = 0.0;
-            if k0 + k < depth && o < params.c_dst {
+            if (k0 + k < depth) & (o < params.c_dst) {
                 weight = w[weight_at(k0 + k, o)];
             }
             tile_b[k * PITCH + lane % TILE] = weight;

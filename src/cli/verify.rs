@@ -20,7 +20,7 @@ use wgrad::verify::case::{Case, Depth};
 use wgrad::verify::compare::ORIGIN;
 use wgrad::verify::oracle::{OracleCase, files_in};
 use wgrad::verify::trial::{self, Outcome, Passes, Settings, Verdict};
-use wgrad::verify::{dump, gradients, sweep};
+use wgrad::verify::{dump, export, gradients, sweep};
 
 use super::args::VerifyArgs;
 use super::output::{Output, complain};
@@ -66,6 +66,9 @@ impl Counts {
 pub fn run(args: &VerifyArgs) -> Result<()> {
     let output = Output::new(args.json);
     let started = Instant::now();
+    if let Some(folder) = &args.export {
+        return write_suite(args, &output, folder);
+    }
     let devices = devices(args)?;
     let replaced = wgrad::gpu::sources::replaced()?;
     if !replaced.is_empty() {
@@ -106,6 +109,26 @@ pub fn run(args: &VerifyArgs) -> Result<()> {
         bail!("nothing could be run, so nothing is proven");
     }
     Ok(())
+}
+
+/// The standard sweep as files.
+fn write_suite(args: &VerifyArgs, output: &Output, folder: &Path) -> Result<()> {
+    let started = Instant::now();
+    let cases = |caps: &Caps| {
+        selected(args, Depth::Standard, caps).map_err(|error| wgrad::Error::Invalid(format!("{error:#}")))
+    };
+    let (programs, cases) = export::write(folder, cases, args.seed)?;
+    let seconds = started.elapsed().as_secs_f64();
+    output.say(format!(
+        "suite     {} with {} in {} ({seconds:.0} s)",
+        text::counted(cases as u64, "case"),
+        text::counted(programs as u64, "program"),
+        folder.display()
+    ));
+    output.event(
+        &json!({ "event": "suite", "cases": cases, "programs": programs, "folder": folder, "seconds": seconds }),
+    );
+    output.finish()
 }
 
 fn devices(args: &VerifyArgs) -> Result<Vec<Device>> {

@@ -70,8 +70,8 @@ pub struct Entry {
     pub workgroup_bytes: u32,
 }
 
-/// The entry points of a composed shader.
-pub fn reflect(source: &Source) -> Result<Vec<Entry>> {
+/// The shader in naga's representation, validated, with what the validation found out.
+pub fn parse(source: &Source) -> Result<(naga::Module, naga::valid::ModuleInfo)> {
     let module = wgsl::parse_str(&source.text).map_err(|error| {
         let line = error.location(&source.text).map_or(0, |at| at.line_number as usize);
         let labels: Vec<_> = error.labels().map(|(_, label)| label).collect();
@@ -87,6 +87,19 @@ pub fn reflect(source: &Source) -> Result<Vec<Entry>> {
         }
         source.error_at(line, causes.join(": "))
     })?;
+    Ok((module, info))
+}
+
+/// Whether a composed shader uses subgroup operations.
+pub fn needs_subgroups(source: &Source) -> Result<bool> {
+    let (module, _) = parse(source)?;
+    let without = Capabilities::all() - Capabilities::SUBGROUP;
+    Ok(Validator::new(ValidationFlags::all(), without).validate(&module).is_err())
+}
+
+/// The entry points of a composed shader.
+pub fn reflect(source: &Source) -> Result<Vec<Entry>> {
+    let (module, info) = parse(source)?;
     let layouter = layouter(&module)?;
     let entries = module.entry_points.iter().enumerate().map(|(index, entry)| {
         let uses = info.get_entry_point(index);

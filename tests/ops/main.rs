@@ -19,5 +19,4 @@ mod pool2d;
 mod random;
 mod reduce;
 mod runner;
-mod shaders;
 mod softmax;

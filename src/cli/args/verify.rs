@@ -13,6 +13,7 @@ Examples:
   wgrad verify --op conv2d --variant tiled --case stride2_pad1 --seed 7
   wgrad verify --oracle answers/                cases that another program answered
   wgrad verify --json > report.jsonl
+  wgrad verify --export suite/                  the same cases as files, for other WebGPU stacks
   WGRAD_SHADERS=mine/ wgrad verify --op pool2d  a shader that you are writing
 
 The exit code is 0 only if everything that could run passed. What could not run on a device is listed as not run.";
@@ -54,6 +55,9 @@ pub struct VerifyArgs {
     /// Write given, got and wanted tensors of each failure there, as safetensors files
     #[arg(long, value_name = "DIR")]
     pub dump: Option<PathBuf>,
+    /// Run nothing: write cases, programs and right answers there, for other WebGPU stacks (see docs/conformance.md)
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["oracle", "dump", "html", "device", "full", "variant"])]
+    pub export: Option<PathBuf>,
     /// Write the report as a page
     #[arg(long, value_name = "FILE")]
     pub html: Option<PathBuf>,

@@ -3,20 +3,17 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::{Command, Frame, GpuSession, Options, PlanRow, Program, Trial, encode, padded, place, proof};
+use super::launch::{UNIFORM_ALIGNMENT, buffers, encode, mismatch, padded, span, uniform, workgroups};
+use super::{Command, Frame, GpuSession, Options, PlanRow, Program, Trial, place, proof};
 use crate::error::{Error, Result};
 use crate::gpu::pipeline::{Checks, Kernel};
 use crate::gpu::readback::Staging;
-use crate::gpu::reflect::{Kind, Member, ScalarType};
 use crate::gpu::{Caps, Gpu};
 use crate::graph::{Graph, Storage, ValueId, lifetimes};
-use crate::kernels::{self, Dispatch, Extent, Lowered, Operand, Problem, Scalar};
+use crate::kernels::{self, Dispatch, Lowered, Operand, Problem};
 use crate::ops::{Op, Operator};
 use crate::session::memory::{MemoryPlan, Need, plan};
 use crate::tensor::{Spec, Tensor};
-
-/// Bytes to which uniform structs are aligned in their buffer; the most that any device asks for.
-const UNIFORM_ALIGNMENT: u64 = 256;
 
 /// A graph with everything decided and nothing allocated.
 struct Draft {
@@ -210,7 +207,7 @@ fn program(
             let uniform = (&uniforms, index as u64);
             let bindings = bind(gpu, dispatch, &kernels[index], uniform, manner.frame, resolve)
                 .map_err(|e| at_node(e, &node.name))?;
-            let workgroups = fold(manner.caps, dispatch, &kernels[index]);
+            let workgroups = workgroups(manner.caps, dispatch, &kernels[index].entry);
             commands.push(Command { kernel: kernels[index].clone(), bindings, workgroups });
         }
         let (operator, variant, dispatches) = (node.op.name(), lowered.variant, lowered.dispatches.len());
@@ -231,8 +228,10 @@ fn uniforms(gpu: &Gpu, draft: &Draft, kernels: &[Arc<Kernel>]) -> Result<wgpu::B
     let mut bytes = vec![0u8; kernels.len().max(1) * UNIFORM_ALIGNMENT as usize];
     let dispatches = draft.lowered.iter().flat_map(|lowered| &lowered.dispatches);
     for (index, (dispatch, kernel)) in dispatches.zip(kernels).enumerate() {
-        let at = index * UNIFORM_ALIGNMENT as usize;
-        fill_uniform(dispatch, kernel, &mut bytes[at..at + UNIFORM_ALIGNMENT as usize])?;
+        if let Some((_, members)) = uniform(dispatch, &kernel.entry)? {
+            let at = index * UNIFORM_ALIGNMENT as usize;
+            bytes[at..at + members.len()].copy_from_slice(&members);
+        }
     }
     let buffer = gpu.device().create_buffer(&wgpu::BufferDescriptor {
         label: Some("uniforms"),
@@ -242,39 +241,6 @@ fn uniforms(gpu: &Gpu, draft: &Draft, kernels: &[Arc<Kernel>]) -> Result<wgpu::B
     });
     gpu.queue().write_buffer(&buffer, 0, &bytes);
     Ok(buffer)
-}
-
-fn mismatch(dispatch: &Dispatch, problem: String) -> Error {
-    Error::Shader { file: dispatch.module.file.to_owned(), line: 0, problem: format!("{}: {problem}", dispatch.entry) }
-}
-
-/// Writes the uniform members where the shader declares them; a name or type that only one side knows is an error.
-fn fill_uniform(dispatch: &Dispatch, kernel: &Kernel, bytes: &mut [u8]) -> Result<()> {
-    let declared = kernel.entry.bindings.iter().find_map(|binding| match &binding.kind {
-        Kind::Uniform { members, size } => Some((members, *size)),
-        Kind::Storage { .. } => None,
-    });
-    let Some((members, size)) = declared else { return Ok(()) };
-    if u64::from(size) > UNIFORM_ALIGNMENT {
-        return Err(mismatch(dispatch, format!("its uniform struct has {size} bytes, more than {UNIFORM_ALIGNMENT}")));
-    }
-    for Member { name, scalar, offset } in members {
-        let given = dispatch.uniforms.iter().find(|(given, _)| given == name).map(|(_, value)| *value);
-        let word = match (scalar, given) {
-            (ScalarType::U32, Some(Scalar::U32(value))) => value.to_le_bytes(),
-            (ScalarType::I32, Some(Scalar::I32(value))) => value.to_le_bytes(),
-            (ScalarType::F32, Some(Scalar::F32(value))) => value.to_le_bytes(),
-            (_, None) => return Err(mismatch(dispatch, format!("uniform {name} is not set"))),
-            (declared, given) => {
-                return Err(mismatch(dispatch, format!("uniform {name} is {declared:?} but {given:?} was given")));
-            }
-        };
-        bytes[*offset as usize..*offset as usize + 4].copy_from_slice(&word);
-    }
-    match dispatch.uniforms.iter().find(|(name, _)| !members.iter().any(|member| member.name == *name)) {
-        None => Ok(()),
-        Some((name, _)) => Err(mismatch(dispatch, format!("the shader declares no uniform {name}"))),
-    }
 }
 
 fn bind(
@@ -287,22 +253,15 @@ fn bind(
 ) -> Result<wgpu::BindGroup> {
     let most = gpu.caps().max_binding_bytes;
     let mut bound: Vec<(u32, wgpu::Buffer, u64, u64)> = Vec::new();
-    for declared in &kernel.entry.bindings {
-        if let Kind::Uniform { size, .. } = declared.kind {
-            let size = u64::from(size).next_multiple_of(16);
-            bound.push((declared.number, uniforms.clone(), index * UNIFORM_ALIGNMENT, size));
-            continue;
-        }
-        let given = dispatch.bindings.iter().find(|binding| binding.name == declared.name);
-        let given = given.ok_or_else(|| mismatch(dispatch, format!("buffer {} is not bound", declared.name)))?;
+    if let Some((number, bytes)) = uniform(dispatch, &kernel.entry)? {
+        bound.push((number, uniforms.clone(), index * UNIFORM_ALIGNMENT, bytes.len() as u64));
+    }
+    for (declared, given) in buffers(dispatch, &kernel.entry)? {
         let (place, spec) = resolve(given.operand);
-        let (buffer, mut offset) =
+        let (buffer, start) =
             place.ok_or_else(|| mismatch(dispatch, format!("buffer {} has no memory", declared.name)))?;
-        let mut size = padded(&spec);
-        if let Some(range) = &given.range {
-            offset += (range.start * spec.dtype.size()) as u64;
-            size = ((range.len() * spec.dtype.size()) as u64).next_multiple_of(4);
-        }
+        let (offset, size) = span(given, &spec);
+        let offset = start + offset;
         if size > most {
             let problem =
                 format!("{} has {size} bytes and this device binds {most} at most; use a smaller batch", declared.name);
@@ -311,11 +270,6 @@ fn bind(
         // What is written beyond the tensor lands in the margin, and is found there.
         let room = frame.after.min(most - size).min(buffer.size() - offset - size) / 4 * 4;
         bound.push((declared.number, buffer, offset, size + room));
-    }
-    if let Some(extra) =
-        dispatch.bindings.iter().find(|given| !kernel.entry.bindings.iter().any(|d| d.name == given.name))
-    {
-        return Err(mismatch(dispatch, format!("the entry point uses no buffer {}", extra.name)));
     }
     let entries: Vec<_> = bound
         .iter()
@@ -331,15 +285,4 @@ fn bind(
     let descriptor =
         wgpu::BindGroupDescriptor { label: Some(dispatch.entry), layout: &kernel.layout, entries: &entries };
     Ok(gpu.device().create_bind_group(&descriptor))
-}
-
-/// Workgroups in two dimensions, since one takes 65,535 at most.
-fn fold(caps: &Caps, dispatch: &Dispatch, kernel: &Kernel) -> [u32; 3] {
-    let size: u32 = kernel.entry.workgroup_size.iter().product();
-    let total = match dispatch.extent {
-        Extent::Invocations(count) => count.div_ceil(size as usize),
-        Extent::Workgroups(count) => count,
-    };
-    let rows = total.div_ceil(caps.max_workgroups as usize).max(1);
-    [total.div_ceil(rows) as u32, rows as u32, 1]
 }

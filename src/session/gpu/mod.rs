@@ -2,6 +2,7 @@
 //! replays the list, and several steps go into one submission.
 
 mod build;
+pub mod launch;
 mod proof;
 mod single;
 
@@ -10,6 +11,8 @@ use std::sync::Arc;
 
 pub use proof::kernel_name;
 pub use single::{Trial, node_session, run_node, run_node_with, trial_session};
+
+use launch::{POISON, encode, padded};
 
 use super::{Options, PlanRow};
 use crate::error::{Error, Result};
@@ -61,8 +64,11 @@ struct Command {
     workgroups: [u32; 3],
 }
 
-/// A NaN that no kernel computes.
-const POISON: u32 = 0x7fc0_dead;
+/// The poison of buffer number `number`. Each has its own: a kernel that reads beyond its operands hands their poison on, and
+/// where it is written must not be taken for what was there before.
+fn poison(number: usize) -> u32 {
+    POISON ^ (number as u32 & 0xff) << 8
+}
 
 /// Persistent values on their way from the device.
 pub struct Reading {
@@ -85,11 +91,6 @@ impl Reading {
     }
 }
 
-/// Bytes of a value's memory: a multiple of four, as copies want it.
-fn padded(spec: &Spec) -> u64 {
-    (spec.bytes() as u64).next_multiple_of(4).max(4)
-}
-
 fn decode(spec: &Spec, bytes: &[u8]) -> Tensor {
     let bytes = &bytes[..spec.bytes()];
     let elements = match spec.dtype {
@@ -98,16 +99,6 @@ fn decode(spec: &Spec, bytes: &[u8]) -> Tensor {
         DType::U8 => Elements::U8(bytes.to_vec()),
     };
     Tensor::new(spec.shape.clone(), elements)
-}
-
-fn encode(tensor: &Tensor) -> Vec<u8> {
-    let mut bytes = match &tensor.elements {
-        Elements::Float(data) => bytemuck::cast_slice(data).to_vec(),
-        Elements::U32(data) => bytemuck::cast_slice(data).to_vec(),
-        Elements::U8(data) => data.clone(),
-    };
-    bytes.resize(padded(&tensor.spec()) as usize, 0);
-    bytes
 }
 
 impl GpuSession {
@@ -212,8 +203,8 @@ impl GpuSession {
 
     /// Fills everything but constants with NaN, so that a kernel which does not write what it should is found out.
     pub fn poison(&self) {
-        for (buffer, _) in self.memory() {
-            let words = vec![POISON; buffer.size() as usize / 4];
+        for (number, (buffer, _)) in self.memory().enumerate() {
+            let words = vec![poison(number); buffer.size() as usize / 4];
             self.gpu.queue().write_buffer(buffer, 0, bytemuck::cast_slice(&words));
         }
     }
@@ -227,15 +218,18 @@ impl GpuSession {
     /// How many words outside of the values were written since [`GpuSession::poison`]; only a session that has margins round
     /// its values can tell.
     pub async fn trespasses(&self) -> Result<usize> {
-        let mut margins = Vec::new();
-        for (buffer, bytes) in self.memory() {
+        let (mut margins, mut wanted) = (Vec::new(), Vec::new());
+        for (number, (buffer, bytes)) in self.memory().enumerate() {
             let end = self.frame.before + bytes;
-            margins.extend([(buffer, 0, self.frame.before), (buffer, end, buffer.size() - end)]);
+            for (from, bytes) in [(0, self.frame.before), (end, buffer.size() - end)].into_iter().filter(|m| m.1 > 0) {
+                margins.push((buffer, from, bytes));
+                wanted.extend(std::iter::repeat_n(poison(number), bytes as usize / 4));
+            }
         }
-        margins.retain(|(_, _, bytes)| *bytes > 0);
         let encoder = self.gpu.device().create_command_encoder(&Default::default());
         let Some(pending) = self.submit(encoder, &margins)? else { return Ok(0) };
-        Ok(pending.bytes().await?.chunks_exact(4).filter(|word| *word != POISON.to_le_bytes()).count())
+        let bytes = pending.bytes().await?;
+        Ok(bytes.chunks_exact(4).zip(wanted).filter(|(word, wanted)| **word != wanted.to_le_bytes()).count())
     }
 
     /// Bytes of all buffers that hold values.
