@@ -13,10 +13,11 @@ pub struct Row {
     pub direction: String,
     pub variant: String,
     pub counts: Counts,
-    /// Largest relative L2 error, largest error as a share of the largest element, largest absolute error.
-    pub worst: [f64; 3],
-    /// The case with the largest relative L2 error.
+    /// Largest relative L2 error, and largest error as a share of the largest element.
+    pub worst: [f64; 2],
+    /// The case with the largest relative L2 error, and its largest absolute error.
     pub case: String,
+    pub absolute: f64,
     pub allowed: [f64; 2],
 }
 
@@ -35,8 +36,9 @@ impl Row {
                     direction: direction.clone(),
                     variant: variant.clone(),
                     counts: Counts::default(),
-                    worst: [0.0; 3],
+                    worst: [0.0; 2],
                     case: String::new(),
+                    absolute: 0.0,
                     allowed: [tolerance.relative_l2, tolerance.max_error],
                 });
             }
@@ -53,8 +55,9 @@ impl Row {
         let Some(worst) = &outcome.worst else { return };
         if worst.relative_l2 > self.worst[0] || self.case.is_empty() {
             self.case.clone_from(&outcome.case);
+            self.absolute = worst.max_absolute;
         }
-        for (known, new) in self.worst.iter_mut().zip([worst.relative_l2, worst.max_error, worst.max_absolute]) {
+        for (known, new) in self.worst.iter_mut().zip([worst.relative_l2, worst.max_error]) {
             *known = known.max(new);
         }
     }
@@ -69,7 +72,7 @@ impl Row {
     }
 
     /// Its cells, as texts.
-    pub fn cells(&self) -> [String; 10] {
+    pub fn cells(&self) -> [String; 12] {
         let error = |value: f64| {
             if self.counts.passed + self.counts.failed > 0 { format!("{value:.1e}") } else { "–".into() }
         };
@@ -83,15 +86,17 @@ impl Row {
             skipped,
             error(self.worst[0]),
             format!("{:.0e}", self.allowed[0]),
-            error(self.worst[2]),
+            error(self.worst[1]),
+            format!("{:.0e}", self.allowed[1]),
             self.case.clone(),
+            error(self.absolute),
             self.verdict().into(),
         ]
     }
 }
 
 /// The headings of [`Row::cells`].
-pub const HEADINGS: [&str; 10] = [
+pub const HEADINGS: [&str; 12] = [
     "operator",
     "direction",
     "variant",
@@ -99,8 +104,10 @@ pub const HEADINGS: [&str; 10] = [
     ">not run",
     ">relative L2",
     ">allowed",
-    ">absolute",
+    ">of largest",
+    ">allowed",
     "worst case",
+    ">absolute",
     "verdict",
 ];
 
