@@ -15,7 +15,7 @@
 // An element whose new weight or moments would overflow keeps the old ones: what is saved is always finite.
 // lr, 1 - b1^t and sqrt(1 - b2^t) come from row step % steps of the table of rates. Nothing is written while the control
 // flag is set (the norms and clip_norm do not look at it). Large buffers come in several dispatches, a range each.
-// Dispatch: one invocation an element, a split (square_part) or one in all (norm_finish); folded (shared/grid.wgsl).
+// Dispatch: one invocation an element or a split (square_part), folded (shared/grid.wgsl); one workgroup in all (norm_finish).
 // Definition: src/ops/optimizer.rs. Host: src/kernels/optimizer.rs.
 
 #import grid
@@ -185,11 +185,10 @@ fn square_part(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups)
 }
 
 @compute @workgroup_size(WORKGROUP)
-fn norm_finish(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let index = linear_index(group, groups, lane, WORKGROUP);
-    if index < 2u {
-        let sum = split_sum(index, 2u, params.splits);
-        norm_out[index] = select(select(0.0, 1.0, sum > 0.0), sqrt(sum), index == 0u);
+fn norm_finish(@builtin(local_invocation_index) lane: u32) {
+    if lane < 2u {
+        let sum = split_sum(lane, 2u, params.splits);
+        norm_out[lane] = select(select(0.0, 1.0, sum > 0.0), sqrt(sum), lane == 0u);
     }
 }
 

@@ -227,6 +227,12 @@ impl<'a> Maker<'a> {
                     _ => "statement dropped",
                 };
                 self.add(name, text.span(start..end + 1), "");
+                // The binding stays in use, so that the host has nothing to complain about.
+                let equals = (start..end).find(|&at| text.word(at) == "=");
+                if let Some(equals) = equals.filter(|_| text.word(start + 1) == "[") {
+                    let old = text.spanned(start..equals);
+                    self.add("output not written", text.span(start..end + 1), format!("{old} = {old};"));
+                }
             }
         }
     }
@@ -243,7 +249,7 @@ impl<'a> Maker<'a> {
             "<" if self.unrolled(i) => {
                 // The composer wants this form of a loop's head.
                 let end = (i..text.tokens.len()).find(|&at| text.word(at) == ";").unwrap_or(i);
-                let bound = text.span(i + 1..end);
+                let bound = text.span(i..end);
                 let old = &text.text[bound.clone()];
                 self.add("bound one more", bound.clone(), format!("{old} + 1u"));
                 return self.add("bound one less", bound, format!("{old} - 1u"));
@@ -325,6 +331,10 @@ impl<'a> Maker<'a> {
             others.truncate(2);
             others.extend([format!("({name} + 1u)"), format!("({name} + 1)")]);
             return self.choose("variable swapped", at, others);
+        }
+        let imported = name.len() > 1 && name.chars().all(|c| c.is_ascii_uppercase() || c == '_');
+        if imported {
+            return self.choose("variable swapped", at, vec![format!("({name} + 1u)"), format!("({name} + 1)")]);
         }
         let known: Vec<&str> = scopes.iter().flatten().copied().collect();
         if !known.contains(&name) || after == "(" {

@@ -240,11 +240,6 @@ impl<'a> Text<'a> {
         }
         depth > 0
     }
-
-    /// The number of the line, from 1, at which a byte stands.
-    pub fn line(&self, at: usize) -> usize {
-        self.text[..at].matches('\n').count() + 1
-    }
 }
 
 #[test]

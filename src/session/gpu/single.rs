@@ -1,6 +1,6 @@
 //! One operator on its own: how tests, verification and benchmarks run a kernel.
 
-use super::{GpuSession, build};
+use super::{GpuSession, Poison, build};
 use crate::error::Result;
 use crate::gpu::pipeline::Checks;
 use crate::gpu::{Caps, Gpu};
@@ -41,7 +41,7 @@ pub fn trial_session(gpu: &Gpu, op: &Op, inputs: &[Spec], variant: &'static str,
 pub fn run_node(gpu: &Gpu, op: &Op, inputs: &[Tensor], variant: &'static str) -> Result<Vec<Tensor>> {
     let specs: Vec<Spec> = inputs.iter().map(Tensor::spec).collect();
     let mut session = node_session(gpu, op, &specs, variant)?;
-    session.poison();
+    session.poison(Poison::Nan);
     for (index, tensor) in inputs.iter().enumerate() {
         session.write(&format!("input{index}"), tensor)?;
     }

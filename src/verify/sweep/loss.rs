@@ -17,6 +17,8 @@ fn logits() -> Vec<(&'static str, Operand, Option<Operand>, Depth)> {
         ("ties", values([3, 4], &[2.0, 2.0, 1.0]), None, standard),
         ("a_block_of_classes", noise(9, [2, 256]), None, standard),
         ("more_classes_than_a_block", noise(6, [3, 1000]), None, standard),
+        // Sure of the first class, and all others equal: the rounding errors of their sum do not cancel.
+        ("many_equal", values([1, 15_000], &[-10.3]).strewn(15_000, 0, 0.0), Some(words([1], &[0])), standard),
         ("a_block_of_rows", noise(10, [256, 3]), None, standard),
         ("rows_1024", noise(11, [1024, 2]), None, standard),
         ("rows_1025", noise(12, [1025, 2]), None, standard),

@@ -20,6 +20,8 @@ fn rows() -> Vec<(&'static str, Operand, usize, Depth)> {
         ("a_block", noise(13, [3, 256]), 1, standard),
         ("above_a_block", noise(14, [3, 257]), 1, standard),
         ("four_blocks_one_sided", floats(6, [2, 1000], 2.0, 3.0), 1, standard),
+        // Terms of one sum that are all equal: their rounding errors do not cancel.
+        ("many_equal", values([1, 15_000], &[-0.7]).strewn(15_000, 0, 0.0), 1, standard),
         ("large_logits", floats(7, [5, 32], -1e4, 1e4), 1, standard),
         ("ninety", values([4, 3], &[90.0, -90.0, 0.0, 89.5, 90.0, -1e4, -90.0]), 1, standard),
         ("far_from_zero", floats(15, [5, 12], 999.0, 1001.0), 1, standard),
