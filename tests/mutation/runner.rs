@@ -69,6 +69,9 @@ pub fn stages(file: &str) -> Vec<Vec<&'static str>> {
         "shared/split_sum.wgsl" | "reduce.wgsl" => {
             &["reduce", "loss", "optimizer", "batch_norm2d", "group_norm", "pool2d", "linear baseline", "conv2d baseline"]
         }
+        // Several blocks a split, which takes so many elements that the standard sweep has none.
+        "loss.wgsl" => &["loss", "mse_loss baseline --full --case 4200x4001"],
+        "optimizer.wgsl" => &["optimizer", "grad_norm baseline --full --case more_than_16777216"],
         _ => return vec![vec!["--op", stem(file)]],
     };
     let arguments = |room: &&'static str| match room.split_once(' ') {

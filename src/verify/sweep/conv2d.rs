@@ -166,7 +166,7 @@ fn long_sums() -> Vec<Case> {
     vec![
         drifting("baseline", [1024, 1024], &DRIFTING[0]),
         drifting("broadcast", [256, 512], &DRIFTING[1]),
-        drifting("tiled", [1024, 1024], &DRIFTING[1]).at(Depth::Full),
+        drifting("tiled", [512, 1024], &DRIFTING[0]).at(Depth::Full),
         Case::new("sum_over_12099_pixels", op([2, 2]), [one_sided(1, [3, 38, 110, 1]), one_sided(2, [3, 37, 109, 2])]),
         Case::new(
             "sum_over_67050_pixels",

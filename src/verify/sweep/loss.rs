@@ -49,12 +49,14 @@ pub(super) fn cases(_caps: &Caps) -> Vec<Case> {
     }
     classes("folded", &noise(14, [399, 3]), None, Depth::Standard, Case::squeezed);
     classes("nan", &noise(15, [4, 5]).strewn(7, 1, f32::NAN), None, Depth::Standard, Case::special);
-    let shapes: [(&[usize], Depth); 10] = [
+    let shapes: [(&[usize], Depth); 11] = [
         (&[5, 3], Depth::Quick),
         (&[1], Depth::Standard),
         (&[256], Depth::Standard),
         (&[257], Depth::Standard),
         (&[3, 7, 5, 65], Depth::Standard),
+        // 157 splits: the last workgroup is not full.
+        (&[40_000], Depth::Standard),
         (&[65_536], Depth::Standard),
         (&[65_537], Depth::Standard),
         (&[70_001], Depth::Standard),
