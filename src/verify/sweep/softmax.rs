@@ -59,6 +59,11 @@ pub(super) fn cases(_caps: &Caps) -> Vec<Case> {
     let log = outputs_of(LogSoftmax { axis: 1 }, &[x]).remove(0);
     cases.push(Case::new("drifting", SoftmaxGrad { axis: 1 }, [y, dy()]));
     cases.push(Case::new("drifting", LogSoftmaxGrad { axis: 1 }, [log, dy()]));
+    // Almost all that comes down comes down at the largest: its gradient is a difference of almost equal numbers.
+    let x = noise(17, [4, 10]).strewn(11, 0, 12.0);
+    let dy = values([4, 10], &[0.0]).strewn(11, 0, 1.5);
+    let log = outputs_of(LogSoftmax { axis: 1 }, &[x]).remove(0);
+    cases.push(Case::new("upstream_of_the_largest_alone", LogSoftmaxGrad { axis: 1 }, [log, dy]));
     cases.extend(both("folded", &noise(21, [9, 5, 47]), 1, Depth::Standard, false).into_iter().map(Case::squeezed));
     cases.extend(both("nan", &noise(22, [4, 7]).strewn(9, 2, f32::NAN), 1, Depth::Standard, true));
     cases
