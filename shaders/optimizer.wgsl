@@ -83,7 +83,8 @@ fn momentum(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) gr
     let g = grad[index] + params.weight_decay * w;
     let v = params.momentum * moment[index] + g;
     let new_w = w - rate(0u) * select(v, g + params.momentum * v, params.nesterov != 0u);
-    if is_finite(v) && is_finite(new_w) {
+    // Where v is not finite, w is not either.
+    if is_finite(new_w) {
         moment[index] = v;
         param[index] = new_w;
     }
@@ -95,7 +96,8 @@ fn adam_step(index: u32, w: f32, g: f32) {
     let m = old + params.rest1 * (g - old);
     let v = params.share2 * moment2[index] + params.rest2 * g * g;
     let new_w = w - rate(0u) / rate(1u) * m / (sqrt(v) / rate(2u) + params.eps);
-    if is_finite(m) && is_finite(v) && is_finite(new_w) {
+    // Where m is not finite, w is not either.
+    if is_finite(v) && is_finite(new_w) {
         moment[index] = m;
         moment2[index] = v;
         param[index] = new_w;
@@ -153,7 +155,8 @@ fn rmsprop_momentum(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgr
     let step = rmsprop_step(index, w);
     let b = params.momentum * moment2[index] + step.y;
     let new_w = w - rate(0u) * b;
-    if is_finite(step.x) && is_finite(b) && is_finite(new_w) {
+    // Where b is not finite, w is not either.
+    if is_finite(step.x) && is_finite(new_w) {
         moment[index] = step.x;
         moment2[index] = b;
         param[index] = new_w;
