@@ -18,7 +18,7 @@ use wgrad::gpu::Gpu;
 use wgrad::kernels::{Problem, variants};
 use wgrad::nn::shipped;
 use wgrad::ops::*;
-use wgrad::session::gpu::{GpuSession, node_session};
+use wgrad::session::gpu::{GpuSession, Poison, node_session};
 use wgrad::tensor::{Elements, Spec, Tensor};
 use wgrad::verify::compare::{FLOAT32, compare};
 
@@ -140,7 +140,7 @@ fn checked(gpu: &Gpu, op: &Op, inputs: &[Tensor<f64>], variant: &'static str) ->
     let specs: Vec<Spec> = inputs.iter().map(Tensor::spec).collect();
     let run = || {
         let mut session = node_session(gpu, op, &specs, variant)?;
-        session.poison();
+        session.poison(Poison::Nan);
         for (index, tensor) in inputs.iter().enumerate() {
             session.write(&format!("input{index}"), &narrow(tensor))?;
         }

@@ -63,7 +63,7 @@ fn value(x: f32) -> f32 {
     } else if KIND == SOFTPLUS {
         return max(x, 0.0) + log1p(exp(-abs(x)));
     } else {
-        return select(x * clamp(x + 3.0, 0.0, 6.0) / 6.0, 0.0, x <= -3.0);
+        return select(x * (clamp(x + 3.0, 0.0, 6.0) / 6.0), 0.0, x <= -3.0);
     }
 }
 

@@ -60,7 +60,7 @@ fn pick(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
         return;
     }
     let step = control[0];
-    var image = 0u;
+    var image: u32;
     if params.shuffle != 0u {
         let per_epoch = params.len / params.batch;
         image = permute(params.seed, step / per_epoch, step % per_epoch * params.batch + row, params.len);

@@ -3,7 +3,7 @@
 //   shift_part   part[s,c] = sum over the rows of split s of x[row,c] - pivot[c]    with pivot[c] = x[0,c]
 //   mean_finish  mean[0,c] = pivot[c], mean[1,c] = offset[c] = sum_s part[s,c] / rows
 //   square_part  part[s,c] = sum over the rows of split s of ((x[row,c] - pivot[c]) - offset[c])^2
-//   rstd_finish  var = sum_s part[s,c] / rows, rstd[c] = 1 / sqrt(var + eps), var_unbiased[c] = var * rows / (rows - 1)
+//   rstd_finish  var = sum_s part[s,c] / rows, rstd[c] = 1 / sqrt(var + eps), var_unbiased[c] = var * rows / (rows - 1) (rows > 1)
 //   forward      y[row,c] = ((x - pivot) - offset) * rstd * weight + bias
 //   grad_part    part_w[s,c] = sum over the rows of split s of dy * xhat, part_b[s,c] = sum of dy
 //                (the splits are added in order by `shaders/reduce.wgsl`: they are dweight and dbias)
@@ -126,7 +126,7 @@ fn rstd_finish(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups)
     }
     let squares = split_sum(c, params.c, params.splits);
     rstd_out[c] = 1.0 / sqrt(squares / f32(params.rows) + params.eps);
-    var_unbiased[c] = squares / f32(max(params.rows, 2u) - 1u);
+    var_unbiased[c] = squares / f32(params.rows - 1u);
 }
 
 @compute @workgroup_size(WORKGROUP)

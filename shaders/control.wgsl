@@ -6,7 +6,7 @@
 //   record_evaluation  losses[step * n + r] = row_loss[r], classes[step * n + r] = place of row r's largest logit
 //   advance            control.step += 1, unless flagged
 //
-// Dispatch: one invocation a row (hits, record_evaluation) or one in all; folded (shared/grid.wgsl).
+// Dispatch: one invocation a row (hits, record_evaluation), folded (shared/grid.wgsl), or one workgroup in all.
 // Definition: src/ops/control.rs. Host: src/kernels/control.rs.
 
 #import grid
@@ -52,8 +52,8 @@ fn largest(row: u32) -> u32 {
 }
 
 @compute @workgroup_size(WORKGROUP)
-fn guard(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    if linear_index(group, groups, lane, WORKGROUP) == 0u && (!is_finite(loss[0]) || !is_finite(norm[0]) || norm[1] != 0.0) {
+fn guard(@builtin(local_invocation_index) lane: u32) {
+    if lane == 0u && (!is_finite(loss[0]) || !is_finite(norm[0]) || norm[1] != 0.0) {
         control_out[FLAG] = 1u;
     }
 }
@@ -67,8 +67,8 @@ fn count_hits(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) 
 }
 
 @compute @workgroup_size(WORKGROUP)
-fn record_step(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    if linear_index(group, groups, lane, WORKGROUP) != 0u || control[FLAG] != 0u {
+fn record_step(@builtin(local_invocation_index) lane: u32) {
+    if lane != 0u || control[FLAG] != 0u {
         return;
     }
     let place = control[STEP] % params.len;
@@ -96,8 +96,8 @@ fn record_evaluation(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workg
 }
 
 @compute @workgroup_size(WORKGROUP)
-fn advance(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    if linear_index(group, groups, lane, WORKGROUP) == 0u && control_out[FLAG] == 0u {
+fn advance(@builtin(local_invocation_index) lane: u32) {
+    if lane == 0u && control_out[FLAG] == 0u {
         control_out[STEP] += 1u;
     }
 }

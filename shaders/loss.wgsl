@@ -8,8 +8,8 @@
 //
 // The largest term of a sum of exponentials is 1 exactly and stays out of it, so that a row whose loss is almost 0 keeps
 // its digits.
-// Dispatch: one invocation a row (cross_entropy, cross_entropy_grad), a split (square_part) or an element (mse_grad); one
-// in all (mean); folded (shared/grid.wgsl). Split s takes the elements s, s + splits, s + 2 splits ...
+// Dispatch: one invocation a row (cross_entropy, cross_entropy_grad), a split (square_part) or an element (mse_grad),
+// folded (shared/grid.wgsl); one workgroup in all (mean). Split s takes the elements s, s + splits, s + 2 splits ...
 // Definition: src/ops/loss.rs. Host: src/kernels/loss.rs.
 
 #import grid
@@ -139,8 +139,8 @@ fn square_part(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups)
 }
 
 @compute @workgroup_size(WORKGROUP)
-fn mean(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    if linear_index(group, groups, lane, WORKGROUP) == 0u {
+fn mean(@builtin(local_invocation_index) lane: u32) {
+    if lane == 0u {
         loss[0] = split_sum(0u, 1u, params.splits) / params.count;
     }
 }

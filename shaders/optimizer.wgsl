@@ -15,7 +15,7 @@
 // An element whose new weight or moments would overflow keeps the old ones: what is saved is always finite.
 // lr, 1 - b1^t and sqrt(1 - b2^t) come from row step % steps of the table of rates. Nothing is written while the control
 // flag is set (the norms and clip_norm do not look at it). Large buffers come in several dispatches, a range each.
-// Dispatch: one invocation an element, a split (square_part) or one in all (norm_finish); folded (shared/grid.wgsl).
+// Dispatch: one invocation an element or a split (square_part), folded (shared/grid.wgsl); one workgroup in all (norm_finish).
 // Definition: src/ops/optimizer.rs. Host: src/kernels/optimizer.rs.
 
 #import grid
@@ -83,7 +83,8 @@ fn momentum(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) gr
     let g = grad[index] + params.weight_decay * w;
     let v = params.momentum * moment[index] + g;
     let new_w = w - rate(0u) * select(v, g + params.momentum * v, params.nesterov != 0u);
-    if is_finite(v) && is_finite(new_w) {
+    // Where v is not finite, w is not either.
+    if is_finite(new_w) {
         moment[index] = v;
         param[index] = new_w;
     }
@@ -95,7 +96,8 @@ fn adam_step(index: u32, w: f32, g: f32) {
     let m = old + params.rest1 * (g - old);
     let v = params.share2 * moment2[index] + params.rest2 * g * g;
     let new_w = w - rate(0u) / rate(1u) * m / (sqrt(v) / rate(2u) + params.eps);
-    if is_finite(m) && is_finite(v) && is_finite(new_w) {
+    // Where m is not finite, w is not either.
+    if is_finite(v) && is_finite(new_w) {
         moment[index] = m;
         moment2[index] = v;
         param[index] = new_w;
@@ -153,7 +155,8 @@ fn rmsprop_momentum(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgr
     let step = rmsprop_step(index, w);
     let b = params.momentum * moment2[index] + step.y;
     let new_w = w - rate(0u) * b;
-    if is_finite(step.x) && is_finite(b) && is_finite(new_w) {
+    // Where b is not finite, w is not either.
+    if is_finite(step.x) && is_finite(new_w) {
         moment[index] = step.x;
         moment2[index] = b;
         param[index] = new_w;
@@ -185,11 +188,10 @@ fn square_part(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups)
 }
 
 @compute @workgroup_size(WORKGROUP)
-fn norm_finish(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let index = linear_index(group, groups, lane, WORKGROUP);
-    if index < 2u {
-        let sum = split_sum(index, 2u, params.splits);
-        norm_out[index] = select(select(0.0, 1.0, sum > 0.0), sqrt(sum), index == 0u);
+fn norm_finish(@builtin(local_invocation_index) lane: u32) {
+    if lane < 2u {
+        let sum = split_sum(lane, 2u, params.splits);
+        norm_out[lane] = select(select(0.0, 1.0, sum > 0.0), sqrt(sum), lane == 0u);
     }
 }
 

@@ -54,10 +54,10 @@ struct Span {
     end: u32,
 }
 
-// Rows (or columns) of the image that window `out` covers.
+// Rows (or columns) of the image that window `out` covers: at least one, since borders are narrower than windows.
 fn covered(out: u32, stride: u32, k: u32, pad: u32, len: u32) -> Span {
     let at = out * stride;
-    return Span(max(at, pad) - pad, min(max(at + k, pad) - pad, len));
+    return Span(max(at, pad) - pad, min(at + k - pad, len));
 }
 
 // Windows that cover row (or column) `i`.
@@ -74,7 +74,7 @@ fn advance(before: Span, col: u32) -> Span {
     while span.end < params.w_out && span.end * params.stride_w <= at {
         span.end++;
     }
-    while span.start < span.end && span.start * params.stride_w + params.k_w <= at {
+    while span.start * params.stride_w + params.k_w <= at {
         span.start++;
     }
     return span;
@@ -86,7 +86,7 @@ fn cells(out: u32, stride: u32, k: u32, pad: u32, len: u32, border: u32) -> u32 
         return min(out * stride + k, border) - out * stride;
     }
     let span = covered(out, stride, k, pad, len);
-    return max(span.end, span.start) - span.start;
+    return span.end - span.start;
 }
 
 // The divisor of the mean over window (i, j).

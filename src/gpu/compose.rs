@@ -59,8 +59,13 @@ impl Source {
 
 /// Expands a module into one WGSL program.
 pub fn compose(module: &Module) -> Result<Source> {
+    compose_with(module, &HashMap::new())
+}
+
+/// The same with other texts for some files, by their paths below `shaders/`.
+pub fn compose_with(module: &Module, texts: &HashMap<&str, &str>) -> Result<Source> {
     let mut lines = Vec::new();
-    import(module, module.file, &mut HashSet::new(), &mut lines)?;
+    import(module, module.file, texts, &mut HashSet::new(), &mut lines)?;
     let constants = specialise(module, &mut lines)?;
     let lines = unroll(lines, &constants)?;
     let mut text = String::new();
@@ -75,10 +80,17 @@ fn shader_error(file: &str, line: usize, problem: impl Into<String>) -> Error {
     Error::Shader { file: file.to_owned(), line, problem: problem.into() }
 }
 
-fn import(module: &Module, file: &str, seen: &mut HashSet<&'static str>, out: &mut Vec<Line>) -> Result<()> {
+fn import(
+    module: &Module,
+    file: &str,
+    texts: &HashMap<&str, &str>,
+    seen: &mut HashSet<&'static str>,
+    out: &mut Vec<Line>,
+) -> Result<()> {
     let Some((file, text)) = source(file)? else {
         return Err(shader_error(file, 0, "there is no such shader file"));
     };
+    let text = texts.get(file).copied().unwrap_or(text);
     if !seen.insert(file) {
         return Ok(());
     }
@@ -94,7 +106,7 @@ fn import(module: &Module, file: &str, seen: &mut HashSet<&'static str>, out: &m
         if !files().any(|known| known == target) {
             return Err(shader_error(file, number, format!("#import {name}: there is no file {target}")));
         }
-        import(module, &target, seen, out)?;
+        import(module, &target, texts, seen, out)?;
     }
     Ok(())
 }

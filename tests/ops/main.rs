@@ -19,4 +19,5 @@ mod pool2d;
 mod random;
 mod reduce;
 mod runner;
+mod shaders;
 mod softmax;

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::launch::{UNIFORM_ALIGNMENT, buffers, encode, mismatch, padded, span, uniform, workgroups};
-use super::{Command, Frame, GpuSession, Options, PlanRow, Program, Trial, place, proof};
+use super::{Command, Frame, GpuSession, Options, PlanRow, Program, Slot, Trial, place, proof};
 use crate::error::{Error, Result};
 use crate::gpu::pipeline::{Checks, Kernel};
 use crate::gpu::readback::Staging;
@@ -13,7 +13,7 @@ use crate::graph::{Graph, Storage, ValueId, lifetimes};
 use crate::kernels::{self, Dispatch, Lowered, Operand, Problem};
 use crate::ops::{Op, Operator};
 use crate::session::memory::{MemoryPlan, Need, plan};
-use crate::tensor::{Spec, Tensor};
+use crate::tensor::{DType, Spec, Tensor};
 
 /// A graph with everything decided and nothing allocated.
 struct Draft {
@@ -70,6 +70,13 @@ fn realise(gpu: &Gpu, drafts: Vec<Draft>, manner: &Manner) -> Result<GpuSession>
             sizes[index] = sizes[index].max(bytes);
         }
     }
+    let mut integers = vec![false; sizes.len()];
+    for draft in &drafts {
+        let values = draft.slot_of_value.iter().map(|(value, slot)| (*slot, draft.graph.spec(*value)));
+        let workspaces = draft.lowered.iter().zip(&draft.slots_of_workspaces);
+        let workspaces = workspaces.flat_map(|(lowered, slots)| slots.iter().copied().zip(&lowered.workspaces));
+        values.chain(workspaces).for_each(|(slot, spec)| integers[slot] |= spec.dtype != DType::F32);
+    }
     let slots: Vec<_> = sizes.iter().map(|&bytes| buffer(gpu, "slot", bytes, frame)).collect::<Result<_>>()?;
     let programs = drafts.into_iter().map(|draft| {
         let count = draft.lowered.iter().map(|lowered| lowered.dispatches.len()).sum();
@@ -78,7 +85,8 @@ fn realise(gpu: &Gpu, drafts: Vec<Draft>, manner: &Manner) -> Result<GpuSession>
     });
     let programs = programs.collect::<Result<_>>()?;
     gpu.check()?;
-    let slots = slots.into_iter().zip(sizes).collect();
+    let slots = slots.into_iter().zip(sizes).zip(integers);
+    let slots = slots.map(|((buffer, bytes), integers)| Slot { buffer, bytes, integers }).collect();
     Ok(GpuSession { gpu: gpu.clone(), persistent, programs, staging: Staging::default(), slots, frame })
 }
 

@@ -28,9 +28,18 @@ pub struct GpuSession {
     persistent: HashMap<String, (wgpu::Buffer, Spec)>,
     programs: Vec<Program>,
     staging: Staging,
-    /// Buffers that values share, with the bytes that they need of each.
-    slots: Vec<(wgpu::Buffer, u64)>,
+    /// Buffers that values share.
+    slots: Vec<Slot>,
     frame: Frame,
+}
+
+/// A buffer that values share.
+struct Slot {
+    buffer: wgpu::Buffer,
+    /// How much of it they need.
+    bytes: u64,
+    /// Whether one of them holds integers.
+    integers: bool,
 }
 
 /// Bytes round each value's memory that no kernel may touch.
@@ -64,10 +73,25 @@ struct Command {
     workgroups: [u32; 3],
 }
 
-/// The poison of buffer number `number`. Each has its own: a kernel that reads beyond its operands hands their poison on, and
-/// where it is written must not be taken for what was there before.
-fn poison(number: usize) -> u32 {
-    POISON ^ (number as u32 & 0xff) << 8
+/// What memory is filled with before a kernel is tried. It differs from buffer to buffer: a kernel that reads beyond one and
+/// writes what it makes of it beyond another would hide behind a NaN that arithmetic carries along unchanged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Poison {
+    /// NaN that no kernel computes: who reads it without having written it is found out.
+    Nan,
+    /// Large floats and small integers: who changes a margin in place, leaves out a NaN that should be written, or takes what
+    /// lies in a margin for an index, is found out.
+    Number,
+}
+
+impl Poison {
+    fn word(self, number: usize, integers: bool) -> u32 {
+        match self {
+            Self::Number if integers => number as u32,
+            Self::Nan => POISON + ((number as u32 % 62) << 16),
+            Self::Number => 0x4b5e_ed00 + number as u32,
+        }
+    }
 }
 
 /// Persistent values on their way from the device.
@@ -201,40 +225,43 @@ impl GpuSession {
         Ok(traced)
     }
 
-    /// Fills everything but constants with NaN, so that a kernel which does not write what it should is found out.
-    pub fn poison(&self) {
-        for (number, (buffer, _)) in self.memory().enumerate() {
-            let words = vec![poison(number); buffer.size() as usize / 4];
+    /// Fills everything but constants, so that a kernel which does not write what it should is found out.
+    pub fn poison(&self, poison: Poison) {
+        for (number, (buffer, _, integers)) in self.memory().enumerate() {
+            let words = vec![poison.word(number, integers); buffer.size() as usize / 4];
             self.gpu.queue().write_buffer(buffer, 0, bytemuck::cast_slice(&words));
         }
     }
 
-    /// Every buffer that holds values which nodes compute or are given, and how many bytes of it they take.
-    fn memory(&self) -> impl Iterator<Item = (&wgpu::Buffer, u64)> {
-        let slots = self.slots.iter().map(|(buffer, bytes)| (buffer, *bytes));
-        slots.chain(self.persistent.values().map(|(buffer, spec)| (buffer, padded(spec))))
+    /// Every buffer that holds values which nodes compute or are given, how many bytes of it they take, and whether they are
+    /// integers.
+    fn memory(&self) -> impl Iterator<Item = (&wgpu::Buffer, u64, bool)> {
+        let slots = self.slots.iter().map(|slot| (&slot.buffer, slot.bytes, slot.integers));
+        slots.chain(self.persistent.values().map(|(buffer, spec)| (buffer, padded(spec), spec.dtype != DType::F32)))
     }
 
     /// How many words outside of the values were written since [`GpuSession::poison`]; only a session that has margins round
     /// its values can tell.
-    pub async fn trespasses(&self) -> Result<usize> {
-        let (mut margins, mut wanted) = (Vec::new(), Vec::new());
-        for (number, (buffer, bytes)) in self.memory().enumerate() {
+    pub async fn trespasses(&self, poison: Poison) -> Result<usize> {
+        let (mut margins, mut expected) = (Vec::new(), Vec::new());
+        for (number, (buffer, bytes, integers)) in self.memory().enumerate() {
             let end = self.frame.before + bytes;
-            for (from, bytes) in [(0, self.frame.before), (end, buffer.size() - end)].into_iter().filter(|m| m.1 > 0) {
-                margins.push((buffer, from, bytes));
-                wanted.extend(std::iter::repeat_n(poison(number), bytes as usize / 4));
+            for (start, bytes) in [(0, self.frame.before), (end, buffer.size() - end)] {
+                if bytes > 0 {
+                    margins.push((buffer, start, bytes));
+                    expected.extend(std::iter::repeat_n(poison.word(number, integers), bytes as usize / 4));
+                }
             }
         }
         let encoder = self.gpu.device().create_command_encoder(&Default::default());
         let Some(pending) = self.submit(encoder, &margins)? else { return Ok(0) };
-        let bytes = pending.bytes().await?;
-        Ok(bytes.chunks_exact(4).zip(wanted).filter(|(word, wanted)| **word != wanted.to_le_bytes()).count())
+        let found = pending.bytes().await?;
+        Ok(found.chunks_exact(4).zip(expected).filter(|(word, expected)| *word != expected.to_le_bytes()).count())
     }
 
     /// Bytes of all buffers that hold values.
     pub fn bytes(&self) -> u64 {
-        self.slots.iter().map(|(_, bytes)| bytes).sum::<u64>()
+        self.slots.iter().map(|slot| slot.bytes).sum::<u64>()
             + self.persistent.values().map(|(buffer, _)| buffer.size()).sum::<u64>()
     }
 

@@ -1,6 +1,6 @@
 //! One operator on its own: how tests, verification and benchmarks run a kernel.
 
-use super::{GpuSession, build};
+use super::{GpuSession, Poison, build};
 use crate::error::Result;
 use crate::gpu::pipeline::Checks;
 use crate::gpu::{Caps, Gpu};
@@ -52,7 +52,7 @@ pub fn run_node_with(
 ) -> Result<Vec<Tensor>> {
     let specs: Vec<Spec> = inputs.iter().map(Tensor::spec).collect();
     let mut session = trial_session(gpu, op, &specs, variant, trial)?;
-    session.poison();
+    session.poison(Poison::Nan);
     for (index, tensor) in inputs.iter().enumerate() {
         session.write(&format!("input{index}"), tensor)?;
     }

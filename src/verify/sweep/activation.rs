@@ -42,6 +42,8 @@ fn arguments() -> Vec<(&'static str, Operand, Depth)> {
         ("farther_negative_tail", floats(15, [64], -9.0, -8.0), Depth::Standard),
         ("positive_tail", floats(6, [64], 5.0, 15.0), Depth::Standard),
         ("saturating", row(&[-1e4, -200.0, -90.0, -89.0, -30.0, 30.0, 89.0, 90.0, 200.0, 1e4]), Depth::Standard),
+        // Cubes and squares of these overflow, and six times the last ones.
+        ("huge", row(&[1e13, -1e13, 1e20, -1e20, 3e38, -3e38]), Depth::Standard),
         ("kinks", row(&[0.0, -3.0, 3.0]), Depth::Standard),
         ("beside_the_kinks", row(&[1e-6, -1e-6, -3.001, -2.999, 2.999, 3.001]), Depth::Standard),
         ("negative_zero", row(&[-0.0]), Depth::Standard),
@@ -71,10 +73,10 @@ pub(super) fn cases(_caps: &Caps) -> Vec<Case> {
             let saved = if op.saves_output() { saved } else { noise(22, [77]) };
             cases.push(mark(Case::new(format!("upstream_{name}"), ActivationGrad(op), [saved, dy]), special));
         }
-        if !op.saves_output() {
-            let x = row(&[0.5, f32::NAN, -0.5]);
-            cases.push(Case::new("nan", ActivationGrad(op), [x, noise(9, [3])]).special());
-        }
+        // In the second workgroup too.
+        let x = noise(23, [130]).strewn(37, 5, f32::NAN);
+        cases.push(Case::new("nan_here_and_there", op, [x.clone()]).special());
+        cases.push(Case::new("nan_here_and_there", ActivationGrad(op), [x, noise(9, [130])]).special());
     }
     let many = noise(7, [65_535 * 64 + 77]);
     cases.push(Case::new("past_65535_workgroups", Activation::Relu, [many.clone()]));

@@ -37,6 +37,7 @@ pub(super) fn cases(_caps: &Caps) -> Vec<Case> {
     let mut add = |name: &str, op: GatherBatch, image: [usize; 3], shards: &[usize], step: u32| {
         cases.push(gather(name.into(), op, image, shards, step));
     };
+    add("the_seed_0", op(5, 23, Some(0), 1), [2, 2, 1], &[23], 1);
     add("one_image", op(1, 1, Some(1), 1), [1, 1, 1], &[1], 5);
     add("two_images", op(1, 2, Some(9), 1), [1, 1, 1], &[2], 1);
     add("a_batch_larger_than_the_set", op(10, 3, None, 2), [1, 3, 2], &[3], 1);

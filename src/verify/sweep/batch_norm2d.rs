@@ -55,7 +55,7 @@ pub(super) fn cases(_caps: &Caps) -> Vec<Case> {
     for (name, x, middle, depth) in images() {
         cases.extend(all(name, &x, middle).into_iter().map(|case| case.at(depth)));
     }
-    cases.extend(all("folded", &noise(10, [3, 11, 16, 70]), 0.0).into_iter().map(Case::squeezed));
+    cases.extend(all("folded", &noise(10, [2, 13, 11, 330]), 0.0).into_iter().map(Case::squeezed));
     for (name, value) in [("nan", f32::NAN), ("infinite", f32::INFINITY)] {
         let x = noise(11, [2, 3, 4, 3]).strewn(1000, 4, value);
         let [weight, bias] = scale(&x);
@@ -64,6 +64,10 @@ pub(super) fn cases(_caps: &Caps) -> Vec<Case> {
         let [mean, var] = statistics;
         cases.push(mark(Case::new(name, BatchNorm2dEval { eps: EPS }, [x, weight, bias, mean, var]), true));
     }
+    // The unbiased variance divides by one less than two.
+    let x = noise(25, [2, 1, 1, 3]);
+    let [weight, bias] = scale(&x);
+    cases.push(Case::new("two_pixels", BatchNorm2d { eps: EPS }, [x, weight, bias]));
     // A large eps, so that a kernel which forgets it or puts it elsewhere is found out.
     let x = noise(17, [2, 4, 5, 3]);
     let [weight, bias] = scale(&x);

@@ -71,5 +71,7 @@ pub(super) fn cases(_caps: &Caps) -> Vec<Case> {
         cases.push(if step == 2 { case.at(Depth::Quick) } else { case });
     }
     cases.push(evaluation(400, 1000, 1).squeezed());
+    // 400 times the step is 304 more than 2^32.
+    cases.push(evaluation(400, 30_000, 10_737_419));
     cases
 }

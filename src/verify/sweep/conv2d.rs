@@ -1,10 +1,10 @@
 //! Convolutions: geometries, channel counts, long sums, and the edges of each variant.
 
-use super::{edges, hard, image_of, mark, named};
+use super::{DRIFTING, edges, hard, image_of, mark, named};
 use crate::gpu::Caps;
 use crate::ops::{Conv2d, Conv2dGradInput, Conv2dGradWeight, Operator};
 use crate::tensor::Spec;
-use crate::verify::case::{Case, Depth, Operand, floats, noise};
+use crate::verify::case::{Case, Depth, Operand, floats, noise, values};
 
 /// A convolution with the shapes of its image [n, h, w, c_in] and weights [k_h, k_w, c_in / groups, c_out].
 type Row = (&'static str, Conv2d, [usize; 4], [usize; 4]);
@@ -158,7 +158,15 @@ fn hard_values() -> Vec<Case> {
 fn long_sums() -> Vec<Case> {
     let one_sided = |seed: u32, shape: [usize; 4]| -> Operand { floats(seed, shape, 0.5, 2.5) };
     let op = |kernel: [usize; 2]| Conv2dGradWeight { conv: PLAIN, kernel };
+    // So many pixels that each split of this variant has several blocks.
+    let drifting = |variant: &'static str, [h, w]: [usize; 2], term: &f32| {
+        let operands = [values([1, h, w, 1], std::slice::from_ref(term)), values([1, h, w, 1], &[1.0])];
+        Case::new("drifting", op([1, 1]), operands).only(variant)
+    };
     vec![
+        drifting("baseline", [1024, 1024], &DRIFTING[0]),
+        drifting("broadcast", [256, 512], &DRIFTING[1]),
+        drifting("tiled", [512, 1024], &DRIFTING[0]).at(Depth::Full),
         Case::new("sum_over_12099_pixels", op([2, 2]), [one_sided(1, [3, 38, 110, 1]), one_sided(2, [3, 37, 109, 2])]),
         Case::new(
             "sum_over_67050_pixels",

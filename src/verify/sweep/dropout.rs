@@ -3,6 +3,7 @@
 use super::{hard, mark};
 use crate::gpu::Caps;
 use crate::ops::Dropout;
+use crate::ops::random::random;
 use crate::verify::case::{Case, Depth, control, noise};
 
 pub(super) fn cases(_caps: &Caps) -> Vec<Case> {
@@ -17,6 +18,10 @@ pub(super) fn cases(_caps: &Caps) -> Vec<Case> {
     for len in [1, 63, 64, 65] {
         cases.push(Case::new(format!("{len}_elements"), op, [noise(2, [len]), control(5, 0)]));
     }
+    // The rate is one of the numbers that are drawn, exactly: that element is kept.
+    let drawn = (0..5000).map(|i| random(op.seed, 5, i)).find(|bits| bits % 256 == 0).unwrap_or(0);
+    let at = Dropout { rate: (f64::from(drawn) / 2f64.powi(32)) as f32, ..op };
+    cases.push(Case::new("a_draw_at_the_threshold", at, [noise(6, [5000]), control(5, 0)]));
     cases.push(Case::new("folded", op, [noise(3, [777]), control(9, 0)]).squeezed());
     for (name, x, special) in hard(&[99], 4) {
         cases.push(mark(Case::new(name, op, [x, control(2, 0)]), special));

@@ -19,7 +19,7 @@ fn images() -> Vec<(&'static str, Operand, usize, Depth)> {
         ("constant", values([2, 3, 3, 4], &[-2.5]), 2, standard),
         ("small", spread(13, [2, 5, 5, 4], 1e-4, 1e-3), 2, standard),
         ("more_than_65536_elements_a_group", floats(6, [1, 190, 181, 4], 1.0, 3.0), 2, standard),
-        ("more_than_262144_elements_a_group", floats(7, [1, 371, 359, 2], 1.0, 3.0), 1, standard),
+        ("more_than_262144_pixels", floats(7, [1, 521, 523, 2], 1.0, 3.0), 1, standard),
     ]
 }
 
@@ -69,7 +69,7 @@ pub(super) fn cases(_caps: &Caps) -> Vec<Case> {
     for (name, x, depth) in rows() {
         cases.extend(of_rows(name, &x, EPS).map(|case| case.at(depth)));
     }
-    cases.extend(of_groups("folded", &noise(14, [7, 3, 5, 60]), 12, EPS).map(Case::squeezed));
+    cases.extend(of_groups("folded", &noise(14, [7, 3, 5, 360]), 12, EPS).map(Case::squeezed));
     cases.extend(of_rows("folded", &noise(15, [401, 3]), EPS).map(Case::squeezed));
     cases.extend(of_groups("large_eps", &noise(16, [2, 3, 5, 6]), 3, 0.5));
     cases.extend(of_rows("large_eps", &noise(17, [5, 7]), 0.5));

@@ -1,9 +1,10 @@
 //! Linear layers: sizes round the edges of each variant, long sums, hard values.
 
-use super::{edges, hard, mark, named};
+use super::{DRIFTING, edges, hard, mark, named};
 use crate::gpu::Caps;
+use crate::kernels::BASELINE;
 use crate::ops::{Linear, LinearGradInput, LinearGradWeight};
-use crate::verify::case::{Case, Depth, floats, noise};
+use crate::verify::case::{Case, Depth, floats, noise, values};
 
 /// Rows, inputs, outputs.
 const QUICK: [[usize; 3]; 3] = [[3, 32, 64], [33, 65, 10], [7, 160, 33]];
@@ -40,7 +41,7 @@ pub(super) fn cases(caps: &Caps) -> Vec<Case> {
             cases.extend(all.into_iter().map(|case| case.at(depth)));
         }
     }
-    cases.extend(directions("folded", [9, 11, 77]).into_iter().map(Case::squeezed));
+    cases.extend(directions("folded", [9, 41, 77]).into_iter().map(Case::squeezed));
     let name = |[rows, columns, depth]: [usize; 3]| format!("edge_{rows}_by_{columns}_over_{depth}");
     for (variant, sizes, depth) in edges(Linear, caps) {
         let [n, outputs, inputs] = sizes;
@@ -65,5 +66,7 @@ pub(super) fn cases(caps: &Caps) -> Vec<Case> {
     }
     let one_sided = |seed: u32, width: usize| floats(seed, [20_000, width], 0.5, 2.5);
     cases.push(Case::new("sum_over_20000_rows", LinearGradWeight, [one_sided(1, 2), one_sided(2, 3)]));
+    let operands = [values([1 << 20, 1], &DRIFTING[..1]), values([1 << 20, 1], &[1.0])];
+    cases.push(Case::new("drifting", LinearGradWeight, operands).only(BASELINE));
     cases
 }

@@ -17,6 +17,8 @@ fn logits() -> Vec<(&'static str, Operand, Option<Operand>, Depth)> {
         ("ties", values([3, 4], &[2.0, 2.0, 1.0]), None, standard),
         ("a_block_of_classes", noise(9, [2, 256]), None, standard),
         ("more_classes_than_a_block", noise(6, [3, 1000]), None, standard),
+        // Sure of the first class, and all others equal: the rounding errors of their sum do not cancel.
+        ("many_equal", values([1, 15_000], &[-10.3]).strewn(15_000, 0, 0.0), Some(words([1], &[0])), standard),
         ("a_block_of_rows", noise(10, [256, 3]), None, standard),
         ("rows_1024", noise(11, [1024, 2]), None, standard),
         ("rows_1025", noise(12, [1025, 2]), None, standard),
@@ -47,12 +49,14 @@ pub(super) fn cases(_caps: &Caps) -> Vec<Case> {
     }
     classes("folded", &noise(14, [399, 3]), None, Depth::Standard, Case::squeezed);
     classes("nan", &noise(15, [4, 5]).strewn(7, 1, f32::NAN), None, Depth::Standard, Case::special);
-    let shapes: [(&[usize], Depth); 10] = [
+    let shapes: [(&[usize], Depth); 11] = [
         (&[5, 3], Depth::Quick),
         (&[1], Depth::Standard),
         (&[256], Depth::Standard),
         (&[257], Depth::Standard),
         (&[3, 7, 5, 65], Depth::Standard),
+        // 157 splits: the last workgroup is not full.
+        (&[40_000], Depth::Standard),
         (&[65_536], Depth::Standard),
         (&[65_537], Depth::Standard),
         (&[70_001], Depth::Standard),
@@ -70,7 +74,7 @@ pub(super) fn cases(_caps: &Caps) -> Vec<Case> {
         cases.push(Case::new(name, MseLoss, [x.clone(), noise(2, [50])]));
         cases.push(Case::new(name, MseLossGrad, [x, noise(2, [50]), values([1], &[3.0])]));
     }
-    let inputs = [noise(1, [777]), noise(2, [777]), values([1], &[0.5])];
+    let inputs = [noise(1, [90_000]), noise(2, [90_000]), values([1], &[0.5])];
     cases.push(Case::new("folded", MseLoss, inputs[..2].to_vec()).squeezed());
     cases.push(Case::new("folded", MseLossGrad, inputs).squeezed());
     cases

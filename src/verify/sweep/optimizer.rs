@@ -47,8 +47,12 @@ pub(super) fn cases(_caps: &Caps) -> Vec<Case> {
         cases.push(step(format!("{kind}_vanishing"), op, small, control(0, 0)));
         cases.push(step(format!("{kind}_large"), op, [noise(1, [65]), spread(2, [65], 1e3, 1e8)], control(2, 0)));
         cases.push(step(format!("{kind}_ranges"), op, ordinary(2500), control(1, 0)).squeezed());
-        cases.push(from_zero(kind, op));
-        cases.push(overflowing(kind, op));
+        cases.push(from_zero(format!("{kind}_from_zero"), op, noise(2, [100])));
+        // Gradients of the size of eps, and none at all.
+        let vanishing = spread(2, [100], 1e-9, 1e-7).strewn(9, 0, 0.0);
+        cases.push(from_zero(format!("{kind}_from_zero_vanishing"), op, vanishing));
+        cases.push(overflowing(format!("{kind}_overflowing"), op, 3e38));
+        cases.push(overflowing(format!("{kind}_moments_overflowing"), op, 0.1));
     }
     let op = Optimizer::Sgd { momentum: 0.0, nesterov: false, weight_decay: 0.5 };
     let large = step("past_a_binding_of_128_mib".into(), op, ordinary((128 << 18) + 100), control(0, 0));
@@ -59,29 +63,31 @@ pub(super) fn cases(_caps: &Caps) -> Vec<Case> {
 }
 
 /// The first step of a run: the moments are zero.
-fn from_zero(kind: &str, op: Optimizer) -> Case {
-    let mut inputs = vec![noise(1, [100]), noise(2, [100]), values([1, 4], &op.rates_row(1e-3, 1)), control(0, 0)];
+fn from_zero(name: String, op: Optimizer, grad: Operand) -> Case {
+    let mut inputs = vec![noise(1, [100]), grad, values([1, 4], &op.rates_row(1e-3, 1)), control(0, 0)];
     inputs.extend((0..op.moments()).map(|_| values([100], &[0.0])));
-    Case::new(format!("{kind}_from_zero"), op, inputs)
+    Case::new(name, op, inputs)
 }
 
 /// Updates that overflow in the weight, in a moment or in none: an element whose update overflows stays as it was.
-fn overflowing(kind: &str, op: Optimizer) -> Case {
-    let rates = values([1, 4], &op.rates_row(3e38, 1));
+fn overflowing(name: String, op: Optimizer, rate: f64) -> Case {
+    let rates = values([1, 4], &op.rates_row(rate, 1));
     let param = values([6], &[-3e38, 1.0, 0.0, 2.0, 0.5, -1.0]);
     let grad = values([6], &[3e38, 1e30, 0.0, 1e-30, -3e38, 1e20]);
     let mut inputs = vec![param, grad, rates, control(0, 0)];
     inputs.extend((0..op.moments()).map(|_| values([6], &[0.25, 0.5, 0.0, 1e-20, 3e38, 0.125])));
-    Case::new(format!("{kind}_overflowing"), op, inputs).overflowing()
+    Case::new(name, op, inputs).overflowing()
 }
 
 fn norms() -> Vec<Case> {
     let mut cases = Vec::new();
-    for len in [70_001, 1, 5, 255, 256, 257, 65_535, 65_536, 65_537, 1_000_003] {
+    for len in [70_001, 1, 5, 255, 256, 257, 40_000, 65_535, 65_536, 65_537, 1_000_003] {
         let depth = if len == 70_001 { Depth::Quick } else { Depth::Standard };
         cases.push(Case::new(format!("{len}_elements"), GradNorm, [floats(1, [len], 0.5, 1.5)]).at(depth));
     }
     cases.push(Case::new("zero", GradNorm, [values([300], &[0.0, -0.0])]));
+    // Each element is finite, and the sum of their squares is not.
+    cases.push(Case::new("squares_overflow", GradNorm, [values([300], &[1e30, 1.0])]).overflowing());
     cases.push(Case::new("ranges", GradNorm, [floats(2, [5000], -1.0, 2.0)]).squeezed());
     // Several blocks a split.
     cases.push(

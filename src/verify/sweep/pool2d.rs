@@ -1,6 +1,6 @@
 //! Pooling: windows that overlap, leave gaps, hang over borders; ties, NaN, whole images.
 
-use super::{hard, mark};
+use super::{DRIFTING, hard, mark};
 use crate::gpu::Caps;
 use crate::ops::{AvgPool2d, AvgPool2dGrad, GlobalAvgPool2d, GlobalAvgPool2dGrad, MaxPool2d, MaxPool2dGrad, Pool2d};
 use crate::verify::case::{Case, Depth, Operand, noise, outputs_of, values};
@@ -16,7 +16,7 @@ const QUICK: [Row; 2] = [
     ("window_2x2", pool([2, 2], [2, 2], [0; 4], false), [2, 8, 6, 32]),
     ("window_3x3_overlapping", pool([3, 3], [2, 2], [0; 4], false), [2, 13, 11, 31]),
 ];
-const WINDOWS: [Row; 15] = [
+const WINDOWS: [Row; 16] = [
     ("window_1x1", pool([1, 1], [1, 1], [0; 4], false), [1, 1, 1, 1]),
     ("window_2x2_odd", pool([2, 2], [2, 2], [0; 4], false), [3, 27, 27, 5]),
     ("window_2x2_ceil", pool([2, 2], [2, 2], [0; 4], true), [1, 7, 9, 33]),
@@ -31,6 +31,7 @@ const WINDOWS: [Row; 15] = [
     ("window_4x4_stride3_pad2", pool([4, 4], [3, 3], [2, 1, 1, 2], false), [2, 11, 10, 4]),
     ("one_row", pool([1, 2], [1, 2], [0; 4], false), [1, 1, 47, 3]),
     ("one_column", pool([2, 1], [2, 1], [0; 4], true), [1, 41, 1, 3]),
+    ("one_window_that_starts_in_the_border", pool([3, 3], [1, 1], [1, 1, 0, 0], false), [2, 2, 2, 3]),
     ("batch_of_ten", pool([3, 3], [3, 3], [0, 1, 0, 1], true), [10, 5, 4, 7]),
 ];
 const LARGE: [Row; 2] = [
@@ -78,7 +79,8 @@ pub(super) fn cases(_caps: &Caps) -> Vec<Case> {
         cases.extend(global(format!("image_{h}x{w}_of_{c}"), [n, h, w, c]).map(|case| case.at(depth)));
     }
     cases.extend(global("more_than_262144_pixels", [1, 513, 515, 2]));
-    cases.extend(global("folded", [3, 21, 16, 37]).map(Case::squeezed));
+    cases.extend(global("folded", [3, 21, 16, 113]).map(Case::squeezed));
+    cases.push(Case::new("drifting", GlobalAvgPool2d, [values([1, 1024, 1024, 1], &DRIFTING[..1])]));
     cases.extend(values_of_maxima());
     for (name, x, special) in hard(&[2, 9, 8, 5], 1) {
         let forward = AvgPool2d { pool: pool([3, 3], [2, 2], [1; 4], false), count_include_pad: false };

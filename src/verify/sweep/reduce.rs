@@ -1,9 +1,9 @@
 //! Sums over rows: one stage, two stages, and the edges of blocks and splits.
 
-use super::{hard, mark};
+use super::{DRIFTING, hard, mark};
 use crate::gpu::Caps;
 use crate::ops::SumRows;
-use crate::verify::case::{Case, Depth, floats, noise};
+use crate::verify::case::{Case, Depth, floats, noise, values};
 
 const QUICK: [&[usize]; 2] = [&[5, 3], &[257, 31]];
 const SHAPES: [&[usize]; 15] = [
@@ -37,6 +37,7 @@ pub(super) fn cases(_caps: &Caps) -> Vec<Case> {
     cases.push(Case::new("far_from_zero", SumRows, [floats(2, [66_000, 5], 999.0, 1001.0)]));
     // More than 262,144 rows give each split several blocks.
     cases.push(Case::new("several_blocks_a_split", SumRows, [floats(3, [300_001, 1], 0.5, 1.5)]));
+    cases.push(Case::new("drifting", SumRows, [values([1 << 20, 1], &DRIFTING[..1])]));
     cases.push(Case::new("folded", SumRows, [noise(4, [700, 351])]).squeezed());
     cases.extend(hard(&[600, 7], 5).into_iter().map(|(name, x, special)| mark(Case::new(name, SumRows, [x]), special)));
     cases

@@ -1,6 +1,6 @@
 //! Softmax and its logarithm: axes, saturated rows, ties, rows of more than a block.
 
-use super::mark;
+use super::{DRIFTING, mark};
 use crate::gpu::Caps;
 use crate::ops::{LogSoftmax, LogSoftmaxGrad, Softmax, SoftmaxGrad};
 use crate::verify::case::{Case, Depth, Operand, floats, noise, outputs_of, spread, values};
@@ -20,6 +20,8 @@ fn rows() -> Vec<(&'static str, Operand, usize, Depth)> {
         ("a_block", noise(13, [3, 256]), 1, standard),
         ("above_a_block", noise(14, [3, 257]), 1, standard),
         ("four_blocks_one_sided", floats(6, [2, 1000], 2.0, 3.0), 1, standard),
+        // Terms of one sum that are all equal: their rounding errors do not cancel.
+        ("many_equal", values([1, 15_000], &[-0.8]).strewn(15_000, 0, 0.0), 1, standard),
         ("large_logits", floats(7, [5, 32], -1e4, 1e4), 1, standard),
         ("ninety", values([4, 3], &[90.0, -90.0, 0.0, 89.5, 90.0, -1e4, -90.0]), 1, standard),
         ("far_from_zero", floats(15, [5, 12], 999.0, 1001.0), 1, standard),
@@ -50,6 +52,18 @@ pub(super) fn cases(_caps: &Caps) -> Vec<Case> {
     for (name, x, axis, depth) in rows() {
         cases.extend(both(name, &x, axis, depth, false));
     }
+    // Sums whose terms are all equal, but for that of the largest element, which has half of the whole.
+    let x = values([1, 15_000], &[-9.6]).strewn(15_000, 0, 0.0);
+    let dy = || values([1, 15_000], &DRIFTING[..1]).strewn(15_000, 0, 0.0);
+    let y = outputs_of(Softmax { axis: 1 }, std::slice::from_ref(&x)).remove(0);
+    let log = outputs_of(LogSoftmax { axis: 1 }, &[x]).remove(0);
+    cases.push(Case::new("drifting", SoftmaxGrad { axis: 1 }, [y, dy()]));
+    cases.push(Case::new("drifting", LogSoftmaxGrad { axis: 1 }, [log, dy()]));
+    // Almost all that comes down comes down at the largest: its gradient is a difference of almost equal numbers.
+    let x = noise(17, [4, 10]).strewn(11, 0, 12.0);
+    let dy = values([4, 10], &[0.0]).strewn(11, 0, 1.5);
+    let log = outputs_of(LogSoftmax { axis: 1 }, &[x]).remove(0);
+    cases.push(Case::new("upstream_of_the_largest_alone", LogSoftmaxGrad { axis: 1 }, [log, dy]));
     cases.extend(both("folded", &noise(21, [9, 5, 47]), 1, Depth::Standard, false).into_iter().map(Case::squeezed));
     cases.extend(both("nan", &noise(22, [4, 7]).strewn(9, 2, f32::NAN), 1, Depth::Standard, true));
     cases
