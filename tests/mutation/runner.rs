@@ -112,7 +112,9 @@ pub fn text(file: &str) -> &'static str {
 
 /// Why a wrong version is no shader; nothing where it is one.
 fn problem(modules: &[Module], file: &str, wrong: &str) -> Option<String> {
-    let texts = HashMap::from([(file, wrong)]);
+    // Not written out, a file is the same program, and a hundred times shorter; but a broadcast wants a constant lane.
+    let rolled = wrong.replace("//#unroll", "//").replace("subgroupBroadcast", "subgroupShuffle");
+    let texts = HashMap::from([(file, rolled.as_str())]);
     modules.iter().find_map(|module| {
         let reflected = compose_with(module, &texts).and_then(|source| reflect(&source));
         reflected.err().map(|error| error.to_string())
