@@ -75,7 +75,8 @@ fn every_shader_says_what_it_computes_and_where_its_definition_and_host_are() {
 
 /// The constants that a file declares with a plain number, by name.
 fn numbers<'a>(text: &'a str, kind: &'a str) -> impl Iterator<Item = (&'a str, &'a str)> {
-    let declared = text.lines().filter_map(|line| line.trim_start_matches("pub ").strip_prefix("const ")?.split_once(": "));
+    let declared =
+        text.lines().filter_map(|line| line.trim_start_matches("pub ").strip_prefix("const ")?.split_once(": "));
     declared.filter_map(move |(name, rest)| {
         let value = rest.strip_prefix(kind)?.strip_prefix(" = ")?.strip_suffix(';')?.trim_end_matches('u');
         value.chars().all(|c| c.is_ascii_digit()).then_some((name, value))
@@ -86,7 +87,8 @@ fn numbers<'a>(text: &'a str, kind: &'a str) -> impl Iterator<Item = (&'a str, &
 fn a_shader_and_its_host_say_the_same_numbers() {
     let (mut found, mut met) = (Vec::new(), 0);
     for source in files("shaders", "wgsl") {
-        let host = std::fs::read_to_string(root().join(format!("src/kernels/{}.rs", source.stem()))).unwrap_or_default();
+        let host =
+            std::fs::read_to_string(root().join(format!("src/kernels/{}.rs", source.stem()))).unwrap_or_default();
         for (name, value) in numbers(&source.text, "u32") {
             for (_, other) in numbers(&host, "usize").filter(|(other, _)| *other == name) {
                 met += 1;

@@ -83,7 +83,8 @@ fn every_listed_equivalent_is_still_a_mutant() {
         assert!(!entry.reason.trim().is_empty(), "{entry:?} has no reason");
         for lines in &entry.mutants {
             let meant = |mutant: &&Mutant| entry.file == "*" || mutant.file == entry.file;
-            let is = |mutant: &Mutant| mutant.choices.iter().any(|choice| mutant.lines(text(mutant.file), choice) == *lines);
+            let is =
+                |mutant: &Mutant| mutant.choices.iter().any(|choice| mutant.lines(text(mutant.file), choice) == *lines);
             assert!(mutants.iter().filter(meant).any(is), "{}: no mutant is {lines:?}", entry.file);
         }
         for line in &entry.lines {

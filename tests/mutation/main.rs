@@ -36,7 +36,8 @@ fn every_mutant_is_killed() {
     let (memory, list, mut report) = (Mutex::new(Memory::open()), equivalent::list(), report::Report::default());
     // Every SHARD-th mutant of COUNT: `MUTATION_SHARD=0/4`.
     let shard = std::env::var("MUTATION_SHARD").unwrap_or("0/1".into());
-    let (own, count) = shard.split_once('/').map(|(own, count)| (own.parse().unwrap(), count.parse().unwrap())).unwrap();
+    let (own, count) =
+        shard.split_once('/').map(|(own, count)| (own.parse().unwrap(), count.parse().unwrap())).unwrap();
     for file in wanted() {
         let started = Instant::now();
         let mutants: Vec<_> = operators::mutants(file, text(file)).into_iter().skip(own).step_by(count).collect();

@@ -196,7 +196,8 @@ impl<'a> Maker<'a> {
     /// The name that the statement (or the loop's head) which ends with token `end` declares.
     fn declared(&self, end: usize, body: &Range<usize>) -> Option<&'a str> {
         let text = self.text;
-        let start = (body.start..end).rev().find(|&i| matches!(text.word(i), ";" | "{" | "}")).map_or(body.start, |i| i + 1);
+        let start =
+            (body.start..end).rev().find(|&i| matches!(text.word(i), ";" | "{" | "}")).map_or(body.start, |i| i + 1);
         let at = (start..end).find(|&i| matches!(text.word(i), "let" | "var"))?;
         Some(text.word(at + 1))
     }
@@ -240,8 +241,10 @@ impl<'a> Maker<'a> {
     fn mark(&mut self, i: usize) {
         let (text, mark) = (self.text, self.text.word(i));
         let at = text.tokens[i].at.clone();
-        let prefix = matches!(text.word(i - 1), "(" | "," | "=" | "return" | "[" | "{" | "&&" | "||" | "+" | "*" | "<" | ">" | "==")
-            || text.word(i - 1) == "if";
+        let prefix = matches!(
+            text.word(i - 1),
+            "(" | "," | "=" | "return" | "[" | "{" | "&&" | "||" | "+" | "*" | "<" | ">" | "=="
+        ) || text.word(i - 1) == "if";
         match mark {
             "-" | "!" if prefix => return self.add("sign dropped", at, ""),
             "*" if text.word(i - 1) == "(" => return,
@@ -321,7 +324,10 @@ impl<'a> Maker<'a> {
             };
             return self.choose("variable swapped", at, others);
         }
-        if KEYWORDS.contains(&name) || ["let", "var", "const", ":"].contains(&before) || ["(", "<"].contains(&after) && before != "" && text.tokens[i + 1].kind == Kind::Template {
+        if KEYWORDS.contains(&name)
+            || ["let", "var", "const", ":"].contains(&before)
+            || ["(", "<"].contains(&after) && before != "" && text.tokens[i + 1].kind == Kind::Template
+        {
             return;
         }
         let constants = text.constants();
@@ -359,10 +365,13 @@ impl<'a> Maker<'a> {
         let Some((_, kind)) = self.members.iter().find(|(member, _)| *member == name) else { return Vec::new() };
         let twin = |a: &str, b: &str| name.ends_with(a).then(|| format!("{}{b}", &name[..name.len() - a.len()]));
         let twins = [("_h", "_w"), ("_w", "_h")].iter().filter_map(|(a, b)| twin(a, b));
-        let heads = [("h_", "w_"), ("w_", "h_")].iter().filter_map(|(a, b)| name.strip_prefix(a).map(|rest| format!("{b}{rest}")));
+        let heads = [("h_", "w_"), ("w_", "h_")]
+            .iter()
+            .filter_map(|(a, b)| name.strip_prefix(a).map(|rest| format!("{b}{rest}")));
         let place = self.members.iter().position(|(member, _)| *member == name).unwrap_or(0);
         let rest = self.members.iter().cycle().skip(place + 1).take(self.members.len() - 1);
-        let same: Vec<String> = rest.filter(|(_, other)| other == kind).map(|(member, _)| (*member).to_owned()).collect();
+        let same: Vec<String> =
+            rest.filter(|(_, other)| other == kind).map(|(member, _)| (*member).to_owned()).collect();
         twins.chain(heads).filter(|twin| same.contains(twin)).chain(same.clone()).collect()
     }
 }

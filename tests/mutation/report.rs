@@ -72,7 +72,9 @@ impl Report {
 
     /// The table, in Markdown.
     pub fn table(&self) -> String {
-        let mut out = String::from("| shader | killed | survived | equivalent | not compiling | score |\n|---|--:|--:|--:|--:|--:|\n");
+        let mut out = String::from(
+            "| shader | killed | survived | equivalent | not compiling | score |\n|---|--:|--:|--:|--:|--:|\n",
+        );
         let total = self.total();
         for (file, counts) in self.rows.iter().chain([(&"all", &total)]) {
             let Counts { killed, survived, equivalent, not_compiling } = counts;

@@ -60,15 +60,24 @@ pub fn stages(file: &str) -> Vec<Vec<&'static str>> {
         "linear.wgsl" => &["linear baseline"],
         // What only long sums show is asked last: a tile of 64 by 64 takes its time over a million pixels.
         "conv2d_tiled.wgsl" => &["conv2d tiled", "linear tiled", "conv2d tiled --full --case drifting"],
-        "conv2d_broadcast.wgsl" | "shared/chunk1.wgsl" | "shared/chunk4.wgsl" => &["conv2d broadcast", "linear broadcast"],
+        "conv2d_broadcast.wgsl" | "shared/chunk1.wgsl" | "shared/chunk4.wgsl" => {
+            &["conv2d broadcast", "linear broadcast"]
+        }
         "shared/grid.wgsl" => &["reduce", "dropout", "control", "batch", "elementwise", "conv2d baseline"],
         "shared/random.wgsl" => &["dropout", "batch"],
         "shared/exponential.wgsl" => &["softmax", "loss", "activation"],
         "shared/erf.wgsl" => &["activation"],
         "shared/finite.wgsl" => &["control", "optimizer", "softmax", "loss", "pool2d", "activation"],
-        "shared/split_sum.wgsl" | "reduce.wgsl" => {
-            &["reduce", "loss", "optimizer", "batch_norm2d", "group_norm", "pool2d", "linear baseline", "conv2d baseline"]
-        }
+        "shared/split_sum.wgsl" | "reduce.wgsl" => &[
+            "reduce",
+            "loss",
+            "optimizer",
+            "batch_norm2d",
+            "group_norm",
+            "pool2d",
+            "linear baseline",
+            "conv2d baseline",
+        ],
         // Several blocks a split, which takes so many elements that the standard sweep has none.
         "loss.wgsl" => &["loss", "mse_loss baseline --full --case 4200x4001"],
         "optimizer.wgsl" => &["optimizer", "grad_norm baseline --full --case more_than_16777216"],
@@ -91,10 +100,12 @@ fn modules(file: &str) -> Vec<Module> {
     let wide = || Module { links: vec![("chunk1", "shared/chunk4.wgsl")], ..Module::new("conv2d_broadcast.wgsl") };
     let import = format!("#import {}", file.trim_start_matches("shared/").trim_end_matches(".wgsl"));
     let contains = |program: &&str| {
-        let imported = compose(&Module::new(program_name(program))).is_ok() && text(program).lines().any(|line| line == import);
+        let imported =
+            compose(&Module::new(program_name(program))).is_ok() && text(program).lines().any(|line| line == import);
         *program == file || imported
     };
-    let mut found: Vec<Module> = files().filter(|file| !file.starts_with("shared/")).filter(contains).map(Module::new).collect();
+    let mut found: Vec<Module> =
+        files().filter(|file| !file.starts_with("shared/")).filter(contains).map(Module::new).collect();
     if ["conv2d_broadcast.wgsl", "shared/chunk4.wgsl"].contains(&file) {
         found.push(wide());
     }
@@ -250,7 +261,8 @@ pub fn ask(file: &'static str, mutants: &[Mutant], memory: &Mutex<Memory>) -> Ve
                     loop {
                         let next = queue.lock().unwrap().pop_front();
                         let Some(number) = next else { break };
-                        let verdict = one(&mutants[number], modules, stages, worker, &memory.lock().unwrap().program.clone());
+                        let verdict =
+                            one(&mutants[number], modules, stages, worker, &memory.lock().unwrap().program.clone());
                         memory.lock().unwrap().keep(verdict);
                     }
                 });

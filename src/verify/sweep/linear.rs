@@ -2,8 +2,8 @@
 
 use super::{DRIFTING, edges, hard, mark, named};
 use crate::gpu::Caps;
-use crate::ops::{Linear, LinearGradInput, LinearGradWeight};
 use crate::kernels::BASELINE;
+use crate::ops::{Linear, LinearGradInput, LinearGradWeight};
 use crate::verify::case::{Case, Depth, floats, noise, values};
 
 /// Rows, inputs, outputs.
