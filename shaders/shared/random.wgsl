@@ -12,10 +12,10 @@ fn random(seed: u32, step: u32, index: u32) -> u32 {
     return pcg(index ^ pcg(step ^ pcg(seed)));
 }
 
-// Image number `position` of a random order of 0..len: a Feistel network, walked until it falls below len.
+// Image number `position` of a random order of 0..len: a Feistel network, walked until it falls below len > 0.
 fn permute(seed: u32, epoch: u32, position: u32, len: u32) -> u32 {
-    let bits = 32u - countLeadingZeros(max(len, 1u) - 1u);
-    let half = max((bits + 1u) / 2u, 1u);
+    let bits = 32u - countLeadingZeros(len - 1u);
+    let half = (bits + 1u) / 2u;
     let mask = (1u << half) - 1u;
     let key = pcg(epoch ^ pcg(seed));
     var value = position;

@@ -23,7 +23,7 @@ pub fn random(seed: u32, step: u32, index: u32) -> u32 {
 /// For a fixed (`seed`, `epoch`) it is a permutation: every image comes once an epoch.
 pub fn permute(seed: u32, epoch: u32, position: u32, len: u32) -> u32 {
     let bits = 32 - len.saturating_sub(1).leading_zeros();
-    let half = bits.div_ceil(2).max(1);
+    let half = bits.div_ceil(2);
     let mask = (1u32 << half) - 1;
     let key = pcg(epoch ^ pcg(seed));
     let mut value = position;

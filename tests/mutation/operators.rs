@@ -247,7 +247,6 @@ impl<'a> Maker<'a> {
         ) || text.word(i - 1) == "if";
         match mark {
             "-" | "!" if prefix => return self.add("sign dropped", at, ""),
-            "*" if text.word(i - 1) == "(" => return,
             "(" => return self.call(i),
             "<" if self.unrolled(i) => {
                 // The composer wants this form of a loop's head.
@@ -324,10 +323,8 @@ impl<'a> Maker<'a> {
             };
             return self.choose("variable swapped", at, others);
         }
-        if KEYWORDS.contains(&name)
-            || ["let", "var", "const", ":"].contains(&before)
-            || ["(", "<"].contains(&after) && !before.is_empty() && text.tokens[i + 1].kind == Kind::Template
-        {
+        let typed = text.tokens.get(i + 1).is_some_and(|next| next.kind == Kind::Template);
+        if KEYWORDS.contains(&name) || ["let", "var", "const", ":"].contains(&before) || typed {
             return;
         }
         let constants = text.constants();

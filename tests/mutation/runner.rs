@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use wgrad::gpu::compose::{Module, compose, compose_with, files};
+use wgrad::gpu::compose::{Module, compose_with, files};
 use wgrad::gpu::reflect::reflect;
 
 use crate::operators::Mutant;
@@ -97,23 +97,15 @@ fn stem(file: &str) -> &'static str {
 
 /// The programs that contain a file.
 fn modules(file: &str) -> Vec<Module> {
-    let wide = || Module { links: vec![("chunk1", "shared/chunk4.wgsl")], ..Module::new("conv2d_broadcast.wgsl") };
     let import = format!("#import {}", file.trim_start_matches("shared/").trim_end_matches(".wgsl"));
-    let contains = |program: &&str| {
-        let imported =
-            compose(&Module::new(program_name(program))).is_ok() && text(program).lines().any(|line| line == import);
-        *program == file || imported
-    };
-    let mut found: Vec<Module> =
-        files().filter(|file| !file.starts_with("shared/")).filter(contains).map(Module::new).collect();
+    let contains = |program: &&str| *program == file || text(program).lines().any(|line| line == import);
+    let programs = files().filter(|program| !program.starts_with("shared/")).filter(contains);
+    let mut found: Vec<Module> = programs.map(Module::new).collect();
     if ["conv2d_broadcast.wgsl", "shared/chunk4.wgsl"].contains(&file) {
-        found.push(wide());
+        let links = vec![("chunk1", "shared/chunk4.wgsl")];
+        found.push(Module { links, ..Module::new("conv2d_broadcast.wgsl") });
     }
     found
-}
-
-fn program_name(program: &str) -> &'static str {
-    files().find(|known| *known == program).unwrap_or_default()
 }
 
 /// The text of a shader as the program has it.
@@ -123,7 +115,9 @@ pub fn text(file: &str) -> &'static str {
 
 /// Why a wrong version is no shader; nothing where it is one.
 fn problem(modules: &[Module], file: &str, wrong: &str) -> Option<String> {
-    let texts = HashMap::from([(file, wrong)]);
+    // Not written out, a file is the same program, and a hundred times shorter; but a broadcast wants a constant lane.
+    let rolled = wrong.replace("//#unroll", "//").replace("subgroupBroadcast", "subgroupShuffle");
+    let texts = HashMap::from([(file, rolled.as_str())]);
     modules.iter().find_map(|module| {
         let reflected = compose_with(module, &texts).and_then(|source| reflect(&source));
         reflected.err().map(|error| error.to_string())

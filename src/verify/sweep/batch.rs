@@ -40,6 +40,9 @@ pub(super) fn cases(_caps: &Caps) -> Vec<Case> {
     add("the_seed_0", op(5, 23, Some(0), 1), [2, 2, 1], &[23], 1);
     add("one_image", op(1, 1, Some(1), 1), [1, 1, 1], &[1], 5);
     add("two_images", op(1, 2, Some(9), 1), [1, 1, 1], &[2], 1);
+    for len in [3, 4, 5] {
+        add(&format!("an_epoch_of_{len}"), op(len, len, Some(4), 1), [1, 1, 1], &[len], 2);
+    }
     add("a_batch_larger_than_the_set", op(10, 3, None, 2), [1, 3, 2], &[3], 1);
     add("a_workgroup_of_rows", op(64, 130, Some(4), 1), [1, 1, 1], &[130], 2);
     add("above_a_workgroup_of_rows", op(65, 131, Some(5), 1), [1, 1, 1], &[131], 1);
