@@ -183,22 +183,22 @@ pub struct LearningArgs {
     pub optimizer: String,
     /// Weight decay, instead of the optimiser's usual one
     #[arg(long, value_name = "DECAY", allow_negative_numbers = true)]
-    pub weight_decay: Option<f32>,
+    pub weight_decay: Option<f64>,
     /// How the learning rate changes; see below
     #[arg(long, default_value = "constant", value_name = "SPEC")]
     pub schedule: String,
     /// Share of the probability that is spread over all classes
     #[arg(long, default_value_t = 0.0, value_name = "SHARE", allow_negative_numbers = true)]
-    pub label_smoothing: f32,
+    pub label_smoothing: f64,
     /// Largest norm of the whole gradient
     #[arg(long, value_name = "NORM", allow_negative_numbers = true)]
-    pub clip_norm: Option<f32>,
+    pub clip_norm: Option<f64>,
     /// Largest magnitude of a gradient's element
     #[arg(long, value_name = "VALUE", allow_negative_numbers = true)]
-    pub clip_value: Option<f32>,
+    pub clip_value: Option<f64>,
     /// Largest magnitude of a weight
     #[arg(long, value_name = "VALUE", allow_negative_numbers = true)]
-    pub clip_weights: Option<f32>,
+    pub clip_weights: Option<f64>,
     /// Share of the training images that is held out to validate with [default: 0; 0.1 with --patience]
     #[arg(long, value_name = "SHARE", allow_negative_numbers = true)]
     pub validation: Option<f64>,

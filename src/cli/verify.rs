@@ -69,7 +69,7 @@ pub fn run(args: &VerifyArgs) -> Result<()> {
     if let Some(folder) = &args.export {
         return write_suite(args, &output, folder);
     }
-    let devices = devices(args)?;
+    let (devices, refused) = devices(args)?;
     let replaced = wgrad::gpu::sources::replaced()?;
     if !replaced.is_empty() {
         complain(&format!("note: {} stand in for the program's own shaders", replaced.join(", ")));
@@ -84,7 +84,8 @@ pub fn run(args: &VerifyArgs) -> Result<()> {
         write_evidence(args, &output, &report)?;
         reports.push(report);
     }
-    let counts = Counts::of(reports.iter().flat_map(|report| &report.outcomes));
+    let mut counts = Counts::of(reports.iter().flat_map(|report| &report.outcomes));
+    counts.not_run += refused;
     let seconds = started.elapsed().as_secs_f64();
     if let Some(file) = &args.html {
         html::write(file, &reports, seconds)?;
@@ -131,16 +132,25 @@ fn write_suite(args: &VerifyArgs, output: &Output, folder: &Path) -> Result<()> 
     output.finish()
 }
 
-fn devices(args: &VerifyArgs) -> Result<Vec<Device>> {
+/// The devices that are asked for, and how many adapters refused to open.
+fn devices(args: &VerifyArgs) -> Result<(Vec<Device>, usize)> {
     let backend = args.backend.choice()?;
     if args.device != "all" {
-        return Ok(vec![pollster::block_on(Device::open(&args.device, backend))?]);
+        return Ok((vec![pollster::block_on(Device::open(&args.device, backend))?], 0));
     }
     let count = pollster::block_on(device::list(backend)).len();
     if count == 0 {
         bail!(device::NO_ADAPTER);
     }
-    (0..count).map(|index| Ok(pollster::block_on(Device::open(&index.to_string(), backend))?)).collect()
+    let mut devices = Vec::new();
+    for index in 0..count {
+        match pollster::block_on(Device::open(&index.to_string(), backend)) {
+            Ok(device) => devices.push(device),
+            Err(error) => complain(&format!("not run: adapter {index}: {error}")),
+        }
+    }
+    let refused = count - devices.len();
+    Ok((devices, refused))
 }
 
 fn verify(args: &VerifyArgs, output: &Output, device: &Device) -> Result<Report> {
@@ -148,13 +158,18 @@ fn verify(args: &VerifyArgs, output: &Output, device: &Device) -> Result<Report>
     open::introduce(output, device);
     let DeviceRecord { name, backend, driver, .. } = device.into();
     let told = |outcome: &Outcome| output.event(&event(outcome, &name, &backend));
-    let outcomes = match &args.oracle {
-        Some(folder) => answered(args, output, device, folder, told)?,
-        None => swept(args, output, device, told)?,
+    let mut outcomes = match &args.oracle {
+        Some(folder) => answered(args, output, device, folder, &told)?,
+        None => swept(args, output, device, &told)?,
     };
     let pipelines = match device {
         Device::Gpu(gpu) => {
-            gpu.check()?;
+            // What was found out before a device was lost is worth its report.
+            if let Err(error) = gpu.check() {
+                let lost = Outcome::of_device(error.to_string());
+                told(&lost);
+                outcomes.push(lost);
+            }
             gpu.kernels().count()
         }
         Device::Cpu(_) => 0,
@@ -180,6 +195,9 @@ fn answered(
     }
     let (bar, mut outcomes) = (progress(files.len()), Vec::new());
     output.say(format!("verify    {} in {}", text::counted(files.len() as u64, "oracle case"), folder.display()));
+    // A case that ends in a panic has failed, and is told as such.
+    let hook = std::panic::take_hook();
+    std::panic::set_hook(Box::new(|_| ()));
     for file in &files {
         let answers = match OracleCase::load(file) {
             Ok(case) if !args.op.is_empty() && !args.op.contains(&case.op) => Vec::new(),
@@ -193,6 +211,7 @@ fn answered(
             break;
         }
     }
+    std::panic::set_hook(hook);
     bar.finish_and_clear();
     Ok(outcomes)
 }
@@ -280,7 +299,7 @@ fn event(outcome: &Outcome, device: &str, backend: &str) -> Value {
         "relative_l2": error(|worst| worst.relative_l2), "max_error": error(|worst| worst.max_error),
         "max_absolute": error(|worst| worst.max_absolute),
         "tolerance": { "relative_l2": finite(outcome.tolerance.relative_l2), "max_error": finite(outcome.tolerance.max_error) },
-        "tolerance_from": ORIGIN, "reason": outcome.story, "device": device, "backend": backend,
+        "tolerance_from": outcome.tolerance.origin(), "reason": outcome.story, "device": device, "backend": backend,
     })
 }
 

@@ -1,9 +1,9 @@
 //! Which kernels a device may run: what was proven of them here, and how much proof the user asks for.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, PoisonError};
 
-use super::Gpu;
+use super::{Gpu, Module};
 
 /// How much proof kernels need.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -34,6 +34,8 @@ pub struct Proof {
     pub right: bool,
     /// Whether they were right, and nothing else was touched, without wgpu's run-time checks.
     pub unchecked: bool,
+    /// Whether it was asked with the checks alone, since that was wanted.
+    pub checks_alone: bool,
 }
 
 /// The trust in a device and the proofs on which it rests; see the methods of [`Gpu`].
@@ -41,6 +43,8 @@ pub struct Proof {
 pub(super) struct Register {
     trust: Mutex<Trust>,
     proofs: Mutex<HashMap<String, Proof>>,
+    /// Programs that were right without run-time checks.
+    unchecked: Mutex<HashSet<Module>>,
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
@@ -61,6 +65,16 @@ impl Gpu {
     /// What is known of a kernel, by the name that [`Gpu::note`] was given.
     pub fn proof(&self, kernel: &str) -> Option<Proof> {
         locked(&self.register().proofs).get(kernel).copied()
+    }
+
+    /// Whether a program was proven without run-time checks.
+    pub fn runs_unchecked(&self, program: &Module) -> bool {
+        locked(&self.register().unchecked).contains(program)
+    }
+
+    /// Notes programs that were proven without run-time checks.
+    pub fn note_unchecked(&self, programs: impl IntoIterator<Item = Module>) {
+        locked(&self.register().unchecked).extend(programs);
     }
 
     /// Notes what was found out about a kernel.

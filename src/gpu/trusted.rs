@@ -2,8 +2,9 @@
 
 /// Compiles a shader without bounds checks, loop bounding or division guards, which cost up to half the speed.
 ///
-/// Only for the embedded shaders, and only where the caller has proven on this adapter that they stay inside their buffers
-/// (`wgrad::verify` runs every case unchecked too, with margins round every buffer that must stay untouched).
+/// Only for the embedded shaders, and those that the user puts in their place (`WGRAD_SHADERS`) and so vouches for. Plans drop
+/// the checks only of programs that were proven on this adapter, with the checks first: `wgrad::verify` runs every case unchecked
+/// too, with margins round every buffer that must stay untouched.
 #[allow(unsafe_code, reason = "wgpu marks the removal of its checks as unsafe")]
 pub(super) fn module(device: &wgpu::Device, descriptor: wgpu::ShaderModuleDescriptor<'_>) -> wgpu::ShaderModule {
     // SAFETY: every index of the shaders is derived from sizes that the host checked against the buffers when it lowered

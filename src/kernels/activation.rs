@@ -5,7 +5,7 @@ use crate::error::Result;
 use crate::ops::{Activation, ActivationGrad};
 
 /// The shader's name for the kind, and the attribute it takes.
-fn kind(op: &Activation) -> (&'static str, f32) {
+fn kind(op: &Activation) -> (&'static str, f64) {
     match *op {
         Activation::Relu => ("RELU", 0.0),
         Activation::LeakyRelu { slope } => ("LEAKY_RELU", slope),

@@ -3,7 +3,6 @@
 use super::reduce::{Splits, scratch, split_sum_trips, sum_splits};
 use super::{Dispatch, Lowered, Operand, Problem};
 use crate::error::Result;
-use crate::ops::real::decimal;
 use crate::ops::{BatchNorm2d, BatchNorm2dEval, BatchNorm2dEvalGrad, BatchNorm2dGrad, RunningStats};
 use crate::tensor::Spec;
 
@@ -14,12 +13,12 @@ struct Sizes {
     rows: usize,
     c: usize,
     splits: Splits,
-    eps: f32,
-    momentum: f32,
+    eps: f64,
+    momentum: f64,
 }
 
 impl Sizes {
-    fn of(x: &Spec, eps: f32) -> Self {
+    fn of(x: &Spec, eps: f64) -> Self {
         let c = x.shape.last().copied().unwrap_or(1).max(1);
         let rows = x.len() / c;
         Self { rows, c, splits: Splits::of(rows), eps, momentum: 0.0 }
@@ -34,7 +33,7 @@ impl Sizes {
             .set("rows_per_split", self.splits.rows)
             .set("eps", self.eps)
             .set("momentum", self.momentum)
-            .set("rest", (1.0 - decimal(self.momentum)) as f32)
+            .set("rest", 1.0 - self.momentum)
     }
 
     /// One invocation a channel of a split.

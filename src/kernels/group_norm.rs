@@ -15,15 +15,15 @@ struct Sizes {
     pixels: usize,
     c: usize,
     groups: usize,
-    eps: f32,
+    eps: f64,
 }
 
 impl Sizes {
-    fn image(x: &Spec, groups: usize, eps: f32) -> Self {
+    fn image(x: &Spec, groups: usize, eps: f64) -> Self {
         Self { n: x.shape[0], pixels: x.shape[1] * x.shape[2], c: x.shape[3], groups, eps }
     }
 
-    fn last_axis(x: &Spec, eps: f32) -> Self {
+    fn last_axis(x: &Spec, eps: f64) -> Self {
         let c = x.shape.last().copied().unwrap_or(1).max(1);
         Self { n: x.len() / c, pixels: 1, c, groups: 1, eps }
     }

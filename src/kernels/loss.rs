@@ -3,23 +3,21 @@
 use super::reduce::{column_sums, fold_splits, scratch, split_sum_trips, vector_splits, vector_trips};
 use super::{Dispatch, Lowered, Operand, Problem};
 use crate::error::Result;
-use crate::ops::real::decimal;
 use crate::ops::{MseLoss, MseLossGrad, SoftmaxCrossEntropy, SoftmaxCrossEntropyGrad};
 use crate::tensor::Spec;
 
 use Operand::{Input, Output};
 
 /// Sets every uniform of the file.
-fn sized(entry: &'static str, [rows, k]: [usize; 2], splits: usize, smoothing: f32) -> Dispatch {
-    let exact = decimal(smoothing);
+fn sized(entry: &'static str, [rows, k]: [usize; 2], splits: usize, smoothing: f64) -> Dispatch {
     Dispatch::new("loss.wgsl", entry)
         .set("len", rows * k)
         .set("rows", rows)
         .set("k", k)
         .set("splits", splits)
         .set("smoothing", smoothing)
-        .set("rest", (1.0 - exact) as f32)
-        .set("even", (exact / k as f64) as f32)
+        .set("rest", 1.0 - smoothing)
+        .set("even", smoothing / k as f64)
         .set("count", rows as f32)
 }
 

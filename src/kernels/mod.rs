@@ -39,6 +39,13 @@ impl From<i32> for Scalar {
     }
 }
 
+impl From<f64> for Scalar {
+    /// Attributes are float64 on the host, and float32 in every kernel.
+    fn from(value: f64) -> Self {
+        Self::F32(value as f32)
+    }
+}
+
 impl From<f32> for Scalar {
     fn from(value: f32) -> Self {
         Self::F32(value)

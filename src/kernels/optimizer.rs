@@ -7,7 +7,6 @@ use super::reduce::{fold_splits, scratch, split_sum_trips, vector_splits, vector
 use super::{Dispatch, Lowered, Operand, Problem};
 use crate::error::Result;
 use crate::gpu::Caps;
-use crate::ops::real::decimal;
 use crate::ops::{ClipGradNorm, ClipValue, GradNorm, Optimizer};
 use crate::tensor::Spec;
 
@@ -20,18 +19,17 @@ struct Numbers {
     splits: usize,
     first_split: usize,
     nesterov: bool,
-    weight_decay: f32,
-    momentum: f32,
-    beta1: f32,
-    share2: f32,
-    eps: f32,
-    limit: f32,
+    weight_decay: f64,
+    momentum: f64,
+    beta1: f64,
+    share2: f64,
+    eps: f64,
+    limit: f64,
 }
 
 impl Numbers {
     /// Sets every uniform of the file.
     fn dispatch(self, entry: &'static str, len: usize) -> Dispatch {
-        let rest = |share: f32| (1.0 - decimal(share)) as f32;
         Dispatch::new("optimizer.wgsl", entry)
             .set("len", len)
             .set("steps", self.steps)
@@ -40,9 +38,9 @@ impl Numbers {
             .set("nesterov", u32::from(self.nesterov))
             .set("weight_decay", self.weight_decay)
             .set("momentum", self.momentum)
-            .set("rest1", rest(self.beta1))
+            .set("rest1", 1.0 - self.beta1)
             .set("share2", self.share2)
-            .set("rest2", rest(self.share2))
+            .set("rest2", 1.0 - self.share2)
             .set("eps", self.eps)
             .set("limit", self.limit)
             .invocations(len)
@@ -121,7 +119,7 @@ pub(super) fn grad_norm(_op: &GradNorm, problem: &Problem) -> Result<Lowered> {
 /// A kernel that changes output 0 in place, range by range.
 fn clip(
     entry: &'static str,
-    limit: f32,
+    limit: f64,
     (name, operand): (&'static str, Operand),
     problem: &Problem,
 ) -> Result<Lowered> {

@@ -30,7 +30,7 @@ pub struct Statistics {
     /// Operands of [`ops::RunningStats`] but for the control value.
     pub operands: [ValueId; 4],
     /// Weight of the batch.
-    pub momentum: f32,
+    pub momentum: f64,
 }
 
 /// A network inside a graph.
@@ -259,7 +259,7 @@ impl Context<'_> {
         self.graph.apply1(name, op, &[x, weight, bias])
     }
 
-    fn batch_norm2d(&mut self, name: &str, eps: f32, momentum: f32, x: ValueId) -> Result<ValueId> {
+    fn batch_norm2d(&mut self, name: &str, eps: f64, momentum: f64, x: ValueId) -> Result<ValueId> {
         let c = self.channels(x);
         let weight = self.vector(name, "weight", c, Init::Ones, true)?;
         let bias = self.vector(name, "bias", c, Init::Zeros, true)?;

@@ -16,11 +16,11 @@ fn groups() -> usize {
     1
 }
 
-fn eps() -> f32 {
+fn eps() -> f64 {
     1e-5
 }
 
-fn momentum() -> f32 {
+fn momentum() -> f64 {
     0.1
 }
 
@@ -158,12 +158,12 @@ pub enum Layer {
     /// See [`Activation::LeakyRelu`].
     LeakyRelu {
         /// Slope below zero.
-        slope: f32,
+        slope: f64,
     },
     /// See [`Activation::Elu`].
     Elu {
         /// Limit below zero, negated.
-        alpha: f32,
+        alpha: f64,
     },
     /// See [`Activation::Sigmoid`].
     Sigmoid,
@@ -188,10 +188,10 @@ pub enum Layer {
     BatchNorm2d {
         /// Added to the variance.
         #[serde(default = "eps")]
-        eps: f32,
+        eps: f64,
         /// Weight of a new batch in the running statistics.
         #[serde(default = "momentum")]
-        momentum: f32,
+        momentum: f64,
     },
     /// See [`crate::ops::GroupNorm`].
     GroupNorm {
@@ -199,18 +199,18 @@ pub enum Layer {
         groups: usize,
         /// Added to the variance.
         #[serde(default = "eps")]
-        eps: f32,
+        eps: f64,
     },
     /// See [`crate::ops::LayerNorm`].
     LayerNorm {
         /// Added to the variance.
         #[serde(default = "eps")]
-        eps: f32,
+        eps: f64,
     },
     /// See [`crate::ops::Dropout`]; the identity in evaluation.
     Dropout {
         /// Share of elements dropped.
-        rate: f32,
+        rate: f64,
     },
     /// The sum of all its inputs.
     Add,

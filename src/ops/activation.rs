@@ -21,12 +21,12 @@ pub enum Activation {
     /// f = x for x > 0, else slope·x; f' = 1 for x > 0, else slope.
     LeakyRelu {
         /// Slope of the negative side, at least 0.
-        slope: f32,
+        slope: f64,
     },
     /// f = x for x > 0, else alpha·(eˣ − 1); f' = 1 for x > 0, else f + alpha.
     Elu {
         /// Distance of the negative asymptote from 0, at least 0.
-        alpha: f32,
+        alpha: f64,
     },
     /// f = σ(x); f' = f·(1 − f).
     Sigmoid,
@@ -105,8 +105,8 @@ impl Activation {
             Self::Relu if x <= zero => zero,
             Self::Relu => x,
             Self::LeakyRelu { .. } | Self::Elu { .. } if x > zero => x,
-            Self::LeakyRelu { slope } => T::attribute(slope) * x,
-            Self::Elu { alpha } => T::attribute(alpha) * x.exp_m1(),
+            Self::LeakyRelu { slope } => T::of(slope) * x,
+            Self::Elu { alpha } => T::of(alpha) * x.exp_m1(),
             Self::Sigmoid => sigmoid(x),
             Self::Tanh => x.tanh(),
             Self::Silu => x * sigmoid(x),
@@ -126,8 +126,8 @@ impl Activation {
             Self::Relu if saved <= zero => zero,
             Self::Relu => one,
             Self::LeakyRelu { .. } | Self::Elu { .. } if saved > zero => one,
-            Self::LeakyRelu { slope } => T::attribute(slope),
-            Self::Elu { alpha } => saved + T::attribute(alpha),
+            Self::LeakyRelu { slope } => T::of(slope),
+            Self::Elu { alpha } => saved + T::of(alpha),
             Self::Sigmoid => saved * (one - saved),
             Self::Tanh => one - saved * saved,
             Self::Silu => {

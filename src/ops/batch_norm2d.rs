@@ -27,7 +27,7 @@ use crate::tensor::{Spec, Tensor};
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct BatchNorm2d {
     /// Added to the variance inside the square root.
-    pub eps: f32,
+    pub eps: f64,
 }
 
 /// `x`, `weight`, `mean [2,c]`, `rstd [c]`, `dy` → `dx [n,h,w,c]`, `dweight [c]`, `dbias [c]`.
@@ -38,14 +38,14 @@ pub struct BatchNorm2dGrad;
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct BatchNorm2dEval {
     /// Added to the variance inside the square root.
-    pub eps: f32,
+    pub eps: f64,
 }
 
 /// `x`, `weight`, `running_mean`, `running_var`, `dy` → `dx [n,h,w,c]`, `dweight [c]`, `dbias [c]`.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct BatchNorm2dEvalGrad {
     /// Added to the variance inside the square root.
-    pub eps: f32,
+    pub eps: f64,
 }
 
 /// `running_mean [c]`, `running_var [c]`, `mean [2,c]`, `var_unbiased [c]`, `control` → both running statistics, updated in
@@ -53,7 +53,7 @@ pub struct BatchNorm2dEvalGrad {
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct RunningStats {
     /// Weight of the new batch.
-    pub momentum: f32,
+    pub momentum: f64,
 }
 
 /// The sum over a channel of `term(place)`.
@@ -70,7 +70,7 @@ fn weight_gradients<T: Real>(dy: &[T], channels: &Spec, normal: impl Fn(usize) -
 }
 
 /// The shape rule that both modes share; answers the number of values a channel.
-fn infer_norm(op: &str, inputs: &[Spec], eps: f32) -> Result<usize> {
+fn infer_norm(op: &str, inputs: &[Spec], eps: f64) -> Result<usize> {
     const NAMES: [&str; 5] = ["the input", "the weight", "the bias", "the running mean", "the running variance"];
     let [n, h, w, c] = expect_image(op, &inputs[0])?;
     for (spec, name) in inputs.iter().zip(NAMES).skip(1) {
@@ -126,7 +126,7 @@ impl Operator for BatchNorm2d {
         let offset = fill(channels, |c| channel_sum(x.len(), channels, c, |i| x[i] - x[c]) / count);
         let centred = |i: usize| (x[i] - x[i % channels]) - offset[i % channels];
         let var = fill(channels, |c| channel_sum(x.len(), channels, c, |i| centred(i) * centred(i)) / count);
-        let rstd = fill_float(&outputs[2], |c| T::one() / (var[c] + T::attribute(self.eps)).sqrt());
+        let rstd = fill_float(&outputs[2], |c| T::one() / (var[c] + T::of(self.eps)).sqrt());
         let scale = rstd.floats();
         let y = fill_float(&outputs[0], |i| {
             let c = i % channels;
@@ -195,7 +195,7 @@ impl Operator for BatchNorm2dEval {
     fn reference<T: Real>(&self, inputs: &[&Tensor<T>], outputs: &[Spec]) -> Vec<Tensor<T>> {
         let (x, weight, bias) = (inputs[0].floats(), inputs[1].floats(), inputs[2].floats());
         let (mean, var, channels) = (inputs[3].floats(), inputs[4].floats(), weight.len());
-        let rstd = fill(channels, |c| T::one() / (var[c] + T::attribute(self.eps)).sqrt());
+        let rstd = fill(channels, |c| T::one() / (var[c] + T::of(self.eps)).sqrt());
         vec![fill_float(&outputs[0], |i| {
             let c = i % channels;
             (x[i] - mean[c]) * rstd[c] * weight[c] + bias[c]
@@ -219,7 +219,7 @@ impl Operator for BatchNorm2dEvalGrad {
     fn reference<T: Real>(&self, inputs: &[&Tensor<T>], outputs: &[Spec]) -> Vec<Tensor<T>> {
         let (x, weight, mean) = (inputs[0].floats(), inputs[1].floats(), inputs[2].floats());
         let (var, dy, channels) = (inputs[3].floats(), inputs[4].floats(), weight.len());
-        let rstd = fill(channels, |c| T::one() / (var[c] + T::attribute(self.eps)).sqrt());
+        let rstd = fill(channels, |c| T::one() / (var[c] + T::of(self.eps)).sqrt());
         let [dweight, dbias] = weight_gradients(dy, &outputs[1], |i| (x[i] - mean[i % channels]) * rstd[i % channels]);
         let dx = fill_float(&outputs[0], |i| weight[i % channels] * rstd[i % channels] * dy[i]);
         vec![dx, dweight, dbias]
@@ -253,7 +253,7 @@ impl Operator for RunningStats {
         if control::stopped(inputs[4]) {
             return vec![inputs[0].clone(), inputs[1].clone()];
         }
-        let (batch, channels, new) = (inputs[2].floats(), inputs[0].len(), T::attribute(self.momentum));
+        let (batch, channels, new) = (inputs[2].floats(), inputs[0].len(), T::of(self.momentum));
         let blend = |old: T, value: T| (T::one() - new) * old + new * value;
         let (mean, var, unbiased) = (inputs[0].floats(), inputs[1].floats(), inputs[3].floats());
         vec![

@@ -7,7 +7,7 @@
 //! The mask is a function of (seed, step, i), so nothing is saved: the gradient draws it again. In evaluation a network
 //! simply has no such operator.
 
-use super::{GradNode, Operator, Real, Source, control, expect_float, expect_operands, fill_float, random, real};
+use super::{GradNode, Operator, Real, Source, control, expect_float, expect_operands, fill_float, random};
 use crate::error::{Error, Result};
 use crate::tensor::{Spec, Tensor};
 
@@ -17,7 +17,7 @@ use crate::tensor::{Spec, Tensor};
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Dropout {
     /// Share of elements that are dropped, 0 ≤ rate < 1.
-    pub rate: f32,
+    pub rate: f64,
     /// The stream of random numbers; differs from layer to layer.
     pub seed: u32,
 }
@@ -25,12 +25,12 @@ pub struct Dropout {
 impl Dropout {
     /// An element is kept where its 32 random bits are at least this: rate · 2³².
     pub fn threshold(&self) -> u32 {
-        (f64::from(self.rate) * 2f64.powi(32)) as u32
+        (self.rate * 2f64.powi(32)) as u32
     }
 
     /// The factor of the elements that stay, 1/(1 − rate).
     pub fn scale(&self) -> f64 {
-        1.0 / (1.0 - real::decimal(self.rate))
+        1.0 / (1.0 - self.rate)
     }
 }
 

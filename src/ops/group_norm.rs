@@ -26,7 +26,7 @@ pub struct GroupNorm {
     /// Number of groups; divides the channels.
     pub groups: usize,
     /// Added to the variance inside the square root.
-    pub eps: f32,
+    pub eps: f64,
 }
 
 /// `x`, `weight`, `mean`, `rstd`, `dy` → `dx`, `dweight [c]`, `dbias [c]`.
@@ -40,7 +40,7 @@ pub struct GroupNormGrad {
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct LayerNorm {
     /// Added to the variance inside the square root.
-    pub eps: f32,
+    pub eps: f64,
 }
 
 /// `x`, `weight`, `mean`, `rstd`, `dy` → `dx`, `dweight [c]`, `dbias [c]`.
@@ -94,13 +94,13 @@ impl Groups {
         sum.value() / T::of((self.pixels * self.width()) as f64)
     }
 
-    fn forward<T: Real>(self, eps: f32, inputs: &[&Tensor<T>], outputs: &[Spec]) -> Vec<Tensor<T>> {
+    fn forward<T: Real>(self, eps: f64, inputs: &[&Tensor<T>], outputs: &[Spec]) -> Vec<Tensor<T>> {
         let (x, weight, bias) = (inputs[0].floats(), inputs[1].floats(), inputs[2].floats());
         let pivot = fill(self.count(), |pair| x[self.first(pair)]);
         let offset = fill(self.count(), |pair| self.mean(pair, |i| x[i] - pivot[pair]));
         let centred = |i: usize| (x[i] - pivot[self.of(i)]) - offset[self.of(i)];
         let var = fill(self.count(), |pair| self.mean(pair, |i| centred(i) * centred(i)));
-        let rstd = fill_float(&outputs[2], |pair| T::one() / (var[pair] + T::attribute(eps)).sqrt());
+        let rstd = fill_float(&outputs[2], |pair| T::one() / (var[pair] + T::of(eps)).sqrt());
         let scale = rstd.floats();
         let y = fill_float(&outputs[0], |i| {
             centred(i) * scale[self.of(i)] * weight[i % self.channels] + bias[i % self.channels]
@@ -130,7 +130,7 @@ impl Groups {
     }
 }
 
-fn expect_parameters(op: &str, inputs: &[Spec], channels: usize, eps: f32) -> Result<()> {
+fn expect_parameters(op: &str, inputs: &[Spec], channels: usize, eps: f64) -> Result<()> {
     expect_spec(op, "the weight", &inputs[1], &Spec::f32([channels]))?;
     expect_spec(op, "the bias", &inputs[2], &Spec::f32([channels]))?;
     if !(eps.is_finite() && eps >= 0.0) {

@@ -20,14 +20,14 @@ use crate::tensor::{DType, Spec, Tensor};
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct SoftmaxCrossEntropy {
     /// Share of the probability that is spread evenly over all classes, 0 ≤ s < 1.
-    pub label_smoothing: f32,
+    pub label_smoothing: f64,
 }
 
 /// `logits [n,k]`, `labels [n]`, `dloss [1]` → `dlogits [n,k]`.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct SoftmaxCrossEntropyGrad {
     /// As in the forward operator.
-    pub label_smoothing: f32,
+    pub label_smoothing: f64,
 }
 
 /// `x [..]`, `target [..]` → `loss [1]`, the mean of (x − target)² over all elements.
@@ -86,7 +86,7 @@ impl Operator for SoftmaxCrossEntropy {
 
     fn reference<T: Real>(&self, inputs: &[&Tensor<T>], outputs: &[Spec]) -> Vec<Tensor<T>> {
         let (logits, labels, k) = (inputs[0].floats(), inputs[1].u32s(), inputs[0].shape[1]);
-        let smoothing = T::attribute(self.label_smoothing);
+        let smoothing = T::of(self.label_smoothing);
         let rows = fill(labels.len(), |n| row_loss(&logits[n * k..][..k], labels[n], smoothing));
         let sum: BlockSum<T> = rows.iter().copied().collect();
         let loss = sum.value() / T::of(labels.len() as f64);
@@ -109,7 +109,7 @@ impl Operator for SoftmaxCrossEntropyGrad {
 
     fn reference<T: Real>(&self, inputs: &[&Tensor<T>], outputs: &[Spec]) -> Vec<Tensor<T>> {
         let (logits, labels, k) = (inputs[0].floats(), inputs[1].u32s(), inputs[0].shape[1]);
-        let smoothing = T::attribute(self.label_smoothing);
+        let smoothing = T::of(self.label_smoothing);
         let factor = inputs[2].floats()[0] / T::of(labels.len() as f64);
         let normalisers = fill(labels.len(), |n| normaliser(&logits[n * k..][..k]));
         let element = |i: usize| {

@@ -14,7 +14,7 @@
 //! float64 from the decimal that was written ([`crate::ops::real::decimal`]) and rounded afterwards: 1 − 0.999 taken in
 //! f32 is 1.3e-5 off.
 
-use super::{BlockSum, Operator, Real, control, expect_operands, expect_spec, fill, fill_float, real};
+use super::{BlockSum, Operator, Real, control, expect_operands, expect_spec, fill, fill_float};
 use crate::error::{Error, Result};
 use crate::tensor::{Spec, Tensor};
 
@@ -33,44 +33,44 @@ pub enum Optimizer {
     /// g ← g + weight_decay·w; v ← momentum·v + g (v = g in the first step); w ← w − lr·(nesterov ? g + momentum·v : v).
     Sgd {
         /// μ; 0 keeps no moment at all.
-        momentum: f32,
+        momentum: f64,
         /// Whether the step looks ahead along v; needs momentum.
         nesterov: bool,
         /// Weight of w in the gradient.
-        weight_decay: f32,
+        weight_decay: f64,
     },
     /// Kingma and Ba 2015; weight decay is added to the gradient.
     Adam {
         /// Share of the old first moment.
-        beta1: f32,
+        beta1: f64,
         /// Share of the old second moment.
-        beta2: f32,
+        beta2: f64,
         /// Added to the square root.
-        eps: f32,
+        eps: f64,
         /// Weight of w in the gradient.
-        weight_decay: f32,
+        weight_decay: f64,
     },
     /// Loshchilov and Hutter 2019; weight decay shrinks the weight directly.
     AdamW {
         /// Share of the old first moment.
-        beta1: f32,
+        beta1: f64,
         /// Share of the old second moment.
-        beta2: f32,
+        beta2: f64,
         /// Added to the square root.
-        eps: f32,
+        eps: f64,
         /// Share of w, times the learning rate, that each step takes away.
-        weight_decay: f32,
+        weight_decay: f64,
     },
     /// Tieleman and Hinton 2012, as in PyTorch (not centred).
     RmsProp {
         /// Share of the old mean square.
-        alpha: f32,
+        alpha: f64,
         /// Added to the square root.
-        eps: f32,
+        eps: f64,
         /// μ; 0 keeps no second moment buffer.
-        momentum: f32,
+        momentum: f64,
         /// Weight of w in the gradient.
-        weight_decay: f32,
+        weight_decay: f64,
     },
 }
 
@@ -82,7 +82,7 @@ pub struct GradNorm;
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct ClipGradNorm {
     /// The largest norm that passes unchanged.
-    pub max_norm: f32,
+    pub max_norm: f64,
 }
 
 /// `x [p]`, `control` → `x` in place, each element into [−limit, limit] (unless the control flag is set): gradients before
@@ -90,7 +90,7 @@ pub struct ClipGradNorm {
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct ClipValue {
     /// The largest magnitude that passes unchanged.
-    pub limit: f32,
+    pub limit: f64,
 }
 
 /// Elements of a row of the `rates` table.
@@ -111,7 +111,7 @@ impl Optimizer {
         match *self {
             Self::Adam { beta1, beta2, .. } | Self::AdamW { beta1, beta2, .. } => {
                 // 1 − βᵗ without cancellation while βᵗ is close to 1.
-                let correction = |beta: f32| -((t as f64) * real::decimal(beta).ln()).exp_m1();
+                let correction = |beta: f64| -((t as f64) * beta.ln()).exp_m1();
                 [lr, correction(beta1), correction(beta2).sqrt(), 0.0]
             }
             Self::Sgd { .. } | Self::RmsProp { .. } => [lr, 1.0, 1.0, 0.0],
@@ -125,8 +125,8 @@ impl Optimizer {
 
     /// The numbers with their names, the range that each must lie in, and whether its end belongs to it.
     fn check(&self) -> Result<()> {
-        let share = |name, value: f32| (name, value, (0.0..1.0).contains(&value), "at least 0 and below 1");
-        let amount = |name, value: f32| (name, value, value.is_finite() && value >= 0.0, "a number of at least 0");
+        let share = |name, value: f64| (name, value, (0.0..1.0).contains(&value), "at least 0 and below 1");
+        let amount = |name, value: f64| (name, value, value.is_finite() && value >= 0.0, "a number of at least 0");
         let checks = match *self {
             Self::Sgd { momentum, weight_decay, .. } => {
                 vec![share("momentum", momentum), amount("weight_decay", weight_decay)]
@@ -158,27 +158,27 @@ impl Optimizer {
     /// The new parameter and moments of one element; moments that are not kept come in and go out as 0.
     fn update<T: Real>(&self, w: T, grad: T, moments: [T; 2], rates: [T; 3]) -> [T; 3] {
         let [lr, correction1, root2] = rates;
-        let rest = |share: f32| T::of(1.0 - real::decimal(share));
-        let decayed = |weight_decay: f32| grad + T::attribute(weight_decay) * w;
-        let adam = |w: T, g: T, beta1: f32, beta2: f32, eps: f32| {
+        let rest = |share: f64| T::of(1.0 - share);
+        let decayed = |weight_decay: f64| grad + T::of(weight_decay) * w;
+        let adam = |w: T, g: T, beta1: f64, beta2: f64, eps: f64| {
             let m = moments[0] + rest(beta1) * (g - moments[0]);
-            let v = T::attribute(beta2) * moments[1] + rest(beta2) * g * g;
-            [w - lr / correction1 * m / (v.sqrt() / root2 + T::attribute(eps)), m, v]
+            let v = T::of(beta2) * moments[1] + rest(beta2) * g * g;
+            [w - lr / correction1 * m / (v.sqrt() / root2 + T::of(eps)), m, v]
         };
         match *self {
             Self::Sgd { momentum, nesterov, weight_decay } => {
-                let (g, mu) = (decayed(weight_decay), T::attribute(momentum));
+                let (g, mu) = (decayed(weight_decay), T::of(momentum));
                 let v = mu * moments[0] + g;
                 [w - lr * if nesterov { g + mu * v } else { v }, v, T::zero()]
             }
             Self::Adam { beta1, beta2, eps, weight_decay } => adam(w, decayed(weight_decay), beta1, beta2, eps),
             Self::AdamW { beta1, beta2, eps, weight_decay } => {
-                adam(w * (T::one() - lr * T::attribute(weight_decay)), grad, beta1, beta2, eps)
+                adam(w * (T::one() - lr * T::of(weight_decay)), grad, beta1, beta2, eps)
             }
             Self::RmsProp { alpha, eps, momentum, weight_decay } => {
                 let g = decayed(weight_decay);
-                let v = T::attribute(alpha) * moments[0] + rest(alpha) * g * g;
-                let b = T::attribute(momentum) * moments[1] + g / (v.sqrt() + T::attribute(eps));
+                let v = T::of(alpha) * moments[0] + rest(alpha) * g * g;
+                let b = T::of(momentum) * moments[1] + g / (v.sqrt() + T::of(eps));
                 [w - lr * b, v, b]
             }
         }
@@ -281,7 +281,7 @@ impl Operator for ClipGradNorm {
 
     fn reference<T: Real>(&self, inputs: &[&Tensor<T>], outputs: &[Spec]) -> Vec<Tensor<T>> {
         let (grad, norm) = (inputs[0].floats(), inputs[1].floats()[0]);
-        let scale = T::one().min(T::attribute(self.max_norm) / (norm + T::of(1e-6)));
+        let scale = T::one().min(T::of(self.max_norm) / (norm + T::of(1e-6)));
         vec![fill_float(&outputs[0], |i| grad[i] * scale)]
     }
 
@@ -313,7 +313,7 @@ impl Operator for ClipValue {
         if control::stopped(inputs[1]) {
             return vec![inputs[0].clone()];
         }
-        let (x, limit) = (inputs[0].floats(), T::attribute(self.limit));
+        let (x, limit) = (inputs[0].floats(), T::of(self.limit));
         let clipped = |v: T| {
             if v > limit {
                 limit

@@ -10,23 +10,12 @@ pub trait Real: Float + FromPrimitive + NumAssign + Default + std::fmt::Debug + 
     /// A constant, rounded to this type.
     fn of(value: f64) -> Self;
 
-    /// An attribute as a person wrote it: `0.1_f32` means a tenth in `f64` too.
-    fn attribute(value: f32) -> Self {
-        Self::of(decimal(value))
-    }
-
     /// Widened to `f64`.
     fn wide(self) -> f64;
 
     /// Runs the reference of an operator in this type. Not generic, so that its loops are compiled once, here, and not again
     /// in every program that uses them.
     fn reference(op: &Op, inputs: &[&Tensor<Self>], outputs: &[Spec]) -> Vec<Tensor<Self>>;
-}
-
-/// The `f64` nearest to the shortest decimal that names `value`: the tenth that somebody meant by `0.1_f32`. What
-/// is computed from an attribute, such as 1 − β, is computed from this and rounded afterwards.
-pub fn decimal(value: f32) -> f64 {
-    value.to_string().parse().unwrap_or(f64::from(value))
 }
 
 impl Real for f32 {
@@ -120,13 +109,5 @@ mod tests {
         let terms = || std::iter::repeat_n(0.1_f32, 100_000);
         assert!(off(terms().collect::<BlockSum<f32>>().value()) < 5e-6);
         assert!(off(terms().sum()) > 1e-4);
-    }
-
-    #[test]
-    fn an_attribute_means_the_decimal_that_was_written() {
-        assert_eq!(f64::attribute(0.1), 0.1);
-        assert_eq!(f32::attribute(0.1), 0.1);
-        assert_eq!(decimal(1e-8), 1e-8);
-        assert!(decimal(f32::NAN).is_nan());
     }
 }

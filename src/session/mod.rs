@@ -109,7 +109,8 @@ pub enum Session {
 }
 
 impl Session {
-    /// Plans and allocates everything that the graphs need; nothing is allocated later.
+    /// Plans and allocates everything that the graphs need; nothing is allocated later. On an adapter it uses the fast variants
+    /// that are proven there ([`crate::verify::trust::session`] proves them first), and baseline kernels for the rest.
     pub fn new(device: &Device, graphs: Vec<Graph>, options: Options) -> Result<Self> {
         Ok(match device {
             Device::Gpu(gpu) => Self::Gpu(Box::new(gpu::GpuSession::new(gpu, graphs, options)?)),

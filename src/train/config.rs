@@ -14,40 +14,40 @@ pub enum OptimizerConfig {
     /// Stochastic gradient descent.
     Sgd {
         /// Share of the last update that goes on.
-        momentum: f32,
+        momentum: f64,
         /// Nesterov's look ahead.
         nesterov: bool,
         /// Factor of the weights that is added to their gradient.
-        weight_decay: f32,
+        weight_decay: f64,
     },
     /// Adam.
     Adam {
         /// Decay of the mean gradient and of the mean square.
-        betas: [f32; 2],
+        betas: [f64; 2],
         /// Added to the root of the mean square.
-        eps: f32,
+        eps: f64,
         /// Factor of the weights that is added to their gradient.
-        weight_decay: f32,
+        weight_decay: f64,
     },
     /// Adam with decoupled weight decay.
     AdamW {
         /// Decay of the mean gradient and of the mean square.
-        betas: [f32; 2],
+        betas: [f64; 2],
         /// Added to the root of the mean square.
-        eps: f32,
+        eps: f64,
         /// Share by which weights shrink, times the learning rate.
-        weight_decay: f32,
+        weight_decay: f64,
     },
     /// RMSprop.
     RmsProp {
         /// Decay of the mean square.
-        alpha: f32,
+        alpha: f64,
         /// Added to the root of the mean square.
-        eps: f32,
+        eps: f64,
         /// Share of the last update that goes on.
-        momentum: f32,
+        momentum: f64,
         /// Factor of the weights that is added to their gradient.
-        weight_decay: f32,
+        weight_decay: f64,
     },
 }
 
@@ -69,7 +69,7 @@ impl OptimizerConfig {
     }
 
     /// The same with this weight decay.
-    pub fn with_weight_decay(mut self, decay: f32) -> Self {
+    pub fn with_weight_decay(mut self, decay: f64) -> Self {
         match &mut self {
             Self::Sgd { weight_decay, .. }
             | Self::Adam { weight_decay, .. }
@@ -112,13 +112,13 @@ pub struct TrainConfig {
     /// Seed of the initial weights, of the order of the images, and of dropout.
     pub seed: u64,
     /// Share of the probability that label smoothing spreads.
-    pub label_smoothing: f32,
+    pub label_smoothing: f64,
     /// Largest global norm of the gradient.
-    pub clip_norm: Option<f32>,
+    pub clip_norm: Option<f64>,
     /// Largest magnitude of a gradient's element.
-    pub clip_value: Option<f32>,
+    pub clip_value: Option<f64>,
     /// Largest magnitude of a weight.
-    pub clip_weights: Option<f32>,
+    pub clip_weights: Option<f64>,
     /// Share of the training images that is held out for validation; 0 validates on the test images.
     pub validation: f64,
     /// Stop after so many epochs without a lower validation loss.

@@ -3,6 +3,7 @@
 //! Here and not in [`crate::verify`], since a training case runs the graph that `train` runs.
 
 use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::config::{OptimizerConfig, TrainConfig};
 use super::program::{self, Batch, names};
@@ -29,19 +30,39 @@ const FLOAT64: &str = "reference_f64";
 /// The name of the reference in the float32 of the CPU session.
 const FLOAT32_CPU: &str = "reference_f32";
 
+/// Marks the answer of a variant that does not serve a case.
+const NOT_SERVED: &str = "not served";
+
 /// Every tensor that a case wants, with how far what was computed is off.
 type Differences = Vec<(String, Difference)>;
 
 /// Answers one case with the float64 reference and with everything that the device has: each variant of the operator, or
-/// for a training its preferred and its baseline kernels. A case that cannot be answered has failed.
+/// for a training its preferred and its baseline kernels; or with one of these alone. A case that cannot be answered has
+/// failed, whatever was asked for.
 pub fn ask(device: &Device, case: &OracleCase, variant: Option<&str>) -> Vec<Outcome> {
-    let mut outcomes = Vec::new();
-    for (name, tolerance) in ways(device, case) {
-        if variant.is_none_or(|only| only == name) {
-            outcomes.push(outcome(case, name, tolerance, answer(device, case, name)));
-        }
+    let answered = |name, tolerance| {
+        // What a case holds is not all checked beforehand: tensors of impossible shapes end in the operators.
+        let answer = catch_unwind(AssertUnwindSafe(|| answer(device, case, name)));
+        let problem = "its tensors do not fit each other or the operator";
+        outcome(case, name, tolerance, answer.unwrap_or_else(|_| Err(unknown(case, problem.into()))))
+    };
+    let all = ways(device, case);
+    let wanted: Vec<_> = all.iter().filter(|(name, _)| variant.is_none_or(|only| only == *name)).collect();
+    if !wanted.is_empty() {
+        return wanted.into_iter().map(|&(name, tolerance)| answered(name, tolerance)).collect();
     }
-    outcomes
+    let reference = answered(FLOAT64, REFERENCE);
+    if reference.verdict == Verdict::Failed {
+        return vec![reference];
+    }
+    let why = format!("{} has no variant of this name here", case.op);
+    vec![Outcome {
+        verdict: Verdict::NotRun,
+        variant: variant.unwrap_or_default().into(),
+        worst: None,
+        story: Some(why),
+        ..reference
+    }]
 }
 
 /// What is said of a file that is no readable case: it has failed, since it was to prove something.
@@ -85,6 +106,10 @@ fn outcome(case: &OracleCase, variant: &str, tolerance: Tolerance, answer: Resul
         evidence: None,
     };
     match answer {
+        Err(Error::Shape { op, problem }) if op == NOT_SERVED => {
+            outcome.verdict = Verdict::NotRun;
+            outcome.story = Some(problem);
+        }
         Err(error) => {
             outcome.verdict = Verdict::Failed;
             outcome.story = Some(error.to_string());
@@ -123,6 +148,7 @@ fn answer(device: &Device, case: &OracleCase, way: &'static str) -> Result<Diffe
             Ok(case.check(&run_case::<f32>(case, &mut |op, operands| op.evaluate(operands))?, FLOAT32))
         }
         (_, Device::Gpu(gpu), way) => {
+            let mut served = way == BASELINE;
             let execute = &mut |op: &Op, operands: &[&Tensor]| {
                 let inputs: Vec<Tensor> = operands.iter().map(|tensor| (*tensor).clone()).collect();
                 let specs: Vec<Spec> = inputs.iter().map(Tensor::spec).collect();
@@ -130,9 +156,14 @@ fn answer(device: &Device, case: &OracleCase, way: &'static str) -> Result<Diffe
                 let problem = Problem { inputs: &specs, outputs: &outputs, caps: gpu.caps() };
                 // A fast variant that does not serve this problem (groups) leaves it to the baseline.
                 let serves = variants(op, &problem).contains(&way);
+                served |= serves;
                 run_node(gpu, op, &inputs, if serves { way } else { BASELINE })
             };
-            Ok(case.check(&run_case::<f32>(case, execute)?, FLOAT32))
+            let got = run_case::<f32>(case, execute)?;
+            match served {
+                true => Ok(case.check(&got, FLOAT32)),
+                false => Err(Error::shape(NOT_SERVED, format!("{way} does not serve this case; the baseline does"))),
+            }
         }
     }
 }
@@ -178,9 +209,10 @@ fn schedule(case: &OracleCase) -> Result<Differences> {
         },
         other => return Err(unknown(case, format!("there is no schedule `{other}`"))),
     };
-    let (base, want) = (get("base_lr")?, want(case, "lr")?);
+    // one_cycle's base is its peak.
+    let (base, want) = (get("max_lr").or_else(|_| get("base_lr"))?, want(case, "lr")?);
     let got: Vec<f64> = (0..want.len() as u64).map(|t| schedule.rate(base, t)).collect();
-    Ok(vec![("lr".into(), compare(&got, want.floats(), &want.shape, REFERENCE))])
+    Ok(case.check(&[("lr".to_owned(), Tensor::float(want.shape.clone(), got))], REFERENCE))
 }
 
 /// A session in float32 or in float64, spoken to in float64.
@@ -261,12 +293,12 @@ impl<'a> Training<'a> {
         };
         let classes = want(case, "logits0")?.shape.last().copied().unwrap_or(0);
         let network = network(case, [h, w, c], classes)?;
-        let [weight_decay, momentum] = ["weight_decay", "momentum"].map(|key| number(case, key).unwrap_or(0.0) as f32);
+        let [weight_decay, momentum] = ["weight_decay", "momentum"].map(|key| number(case, key).unwrap_or(0.0));
         let optimizer = match text(case, "optimizer")? {
             "sgd" => OptimizerConfig::Sgd { momentum, nesterov: false, weight_decay },
             name => OptimizerConfig::named(name)?.with_weight_decay(weight_decay),
         };
-        let clip_norm = number(case, "clip_grad_norm").map(|norm| norm as f32);
+        let clip_norm = number(case, "clip_grad_norm");
         let config = TrainConfig { lr: needed(case, "lr")?, optimizer, clip_norm, ..TrainConfig::default() };
         Ok(Self { layout: network.layout()?, case, network, config, steps, batch, image: [h, w, c], classes })
     }
@@ -354,6 +386,10 @@ impl<'a> Training<'a> {
         for name in [PARAMETERS, STATISTICS] {
             self.compare_flat(&whole.read(name)?, (name, "final"), last, &mut all)?;
         }
+        // Whatever else the case wants was not computed, and so fails.
+        let computed: Vec<String> = all.iter().map(|(name, _)| name.clone()).collect();
+        let missing = self.case.check::<f64>(&[], tolerance).into_iter().filter(|(name, _)| !computed.contains(name));
+        all.extend(missing);
         Ok(all)
     }
 }

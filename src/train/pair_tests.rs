@@ -18,7 +18,7 @@ struct Place {
 }
 
 /// A small network with a kink, a maximum and a normalisation, on random images.
-fn place(activation: Layer, clip_norm: Option<f32>) -> Place {
+fn place(activation: Layer, clip_norm: Option<f64>) -> Place {
     let network = Sequential::new("small", &[6, 6, 1])
         .conv2d(3, 3)
         .layer(Layer::BatchNorm2d { eps: 1e-5, momentum: 0.1 })

@@ -25,7 +25,7 @@ pub enum Schedule {
         /// Factor a tick.
         gamma: f64,
     },
-    /// min + (base − min)·(1 + cos(π·t / t_max)) / 2 (`CosineAnnealingLR`), min after t_max
+    /// min + (base − min)·(1 + cos(π·t / t_max)) / 2 (`CosineAnnealingLR`), which rises again after t_max
     Cosine {
         /// Ticks from base to min.
         t_max: u64,
@@ -74,7 +74,7 @@ impl Schedule {
             Self::Step { step_size, gamma } => base * gamma.powf((t / step_size.max(1)) as f64),
             Self::Exponential { gamma } => base * gamma.powf(at),
             Self::Cosine { t_max, min_lr } => {
-                let share = t.min(t_max) as f64 / t_max.max(1) as f64;
+                let share = t as f64 / t_max.max(1) as f64;
                 min_lr + (base - min_lr) * (1.0 + (std::f64::consts::PI * share).cos()) / 2.0
             }
             Self::LinearWarmup { start_factor, warmup_steps } => {

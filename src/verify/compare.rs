@@ -22,7 +22,18 @@ pub const REFERENCE: Tolerance = Tolerance { relative_l2: 1e-12, max_error: 1e-1
 /// What a float32 kernel, or the reference in float32, keeps.
 pub const FLOAT32: Tolerance = Tolerance { relative_l2: 1e-5, max_error: 1e-4 };
 
-/// Where the tolerances come from, for those who read reports.
+impl Tolerance {
+    /// Where it comes from, for those who read reports.
+    pub fn origin(self) -> &'static str {
+        match self {
+            _ if self == REFERENCE => "float64 references against PyTorch's float64 answers",
+            _ if self == FLOAT32 => ORIGIN,
+            _ => "float64 gradient rules against central differences, which tell no more than about 1e-9",
+        }
+    }
+}
+
+/// Where the tolerance of float32 comes from.
 pub const ORIGIN: &str = "float32 kernels against float64 references: ‖got − want‖ / ‖want‖ of a tensor, and its largest \
      error over its largest element; the same tolerance as for answers of PyTorch";
 
@@ -57,6 +68,8 @@ pub struct Difference {
     pub count: usize,
     /// The tolerance that was asked for.
     pub tolerance: Tolerance,
+    /// What the axes of a tensor of rank 4 are called.
+    pub axes: &'static str,
 }
 
 impl Difference {
@@ -78,7 +91,7 @@ impl fmt::Display for Difference {
         write!(f, "largest error {:.2e} (allowed {max_error:.0e})", self.max_error)?;
         for Mismatch { index, got, want } in &self.first {
             let place = index.iter().map(usize::to_string).collect::<Vec<_>>().join(", ");
-            let axes = if index.len() == 4 { "(n, h, w, c) = " } else { "" };
+            let axes = if index.len() == 4 { format!("{} = ", self.axes) } else { String::new() };
             write!(f, "\n  at {axes}({place}): got {got:e}, expected {want:e}")?;
         }
         if self.count > self.first.len() {
@@ -142,6 +155,7 @@ fn measure<T: Real>(got: &[T], want: &[f64], shape: &[usize], tolerance: Toleran
         first: vec![],
         count: 0,
         tolerance,
+        axes: "(n, h, w, c)",
     };
     if got.len() != want.len() {
         answer.problem = Some(format!("{} elements where {} are wanted", got.len(), want.len()));

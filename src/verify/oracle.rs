@@ -86,9 +86,14 @@ impl OracleCase {
     /// computed fails.
     pub fn check<T: Real>(&self, got: &[(String, Tensor<T>)], tolerance: Tolerance) -> Vec<(String, Difference)> {
         let difference = |name: &String, want: &Tensor<f64>| {
-            let shape = want.shape.as_slice();
+            // A scalar has one element, whatever its rank.
+            let shape = if want.shape.is_empty() { &[1] } else { want.shape.as_slice() };
             match got.iter().find(|(got, _)| got == name) {
-                Some((_, got)) if got.shape == shape => compare(got.floats(), want.floats(), shape, tolerance),
+                Some((_, got)) if got.shape == shape => {
+                    let mut difference = compare(got.floats(), want.floats(), shape, tolerance);
+                    difference.axes = if name.ends_with("weight") { "(out, in, h, w)" } else { "(n, c, h, w)" };
+                    difference
+                }
                 found => {
                     let mut missing = compare::<T>(&[], want.floats(), shape, tolerance);
                     missing.problem = Some(match found {
@@ -123,6 +128,10 @@ impl OracleCase {
         self.attr(key)?.as_bool().ok_or_else(|| self.error(format!("`{key}` must be true or false")))
     }
 
+    fn flag_or_false(&self, key: &str) -> Result<bool> {
+        if self.attrs.contains_key(key) { self.flag(key) } else { Ok(false) }
+    }
+
     fn size(&self, key: &str) -> Result<usize> {
         let value = self.attr(key)?.as_u64().and_then(|value| usize::try_from(value).ok());
         value.ok_or_else(|| self.error(format!("`{key}` must be a whole number")))
@@ -136,7 +145,11 @@ impl OracleCase {
     }
 
     fn sizes<const N: usize>(&self, key: &str) -> Result<[usize; N]> {
-        Ok(self.numbers::<N>(key)?.map(|value| value as usize))
+        let numbers = self.numbers::<N>(key)?;
+        if numbers.iter().any(|number| number.fract() != 0.0 || *number < 0.0) {
+            return Err(self.error(format!("`{key}` must hold whole numbers of at least 0")));
+        }
+        Ok(numbers.map(|value| value as usize))
     }
 }
 

@@ -144,6 +144,21 @@ impl Outcome {
         Self { operator, direction, variant, case, verdict, worst: None, tolerance, story: None, evidence: None }
     }
 
+    /// The failure of a device as a whole.
+    pub fn of_device(story: String) -> Self {
+        Self {
+            operator: "device".into(),
+            direction: "–".into(),
+            variant: "–".into(),
+            case: "lost".into(),
+            verdict: Verdict::Failed,
+            worst: None,
+            tolerance: FLOAT32,
+            story: Some(story),
+            evidence: None,
+        }
+    }
+
     fn not_run(case: &Case, variant: &'static str, why: impl Into<String>) -> Self {
         Self { story: Some(why.into()), ..Self::new(case, variant, Verdict::NotRun) }
     }
@@ -154,14 +169,14 @@ impl Outcome {
 
     /// Judges outputs: the first wrong one tells the story.
     fn judge(case: &Case, variant: &'static str, got: Vec<Tensor>, asked: &Asked) -> Self {
-        let differences: Vec<Difference> =
-            got.iter().zip(&asked.want).map(|(got, want)| compare_outputs(got, want, FLOAT32)).collect();
+        let differences: Vec<Difference> = got
+            .iter()
+            .zip(&asked.want)
+            .map(|(got, want)| named_axes(case, compare_outputs(got, want, FLOAT32)))
+            .collect();
         let wrong = differences.iter().position(|difference| !difference.passes());
         let mut outcome = Self::new(case, variant, Verdict::Passed);
-        let size = |difference: &Difference| {
-            (difference.relative_l2 / FLOAT32.relative_l2).max(difference.max_error / FLOAT32.max_error)
-        };
-        outcome.worst = differences.iter().max_by(|a, b| size(a).total_cmp(&size(b))).cloned();
+        outcome.worst = differences.iter().cloned().reduce(|a, b| worse(a, &b));
         if got.len() != asked.want.len() {
             outcome.verdict = Verdict::Failed;
             outcome.story = Some(format!("{} outputs where {} are wanted", got.len(), asked.want.len()));
@@ -177,6 +192,22 @@ impl Outcome {
             outcome.evidence = Some(Box::new(Evidence { inputs, got, want }));
         }
         outcome
+    }
+}
+
+/// The larger of two errors in each measure.
+fn worse(mut a: Difference, b: &Difference) -> Difference {
+    a.relative_l2 = a.relative_l2.max(b.relative_l2);
+    a.max_error = a.max_error.max(b.max_error);
+    a.max_absolute = a.max_absolute.max(b.max_absolute);
+    a
+}
+
+/// The weights of a convolution have other axes than images.
+fn named_axes(case: &Case, difference: Difference) -> Difference {
+    match case.op {
+        Op::Conv2dGradWeight(_) => Difference { axes: "(k_h, k_w, c_in, c_out)", ..difference },
+        _ => difference,
     }
 }
 
@@ -266,7 +297,10 @@ fn run(gpu: &Gpu, case: &Case, variant: &'static str, asked: &Asked, passes: Pas
         if outcome.verdict != Verdict::Passed {
             return outcome;
         }
-        worst.get_or_insert(outcome);
+        match (&mut worst, outcome.worst) {
+            (Some(known), Some(new)) => known.worst = known.worst.take().map(|known| worse(known, &new)),
+            (known, new) => *known = Some(Outcome { worst: new, ..Outcome::new(case, variant, Verdict::Passed) }),
+        }
     }
     worst.unwrap_or_else(|| Outcome::not_run(case, variant, "no pass was asked for"))
 }

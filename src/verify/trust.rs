@@ -15,7 +15,7 @@ use super::trial::{Passes, Settings, Verdict, ask};
 use crate::error::{Error, Result};
 use crate::format::{cache, write_atomic};
 use crate::gpu::compose::compose;
-use crate::gpu::{Gpu, Policy, Proof};
+use crate::gpu::{Gpu, Module, Policy, Proof};
 use crate::graph::Graph;
 use crate::kernels::{self, BASELINE, Problem, variants};
 use crate::ops::Operator;
@@ -63,28 +63,34 @@ pub fn certify(device: &Device, graphs: &[Graph]) -> Result<()> {
 fn prove(gpu: &Gpu, unknown: &BTreeSet<(&'static str, &'static str)>) -> Result<()> {
     let quick = sweep::cases(Depth::Quick, gpu.caps());
     let file = cache::directory().map(|folder| folder.join(FILE));
-    let mut remembered = file.as_deref().map(read).unwrap_or_default();
+    let remembered = file.as_deref().map(read).unwrap_or_default();
+    let with_unchecked = !gpu.trust().checked;
     let mut asked: Vec<Asked> = Vec::new();
     for &(op, variant) in unknown {
         let fits = |case: &&Case| case.op.name() == op && case.variant.is_none_or(|only| only == variant);
         let cases: Vec<Case> = quick.iter().filter(fits).map(|case| case.clone().only(variant)).collect();
-        let key = key(gpu, op, variant, &cases)?;
-        match remembered.get(&key) {
-            Some(proof) => gpu.note(&format!("{op} {variant}"), *proof),
-            None => asked.push(Asked { op, variant, key, cases }),
+        let (key, programs) = identity(gpu, op, variant, &cases)?;
+        let kernel = Asked { op, variant, key, cases, programs };
+        match remembered.get(&kernel.key) {
+            // What was proven with the checks alone is asked without them when that is wanted.
+            Some(&proof) if !with_unchecked || proof.unchecked || !proof.right || !proof.checks_alone => {
+                kernel.note(gpu, proof)
+            }
+            _ => asked.push(kernel),
         }
     }
     if asked.is_empty() {
         return Ok(());
     }
-    let unchecked = wrong(gpu, &asked, Passes::Unchecked);
-    let doubtful: Vec<Asked> = asked.iter().filter(|kernel| unchecked.contains_key(&kernel.name())).cloned().collect();
-    let checked = wrong(gpu, &doubtful, Passes::Checked);
-    gpu.check()?;
+    // With the checks first: on an adapter that nobody knows, a kernel that is wrong must not do harm.
+    let checked = ask_all(gpu, &asked, Passes::Checked);
+    let right: Vec<Asked> = asked.iter().filter(|kernel| checked.passed(kernel)).cloned().collect();
+    let unchecked = if with_unchecked { ask_all(gpu, &right, Passes::Unchecked) } else { Answers::default() };
+    let mut learned = BTreeMap::new();
     for kernel in &asked {
-        let name = kernel.name();
-        let proof = Proof { right: !checked.contains_key(&name), unchecked: !unchecked.contains_key(&name) };
-        if let Some(story) = checked.get(&name).or_else(|| unchecked.get(&name)) {
+        let proof =
+            Proof { right: checked.passed(kernel), unchecked: unchecked.passed(kernel), checks_alone: !with_unchecked };
+        if let Some(story) = checked.wrong.get(&kernel.name()).or_else(|| unchecked.wrong.get(&kernel.name())) {
             let story = story.lines().next().unwrap_or_default();
             let instead = match (proof.right, kernel.variant) {
                 (true, _) => "keeps its run-time checks",
@@ -93,70 +99,93 @@ fn prove(gpu: &Gpu, unknown: &BTreeSet<(&'static str, &'static str)>) -> Result<
             };
             tracing::warn!("the {} kernel of {} {instead} ({story})", kernel.variant, kernel.op);
         }
-        gpu.note(&name, proof);
-        remembered.insert(kernel.key.clone(), proof);
+        kernel.note(gpu, proof);
+        // That nothing could be asked, for want of memory perhaps, says nothing about next time.
+        let answered = checked.passed(kernel) || checked.wrong.contains_key(&kernel.name());
+        if answered && (gpu.check().is_ok() || kernel.variant != BASELINE) {
+            learned.insert(kernel.key.clone(), proof);
+        }
     }
     if let Some(file) = file
-        && let Err(error) = write(&file, &remembered)
+        && let Err(error) = write(&file, &learned)
     {
         tracing::warn!("what was proven of this adapter's kernels cannot be remembered: {error}");
     }
-    Ok(())
+    // A device that was lost on the way is of no use; the next start knows which kernel to leave out.
+    gpu.check()
 }
 
-/// A kernel with the cases that prove it.
+/// A kernel with the cases that prove it, and the programs that these run.
 #[derive(Debug, Clone)]
 struct Asked {
     op: &'static str,
     variant: &'static str,
     key: String,
     cases: Vec<Case>,
+    programs: Vec<Module>,
 }
 
 impl Asked {
     fn name(&self) -> String {
         format!("{} {}", self.op, self.variant)
     }
+
+    fn note(&self, gpu: &Gpu, proof: Proof) {
+        gpu.note(&self.name(), proof);
+        if proof.unchecked {
+            gpu.note_unchecked(self.programs.iter().cloned());
+        }
+    }
 }
 
-/// Of these kernels, those that are not proven right, with why.
-fn wrong(gpu: &Gpu, kernels: &[Asked], passes: Passes) -> BTreeMap<String, String> {
+/// What became of kernels.
+#[derive(Debug, Default)]
+struct Answers {
+    right: BTreeSet<String>,
+    wrong: BTreeMap<String, String>,
+}
+
+impl Answers {
+    /// At least one case passed, and none failed.
+    fn passed(&self, kernel: &Asked) -> bool {
+        let name = kernel.name();
+        self.right.contains(&name) && !self.wrong.contains_key(&name)
+    }
+}
+
+fn ask_all(gpu: &Gpu, kernels: &[Asked], passes: Passes) -> Answers {
     let cases: Vec<Case> = kernels.iter().flat_map(|kernel| kernel.cases.clone()).collect();
-    let outcomes = ask(&Device::Gpu(gpu.clone()), &cases, &Settings { passes, ..Settings::default() }, |_| ());
-    let mut passed = BTreeSet::new();
-    let mut wrong = BTreeMap::new();
-    for outcome in outcomes {
+    let mut answers = Answers::default();
+    for outcome in ask(&Device::Gpu(gpu.clone()), &cases, &Settings { passes, ..Settings::default() }, |_| ()) {
         let direction = if outcome.direction == "forward" { String::new() } else { format!("_{}", outcome.direction) };
         let name = format!("{}{direction} {}", outcome.operator, outcome.variant);
         match outcome.verdict {
-            Verdict::Passed => drop(passed.insert(name)),
+            Verdict::Passed => drop(answers.right.insert(name)),
             Verdict::NotRun => {}
-            Verdict::Failed => drop(wrong.insert(name, outcome.story.unwrap_or_default())),
+            Verdict::Failed => drop(answers.wrong.insert(name, outcome.story.unwrap_or_default())),
         }
     }
-    for kernel in kernels.iter().filter(|kernel| !passed.contains(&kernel.name())) {
-        wrong.entry(kernel.name()).or_insert_with(|| "none of its quick cases could be asked".into());
-    }
-    wrong
+    answers
 }
 
-/// Under what a verdict is remembered.
-fn key(gpu: &Gpu, op: &str, variant: &str, cases: &[Case]) -> Result<String> {
-    let mut texts = BTreeSet::new();
+/// Under what a verdict is remembered, and the programs that it covers. The hash is over what runs: composed shaders, uniforms,
+/// bindings, extents and scratch memory of the quick cases.
+fn identity(gpu: &Gpu, op: &str, variant: &str, cases: &[Case]) -> Result<(String, Vec<Module>)> {
+    let (mut programs, mut hash) = (Vec::new(), Sha256::new());
     for case in cases {
         let specs: Vec<_> = case.operands.iter().map(|operand| operand.spec.clone()).collect();
         let outputs = case.op.infer(&specs)?;
         let caps = case.caps(gpu.caps());
         let problem = Problem { inputs: &specs, outputs: &outputs, caps: &caps };
         let Some(variant) = kernels::names().into_iter().find(|name| *name == variant) else { continue };
-        for dispatch in kernels::lower(&case.op, &problem, variant)?.dispatches {
-            texts.insert(compose(&dispatch.module)?.text);
+        let lowered = kernels::lower(&case.op, &problem, variant)?;
+        hash.update(format!("{lowered:?}"));
+        for dispatch in lowered.dispatches {
+            if !programs.contains(&dispatch.module) {
+                hash.update(compose(&dispatch.module)?.text);
+                programs.push(dispatch.module);
+            }
         }
-    }
-    let mut hash = Sha256::new();
-    for text in texts {
-        hash.update(text.len().to_le_bytes());
-        hash.update(text);
     }
     let mut digest = String::new();
     for byte in &hash.finalize()[..16] {
@@ -164,7 +193,8 @@ fn key(gpu: &Gpu, op: &str, variant: &str, cases: &[Case]) -> Result<String> {
     }
     let adapter = gpu.adapter();
     let (name, backend, driver) = (&adapter.name, &adapter.backend, &adapter.driver);
-    Ok(format!("{name} | {backend} | {driver} | wgpu {} | {op} {variant} | {digest}", crate::gpu::WGPU_VERSION))
+    let versions = format!("wgrad {} | wgpu {}", env!("CARGO_PKG_VERSION"), crate::gpu::WGPU_VERSION);
+    Ok((format!("{name} | {backend} | {driver} | {versions} | {op} {variant} | {digest}"), programs))
 }
 
 /// What is remembered. A file that is missing, damaged or of another version is none: everything is asked again.
@@ -202,7 +232,7 @@ mod tests {
         let file = folder.path().join(FILE);
         std::fs::write(&file, "{ not json").unwrap();
         assert!(read(&file).is_empty());
-        let proof = Proof { right: true, unchecked: false };
+        let proof = Proof { right: true, unchecked: false, checks_alone: true };
         write(&file, &BTreeMap::from([("a".to_owned(), proof)])).unwrap();
         write(&file, &BTreeMap::from([("b".to_owned(), proof)])).unwrap();
         assert_eq!(read(&file).len(), 2);

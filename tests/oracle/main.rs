@@ -1,17 +1,69 @@
-//! PyTorch's float64 answers: operators on the GPU in every variant, learning-rate schedules, and whole training runs on
-//! every kind of session. (`tests/reference` holds the references against the operator cases.)
+//! PyTorch's float64 answers: operators in every variant, learning-rate schedules, and whole training runs, on the float64
+//! reference, the float32 CPU session and the adapter, all through what `wgrad verify --oracle` uses.
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 #[path = "../common/adapter.rs"]
 mod adapter;
-mod operators;
-mod schedules;
-mod training;
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use adapter::adapter;
+use wgrad::session::Device;
+use wgrad::train::oracle::ask;
+use wgrad::verify::oracle::{OracleCase, cases_in};
+use wgrad::verify::trial::{Outcome, Verdict};
 
 fn fixtures(folder: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/oracle").join(folder)
 }
+
+/// The adapter where there is one, else the CPU.
+fn devices() -> Vec<Device> {
+    let cpu = Device::Cpu("a test".into());
+    adapter::adapter().map(Device::Gpu).into_iter().chain([cpu]).collect()
+}
+
+/// Asks every device; answers the variants that passed, and fails with every story.
+fn check(cases: &[OracleCase]) -> BTreeSet<String> {
+    let outcomes: Vec<Outcome> =
+        devices().iter().flat_map(|device| cases.iter().flat_map(|case| ask(device, case, None))).collect();
+    let told =
+        |o: &Outcome| format!("{} / {} / {}: {}", o.operator, o.variant, o.case, o.story.clone().unwrap_or_default());
+    let wrong: Vec<String> = outcomes.iter().filter(|o| o.verdict == Verdict::Failed).map(told).collect();
+    assert!(wrong.is_empty(), "{} of {} answers are wrong\n{}", wrong.len(), outcomes.len(), wrong.join("\n"));
+    let passed = outcomes.into_iter().filter(|outcome| outcome.verdict == Verdict::Passed);
+    passed.map(|outcome| format!("{} {}", outcome.operator, outcome.variant)).collect()
+}
+
+#[test]
+fn every_operator_and_schedule_case_passes_everywhere() {
+    let cases = cases_in(&fixtures("operators")).unwrap();
+    assert_eq!(cases.len(), 72);
+    let passed = check(&cases);
+    for wanted in ["conv2d reference_f64", "conv2d reference_f32", "lr_schedule reference_f64", "adamw reference_f32"] {
+        assert!(passed.contains(wanted), "{passed:?}");
+    }
+    if adapter::adapter().is_some() {
+        assert!(passed.contains("linear tiled") && passed.contains("conv2d baseline"), "{passed:?}");
+    }
+}
+
+macro_rules! trainings {
+    ($($name:ident),+) => {
+        $(#[test]
+        fn $name() {
+            let file = fixtures("training").join(concat!(stringify!($name), ".safetensors"));
+            check(&[OracleCase::load(&file).unwrap()]);
+        })+
+
+        #[test]
+        fn every_training_case_is_asked() {
+            let names: Vec<String> = cases_in(&fixtures("training")).unwrap().into_iter().map(|case| case.name).collect();
+            let mut asked = vec![$(stringify!($name).to_owned()),+];
+            asked.sort();
+            assert_eq!(names, asked);
+        }
+    };
+}
+
+trainings!(seed_cnn_adam, seed_cnn_sgd_momentum, residual_bn_adamw, deep_plain_sigmoid, deep_plain_relu);

@@ -31,9 +31,9 @@ fn layers_refuse_operands_that_do_not_fit() {
     refuses(Slice { axis: 1, start: 3, len: 2 }, &[f(&[2, 4])], "3..5 does not exist along axis 1");
     refuses(Softmax { axis: 2 }, &[f(&[2, 4])], "axis 2 does not exist");
     refuses(Activation::LeakyRelu { slope: -0.1 }, &[f(&[2])], "slope must be a number of at least 0, got -0.1");
-    refuses(Activation::Elu { alpha: f32::NAN }, &[f(&[2])], "alpha must be");
+    refuses(Activation::Elu { alpha: f64::NAN }, &[f(&[2])], "alpha must be");
     refuses(Activation::Relu, &[Spec::u8([2])], "must hold floats");
-    for rate in [-0.1, 1.0, f32::NAN] {
+    for rate in [-0.1, 1.0, f64::NAN] {
         refuses(Dropout { rate, seed: 0 }, &[f(&[2]), control()], "at least 0 and below 1");
     }
 }

@@ -56,10 +56,10 @@ pub struct LockstepArgs {
     pub optimizer: Option<String>,
     /// Largest norm of the whole gradient
     #[arg(long, value_name = "NORM", allow_negative_numbers = true)]
-    pub clip_norm: Option<f32>,
+    pub clip_norm: Option<f64>,
     /// Largest magnitude of a gradient's element
     #[arg(long, value_name = "VALUE", allow_negative_numbers = true)]
-    pub clip_value: Option<f32>,
+    pub clip_value: Option<f64>,
     /// Let each device go on from its own state
     #[arg(long)]
     pub free_run: bool,

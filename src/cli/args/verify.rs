@@ -41,19 +41,19 @@ pub struct VerifyArgs {
     #[arg(long, value_name = "TEXT")]
     pub case: Option<String>,
     /// Another seed draws other random operands
-    #[arg(long, default_value_t = 0)]
+    #[arg(long, default_value_t = 0, conflicts_with = "oracle")]
     pub seed: u32,
     /// Instead of the sweep, every *.safetensors case in this directory
     #[arg(long, value_name = "DIR")]
     pub oracle: Option<PathBuf>,
     /// Run kernels with wgpu's run-time checks alone, not also without them
-    #[arg(long)]
+    #[arg(long, conflicts_with = "oracle")]
     pub checked: bool,
     /// Ask nothing more after the first wrong answer
     #[arg(long)]
     pub fail_fast: bool,
     /// Write given, got and wanted tensors of each failure there, as safetensors files
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", conflicts_with = "oracle")]
     pub dump: Option<PathBuf>,
     /// Run nothing: write cases, programs and right answers there, for other WebGPU stacks (see docs/conformance.md)
     #[arg(long, value_name = "DIR", conflicts_with_all = ["oracle", "dump", "html", "device", "full", "variant"])]

@@ -19,6 +19,8 @@ pub struct Row {
     pub case: String,
     pub absolute: f64,
     pub allowed: [f64; 2],
+    /// Whether any case was answered at all.
+    pub answered: bool,
 }
 
 impl Row {
@@ -40,6 +42,7 @@ impl Row {
                     case: String::new(),
                     absolute: 0.0,
                     allowed: [tolerance.relative_l2, tolerance.max_error],
+                    answered: false,
                 });
             }
             rows[place].add(outcome);
@@ -53,6 +56,7 @@ impl Row {
         self.counts.failed += more.failed;
         self.counts.not_run += more.not_run;
         let Some(worst) = &outcome.worst else { return };
+        self.answered = true;
         if worst.relative_l2 > self.worst[0] || self.case.is_empty() {
             self.case.clone_from(&outcome.case);
             self.absolute = worst.max_absolute;
@@ -73,9 +77,7 @@ impl Row {
 
     /// Its cells, as texts.
     pub fn cells(&self) -> [String; 12] {
-        let error = |value: f64| {
-            if self.counts.passed + self.counts.failed > 0 { format!("{value:.1e}") } else { "–".into() }
-        };
+        let error = |value: f64| if self.answered { format!("{value:.1e}") } else { "–".into() };
         let Counts { passed, failed, not_run } = self.counts;
         let skipped = if not_run > 0 { text::count(not_run as u64) } else { String::new() };
         [

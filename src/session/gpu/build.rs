@@ -29,15 +29,15 @@ struct Draft {
 
 pub(super) fn session(gpu: &Gpu, graphs: Vec<Graph>, options: Options) -> Result<GpuSession> {
     let choose = |op: &Op, problem: &Problem| proof::choose(gpu, op, problem, options.baseline);
-    let drafts =
-        graphs.into_iter().map(|graph| draft(gpu.caps(), graph, options.reuse, choose)).collect::<Result<_>>()?;
+    let draft = |graph| draft(gpu.caps(), graph, options.reuse, choose, |lowered| proof::checks(gpu, lowered));
+    let drafts = graphs.into_iter().map(draft).collect::<Result<_>>()?;
     realise(gpu, drafts, &Manner { reuse: options.reuse, frame: Frame::NONE, caps: gpu.caps() })
 }
 
 /// A session for one graph without reuse, every node in the same variant.
 pub(super) fn single(gpu: &Gpu, graph: Graph, variant: &'static str, trial: &Trial) -> Result<GpuSession> {
     let caps = trial.caps.as_ref().unwrap_or(gpu.caps());
-    let drafts = vec![draft(caps, graph, false, |_, _| Ok((variant, trial.checks)))?];
+    let drafts = vec![draft(caps, graph, false, |_, _| Ok(variant), |_| trial.checks)?];
     let frame = if trial.canaries { Frame::CANARIES } else { Frame::NONE };
     realise(gpu, drafts, &Manner { reuse: false, frame, caps })
 }
@@ -94,16 +94,18 @@ fn draft(
     caps: &Caps,
     graph: Graph,
     reuse: bool,
-    choose: impl Fn(&Op, &Problem) -> Result<(&'static str, Checks)>,
+    choose: impl Fn(&Op, &Problem) -> Result<&'static str>,
+    checks: impl Fn(&Lowered) -> Checks,
 ) -> Result<Draft> {
     let mut lowered = Vec::with_capacity(graph.nodes().len());
     let mut kept = Vec::with_capacity(graph.nodes().len());
     for node in graph.nodes() {
         let (inputs, outputs) = (graph.specs(&node.inputs), graph.specs(&node.outputs));
         let problem = Problem { inputs: &inputs, outputs: &outputs, caps };
-        let (variant, checks) = choose(&node.op, &problem)?;
-        kept.push(checks);
-        lowered.push(kernels::lower(&node.op, &problem, variant).map_err(|error| at_node(error, &node.name))?);
+        let variant = choose(&node.op, &problem)?;
+        let node = kernels::lower(&node.op, &problem, variant).map_err(|error| at_node(error, &node.name))?;
+        kept.push(checks(&node));
+        lowered.push(node);
     }
     let lives = lifetimes(&graph);
     let mut needs: Vec<Need> = Vec::new();

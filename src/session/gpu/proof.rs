@@ -6,8 +6,8 @@
 use super::single::{Trial, run_node_with};
 use crate::error::Result;
 use crate::gpu::pipeline::Checks;
-use crate::gpu::{Gpu, Policy};
-use crate::kernels::{BASELINE, Problem, variants};
+use crate::gpu::{Gpu, Policy, Trust};
+use crate::kernels::{BASELINE, Lowered, Problem, lower, variants};
 use crate::ops::random::random;
 use crate::ops::{Op, Operator, fill};
 use crate::tensor::{DType, Elements, Spec, Tensor};
@@ -24,29 +24,30 @@ pub fn kernel_name(op: &Op, variant: &str) -> String {
     format!("{} {variant}", op.name())
 }
 
-/// The variant that runs a node, and whether it keeps wgpu's run-time checks.
-pub(super) fn choose(gpu: &Gpu, op: &Op, problem: &Problem, baseline: bool) -> Result<(&'static str, Checks)> {
-    let trust = gpu.trust();
-    let checks = |variant: &'static str| {
-        let proven = gpu.proof(&kernel_name(op, variant)).is_some_and(|proof| proof.unchecked);
-        if (proven || trust.policy == Policy::All) && !trust.checked { Checks::Dropped } else { Checks::Kept }
-    };
-    let found = variants(op, problem);
-    if baseline || trust.policy == Policy::Baseline {
-        return Ok((BASELINE, checks(BASELINE)));
+/// Whether a node's kernels keep wgpu's run-time checks: unless each of their very programs was proven without.
+pub(super) fn checks(gpu: &Gpu, lowered: &Lowered) -> Checks {
+    let Trust { policy, checked } = gpu.trust();
+    let proven = || lowered.dispatches.iter().all(|dispatch| gpu.runs_unchecked(&dispatch.module));
+    if !checked && (policy == Policy::All || proven()) { Checks::Dropped } else { Checks::Kept }
+}
+
+/// The variant that runs a node.
+pub(super) fn choose(gpu: &Gpu, op: &Op, problem: &Problem, baseline: bool) -> Result<&'static str> {
+    let policy = gpu.trust().policy;
+    if baseline || policy == Policy::Baseline {
+        return Ok(BASELINE);
     }
-    for variant in found {
-        let checks = checks(variant);
-        let proven = gpu.proof(&kernel_name(op, variant)).is_some_and(|proof| proof.right);
-        if variant == BASELINE || trust.policy == Policy::All {
-            return Ok((variant, checks));
+    for variant in variants(op, problem) {
+        if variant == BASELINE || policy == Policy::All {
+            return Ok(variant);
         }
-        if !proven {
+        if !gpu.proof(&kernel_name(op, variant)).is_some_and(|proof| proof.right) {
             continue;
         }
+        let checks = checks(gpu, &lower(op, problem, variant)?);
         let question = format!("{op:?} {:?} {variant} {checks:?}", problem.inputs);
         let problem = match gpu.remember(&question, || right(gpu, op, problem, variant, checks)) {
-            Ok(true) => return Ok((variant, checks)),
+            Ok(true) => return Ok(variant),
             Ok(false) => "is wrong on this adapter".to_owned(),
             Err(error) => {
                 // A device that is lost serves no variant at all.
@@ -56,7 +57,7 @@ pub(super) fn choose(gpu: &Gpu, op: &Op, problem: &Problem, baseline: bool) -> R
         };
         tracing::warn!("the {variant} kernel of {} {problem} and is not used", op.name());
     }
-    Ok((BASELINE, checks(BASELINE)))
+    Ok(BASELINE)
 }
 
 /// Numbers in [−0.5, 0.5), and zeros for integers.

@@ -77,8 +77,14 @@ pub fn to_pytorch<T: Real>(name: &str, tensor: &Tensor<T>) -> Tensor<T> {
 
 /// The forward operator of a differentiable case.
 pub(super) fn application(case: &OracleCase) -> Result<Application> {
-    let number = |key| case.number(key).map(|value| value as f32);
-    let axis = |input: &str| Ok(axis_inside(case.size("axis")?, case.input(input)?.shape.len()));
+    let number = |key| case.number(key);
+    let axis = |input: &str| {
+        let rank = case.input(input)?.shape.len();
+        let axis = case.attr("axis")?.as_i64().map(|axis| if axis < 0 { axis + rank as i64 } else { axis });
+        let axis = axis.and_then(|axis| usize::try_from(axis).ok()).filter(|axis| *axis < rank);
+        let axis = axis.ok_or_else(|| case.error(format!("`axis` must be a whole number for rank {rank}")))?;
+        Ok(axis_inside(axis, rank))
+    };
     let eps = || number("eps");
     let norm = vec!["x", "weight", "bias"];
     let mut weighted = vec!["x", "weight"];
@@ -137,8 +143,8 @@ fn pool2d(case: &OracleCase) -> Result<Pool2d> {
 fn activation(case: &OracleCase) -> Result<Activation> {
     Ok(match case.op.as_str() {
         "relu" => Activation::Relu,
-        "leaky_relu" => Activation::LeakyRelu { slope: case.number("slope")? as f32 },
-        "elu" => Activation::Elu { alpha: case.number("alpha")? as f32 },
+        "leaky_relu" => Activation::LeakyRelu { slope: case.number("slope")? },
+        "elu" => Activation::Elu { alpha: case.number("alpha")? },
         "sigmoid" => Activation::Sigmoid,
         "tanh" => Activation::Tanh,
         "silu" => Activation::Silu,
@@ -155,10 +161,12 @@ fn activation(case: &OracleCase) -> Result<Activation> {
 
 /// The optimiser of a case and its learning rate.
 pub(super) fn optimizer(case: &OracleCase) -> Result<(Optimizer, f64)> {
-    let number = |key| case.number_or_zero(key).map(|value| value as f32);
+    let number = |key| case.number_or_zero(key);
     let weight_decay = number("weight_decay")?;
     let optimizer = match case.op.as_str() {
-        "sgd" => Optimizer::Sgd { momentum: number("momentum")?, nesterov: case.flag("nesterov")?, weight_decay },
+        "sgd" => {
+            Optimizer::Sgd { momentum: number("momentum")?, nesterov: case.flag_or_false("nesterov")?, weight_decay }
+        }
         "rmsprop" => Optimizer::RmsProp {
             alpha: number("alpha")?,
             eps: number("eps")?,
@@ -166,7 +174,7 @@ pub(super) fn optimizer(case: &OracleCase) -> Result<(Optimizer, f64)> {
             weight_decay,
         },
         name => {
-            let [beta1, beta2] = case.numbers("betas")?.map(|beta| beta as f32);
+            let [beta1, beta2] = case.numbers("betas")?;
             let eps = number("eps")?;
             if name == "adamw" {
                 Optimizer::AdamW { beta1, beta2, eps, weight_decay }

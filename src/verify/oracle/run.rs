@@ -80,7 +80,7 @@ fn running_statistics<T: Real>(
         running.push(from_pytorch::<T>(name, case.input(name)?));
     }
     if let (Op::BatchNorm2d(BatchNorm2d { .. }), [_, mean, _, var]) = (op, outputs) {
-        let update = RunningStats { momentum: case.number("momentum")? as f32 };
+        let update = RunningStats { momentum: case.number("momentum")? };
         running = execute(&update.into(), &[&running[0], &running[1], mean, var, &control_at(0)])?;
     }
     Ok(names.map(str::to_owned).into_iter().zip(running).collect())
@@ -117,7 +117,7 @@ fn run_clip_norm<T: Real>(case: &OracleCase, execute: &mut Execute<'_, T>) -> Re
     let all: Vec<T> = gradients(case).flat_map(|(_, grad)| grad.floats()).map(|&value| T::of(value)).collect();
     let grad = Tensor::float([all.len()], all);
     let norm = execute(&GradNorm.into(), &[&grad])?;
-    let clip = ClipGradNorm { max_norm: case.number("max_norm")? as f32 };
+    let clip = ClipGradNorm { max_norm: case.number("max_norm")? };
     let clipped = execute(&clip.into(), &[&grad, &norm[0]])?;
     let mut rest = clipped[0].floats();
     let mut got = vec![("norm".to_owned(), Tensor::float([1], vec![norm[0].floats()[0]]))];
@@ -130,7 +130,7 @@ fn run_clip_norm<T: Real>(case: &OracleCase, execute: &mut Execute<'_, T>) -> Re
 }
 
 fn run_clip_value<T: Real>(case: &OracleCase, execute: &mut Execute<'_, T>) -> Result<Named<T>> {
-    let clip = Op::from(ClipValue { limit: case.number("clip")? as f32 });
+    let clip = Op::from(ClipValue { limit: case.number("clip")? });
     let mut got = Vec::new();
     for (name, grad) in gradients(case) {
         let values = grad.floats().iter().map(|&value| T::of(value)).collect();

@@ -5,7 +5,7 @@ use crate::gpu::Caps;
 use crate::ops::{BatchNorm2d, BatchNorm2dEval, BatchNorm2dEvalGrad, BatchNorm2dGrad, RunningStats};
 use crate::verify::case::{Case, Depth, Operand, control, floats, noise, outputs_of, spread, values};
 
-const EPS: f32 = 1e-5;
+const EPS: f64 = 1e-5;
 
 /// Images with about their mean.
 fn images() -> Vec<(&'static str, Operand, f32, Depth)> {

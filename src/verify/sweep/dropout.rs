@@ -20,7 +20,7 @@ pub(super) fn cases(_caps: &Caps) -> Vec<Case> {
     }
     // The rate is one of the numbers that are drawn, exactly: that element is kept.
     let drawn = (0..5000).map(|i| random(op.seed, 5, i)).find(|bits| bits % 256 == 0).unwrap_or(0);
-    let at = Dropout { rate: (f64::from(drawn) / 2f64.powi(32)) as f32, ..op };
+    let at = Dropout { rate: f64::from(drawn) / 2f64.powi(32), ..op };
     cases.push(Case::new("a_draw_at_the_threshold", at, [noise(6, [5000]), control(5, 0)]));
     cases.push(Case::new("folded", op, [noise(3, [777]), control(9, 0)]).squeezed());
     for (name, x, special) in hard(&[99], 4) {

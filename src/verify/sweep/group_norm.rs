@@ -4,7 +4,7 @@ use crate::gpu::Caps;
 use crate::ops::{GroupNorm, GroupNormGrad, LayerNorm, LayerNormGrad};
 use crate::verify::case::{Case, Depth, Operand, floats, noise, outputs_of, spread, values};
 
-const EPS: f32 = 1e-5;
+const EPS: f64 = 1e-5;
 
 fn images() -> Vec<(&'static str, Operand, usize, Depth)> {
     let (quick, standard) = (Depth::Quick, Depth::Standard);
@@ -43,7 +43,7 @@ fn scale(x: &Operand) -> [Operand; 2] {
     [floats(20, [c], 0.5, 1.5), noise(21, [c])]
 }
 
-fn of_groups(name: &str, x: &Operand, groups: usize, eps: f32) -> [Case; 2] {
+fn of_groups(name: &str, x: &Operand, groups: usize, eps: f64) -> [Case; 2] {
     let ([weight, bias], op) = (scale(x), GroupNorm { groups, eps });
     let inputs = [x.clone(), weight.clone(), bias];
     let saved = outputs_of(op, &inputs);
@@ -52,7 +52,7 @@ fn of_groups(name: &str, x: &Operand, groups: usize, eps: f32) -> [Case; 2] {
     [Case::new(name, op, inputs), Case::new(name, GroupNormGrad { groups }, backward)]
 }
 
-fn of_rows(name: &str, x: &Operand, eps: f32) -> [Case; 2] {
+fn of_rows(name: &str, x: &Operand, eps: f64) -> [Case; 2] {
     let ([weight, bias], op) = (scale(x), LayerNorm { eps });
     let inputs = [x.clone(), weight.clone(), bias];
     let saved = outputs_of(op, &inputs);
