@@ -32,12 +32,13 @@ pub enum Checks {
 }
 
 type Compiled = (wgpu::ShaderModule, Vec<Entry>);
+type Modules = HashMap<(Module, Checks), Arc<Compiled>>;
 type Key = (Module, &'static str, Checks);
 
 /// The kernels of one device. Cheap to clone.
 #[derive(Clone, Default)]
 pub struct Kernels {
-    modules: Arc<Mutex<HashMap<(Module, Checks), Arc<Compiled>>>>,
+    modules: Arc<Mutex<Modules>>,
     kernels: Arc<Mutex<HashMap<Key, Arc<Kernel>>>>,
 }
 

@@ -16,7 +16,7 @@ use crate::session::gpu::{Poison, Trial, run_node, trial_session};
 use crate::tensor::{Elements, Spec, Tensor};
 
 /// How cases are asked.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Settings {
     /// Another seed draws other random operands.
     pub seed: u32,
@@ -26,12 +26,6 @@ pub struct Settings {
     pub checked: bool,
     /// Ask nothing more after the first wrong answer.
     pub fail_fast: bool,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self { seed: 0, variant: None, checked: false, fail_fast: false }
-    }
 }
 
 /// What became of a case.
