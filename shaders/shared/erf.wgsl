@@ -1,15 +1,7 @@
 // The normal distribution through the error function.
 
-// 1 - erf(z) for z >= 0, to 4e-7 of itself up to where it vanishes.
+// 1 - erf(z) for z >= 0, up to where it vanishes.
 fn erfc(z: f32) -> f32 {
-    if z < 1.0 {
-        // Taylor: 2/sqrt(pi) * sum_n (-1)^n z^(2n+1) / (n! (2n+1)).
-        let q = z * z;
-        let sum = 1.0 - q * (1.0 / 3.0 - q * (1.0 / 10.0 - q * (1.0 / 42.0 - q * (1.0 / 216.0 - q * (1.0 / 1320.0
-            - q * (1.0 / 9360.0 - q * (1.0 / 75600.0 - q * (1.0 / 685440.0 - q * (1.0 / 6894720.0
-            - q * (1.0 / 76204800.0))))))))));
-        return 1.0 - 1.1283791671 * z * sum;
-    }
     // Chebyshev fit (Numerical Recipes 6.2, erfcc), relative error 1.2e-7.
     let a = min(z, 14.0);
     let t = 1.0 / (1.0 + 0.5 * a);

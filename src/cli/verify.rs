@@ -157,10 +157,10 @@ fn verify(args: &VerifyArgs, output: &Output, device: &Device) -> Result<Report>
     let started = Instant::now();
     open::introduce(output, device);
     let DeviceRecord { name, backend, driver, .. } = device.into();
-    let told = |outcome: &Outcome| output.event(&event(outcome, &name, &backend));
+    let told = &|outcome: &Outcome| output.event(&event(outcome, &name, &backend));
     let mut outcomes = match &args.oracle {
-        Some(folder) => answered(args, output, device, folder, &told)?,
-        None => swept(args, output, device, &told)?,
+        Some(folder) => answered(args, output, device, folder, told)?,
+        None => swept(args, output, device, told)?,
     };
     let pipelines = match device {
         Device::Gpu(gpu) => {

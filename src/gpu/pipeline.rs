@@ -32,6 +32,7 @@ pub enum Checks {
 }
 
 type Compiled = (wgpu::ShaderModule, Vec<Entry>);
+type Modules = HashMap<(Module, Checks), Arc<Compiled>>;
 type Key = (Module, &'static str, Checks);
 type Modules = HashMap<(Module, Checks), Arc<Compiled>>;
 

@@ -16,7 +16,7 @@ use crate::session::gpu::{Poison, Trial, run_node, trial_session};
 use crate::tensor::{Elements, Spec, Tensor};
 
 /// How cases are asked.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Settings {
     /// Another seed draws other random operands.
     pub seed: u32,

@@ -192,6 +192,7 @@ impl Memory {
 enum End {
     Passed,
     Failed(String),
+    Late,
     Broken(String),
 }
 
@@ -215,7 +216,7 @@ fn child(place: &Path, arguments: &[&str], patience: Duration) -> End {
             None if started.elapsed() > patience => {
                 child.kill().unwrap();
                 child.wait().unwrap();
-                return End::Failed("time".into());
+                return End::Late;
             }
             None => std::thread::sleep(Duration::from_millis(5)),
         }
@@ -303,8 +304,14 @@ fn one(mutant: &Mutant, modules: &[Module], stages: &[Stage], worker: usize, pro
     };
     let place = place(mutant.file, &mutant.apply(text(mutant.file), &mutant.choices[choice]), worker);
     for (arguments, patience) in stages {
-        let (fate, by) = match child(&place, arguments, *patience) {
+        let end = match child(&place, arguments, *patience) {
+            // A busy machine is no verdict: who hangs does so again, with twice the time.
+            End::Late => child(&place, arguments, *patience * 2),
+            end => end,
+        };
+        let (fate, by) = match end {
             End::Passed => continue,
+            End::Late => (Fate::Killed, "time".into()),
             End::Failed(by) => (Fate::Killed, by),
             End::Broken(by) => (Fate::NotCompiling, by),
         };

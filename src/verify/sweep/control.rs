@@ -33,6 +33,7 @@ pub(super) fn cases(_caps: &Caps) -> Vec<Case> {
         ("all_is_well", 1.0, 2.0, 0.0, 0),
         ("zero", 0.0, 0.0, 0.0, 0),
         ("the_loss_is_nan", f32::NAN, 2.0, 0.0, 0),
+        ("the_loss_is_an_odd_nan", f32::from_bits(0x7fc0_0001), 2.0, 0.0, 0),
         ("the_loss_is_infinite", f32::INFINITY, 2.0, 0.0, 0),
         ("the_norm_is_nan", 1.0, f32::NAN, 0.0, 0),
         ("the_norm_is_infinite", 1.0, f32::INFINITY, 0.0, 0),

@@ -101,12 +101,13 @@ pub(super) fn cases(_caps: &Caps) -> Vec<Case> {
 fn values_of_maxima() -> Vec<Case> {
     let pool = pool([3, 3], [2, 2], [1; 4], false);
     let shape = [2, 9, 9, 5];
-    let images: [(&str, Operand, bool); 8] = [
+    let images: [(&str, Operand, bool); 9] = [
         ("ties", values(shape, &[1.0, 0.0, 1.0, 1.0, 0.0, 0.0, 1.0]), false),
         ("all_equal", values(shape, &[0.25]), false),
         ("zeros_of_both_signs", values(shape, &[0.0, -0.0, -0.0]), false),
         ("all_negative", values(shape, &[-3e38, -2e38]), false),
         ("nan_wins", noise(3, shape).strewn(37, 0, f32::NAN), true),
+        ("nan_of_the_lowest_bit", noise(3, shape).strewn(37, 0, f32::from_bits(0x7f80_0001)), true),
         ("two_nan_in_a_window", noise(3, shape).strewn(10, 5, f32::NAN), true),
         ("infinite", noise(3, shape).strewn(41, 0, f32::INFINITY), true),
         ("minus_infinite", values(shape, &[f32::NEG_INFINITY]), true),
