@@ -32,7 +32,6 @@ pub enum Checks {
 }
 
 type Compiled = (wgpu::ShaderModule, Vec<Entry>);
-type Modules = HashMap<(Module, Checks), Arc<Compiled>>;
 type Key = (Module, &'static str, Checks);
 type Modules = HashMap<(Module, Checks), Arc<Compiled>>;
 

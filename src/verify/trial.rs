@@ -28,16 +28,11 @@ pub struct Settings {
     pub fail_fast: bool,
 }
 
-impl Default for Settings {
-    fn default() -> Self {
-        Self { seed: 0, variant: None, passes: Passes::Both, fail_fast: false }
-    }
-}
-
 /// How often a kernel is run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Passes {
     /// With wgpu's run-time checks, then without them.
+    #[default]
     Both,
     /// With the checks.
     Checked,
