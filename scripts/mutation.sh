@@ -1,9 +1,11 @@
 #!/usr/bin/env bash
 # The proof that the proof bites: makes every shader wrong, one token at a time, and lets `wgrad verify` look for it.
 #
-#   scripts/mutation.sh                       every shader (about half an hour on two cores)
+#   scripts/mutation.sh                       every shader (the better part of an hour on two cores)
 #   scripts/mutation.sh pool2d.wgsl ...       these shaders, by their paths below shaders/
 #   MUTATION_SHARD=0/4 scripts/mutation.sh    every fourth mutant
+#
+#   MUTATION_KNOWN=1 scripts/mutation.sh      asks nothing, and reports what is known
 #
 # What is known is kept below target/mutation: a run that was interrupted goes on where it was, and a later one asks only what
 # changed, and survivors again when the program changed. The report with every survivor is target/mutation/report.md. The exit

@@ -41,14 +41,19 @@ fn every_mutant_is_killed() {
     for file in wanted() {
         let started = Instant::now();
         let mutants: Vec<_> = operators::mutants(file, text(file)).into_iter().skip(own).step_by(count).collect();
-        let verdicts = ask(file, &mutants, &memory);
-        mutants.iter().zip(&verdicts).for_each(|(mutant, verdict)| report.add(mutant, verdict, &list));
-        let survived = verdicts.iter().filter(|verdict| verdict.fate == Fate::Survived).count();
+        // `MUTATION_KNOWN=1` asks nothing, and reports what is known; who survived another program still counts as survivor.
+        if std::env::var_os("MUTATION_KNOWN").is_none() {
+            ask(file, &mutants, &memory);
+        }
+        let verdicts: Vec<_> = mutants.iter().map(|mutant| memory.lock().unwrap().last(mutant)).collect();
+        mutants.iter().zip(&verdicts).for_each(|(mutant, verdict)| report.add(mutant, verdict.as_ref(), &list));
+        let survived = verdicts.iter().flatten().filter(|verdict| verdict.fate == Fate::Survived).count();
         println!("{file}: {} mutants, {survived} not found, {:.0} s", mutants.len(), started.elapsed().as_secs_f64());
         std::fs::write(folder().join("report.md"), report.page()).unwrap();
     }
     println!("\n{}", report.table());
     let total = report.total();
+    assert!(total.unasked == 0, "{} mutants are not asked yet", total.unasked);
     assert!(total.survived == 0, "{} survivors, in {}", total.survived, folder().join("report.md").display());
     assert!(report.stale.is_empty(), "{} mutants are listed as equivalent, but killed", report.stale.len());
 }

@@ -18,6 +18,8 @@ pub struct Counts {
     pub equivalent: usize,
     /// No shaders.
     pub not_compiling: usize,
+    /// Not known yet.
+    pub unasked: usize,
 }
 
 /// The report of a run.
@@ -39,8 +41,12 @@ fn story(mutant: &Mutant, choice: &str) -> String {
 
 impl Report {
     /// Adds a verdict.
-    pub fn add(&mut self, mutant: &Mutant, verdict: &Verdict, list: &[Entry]) {
+    pub fn add(&mut self, mutant: &Mutant, verdict: Option<&Verdict>, list: &[Entry]) {
         let counts = self.rows.entry(mutant.file).or_default();
+        let Some(verdict) = verdict else {
+            counts.unasked += 1;
+            return;
+        };
         let choice = &mutant.choices[verdict.choice];
         let listed = list.iter().any(|entry| entry.covers(mutant, choice));
         let listed_alone = list.iter().any(|entry| entry.lines.is_empty() && entry.covers(mutant, choice));
@@ -67,21 +73,23 @@ impl Report {
             survived: sum.survived + row.survived,
             equivalent: sum.equivalent + row.equivalent,
             not_compiling: sum.not_compiling + row.not_compiling,
+            unasked: sum.unasked + row.unasked,
         })
     }
 
     /// The table, in Markdown.
     pub fn table(&self) -> String {
         let mut out = String::from(
-            "| shader | killed | survived | equivalent | not compiling | score |\n|---|--:|--:|--:|--:|--:|\n",
+            "| shader | killed | survived | equivalent | not compiling | unasked | score |\n|---|--:|--:|--:|--:|--:|--:|\n",
         );
         let total = self.total();
         for (file, counts) in self.rows.iter().chain([(&"all", &total)]) {
-            let Counts { killed, survived, equivalent, not_compiling } = counts;
-            let score = 100.0 * *killed as f64 / (killed + survived).max(1) as f64;
-            // Rounded down: 100 % is said of a clean sheet alone.
-            let score = (score * 10.0).floor() / 10.0;
-            writeln!(out, "| {file} | {killed} | {survived} | {equivalent} | {not_compiling} | {score} % |").unwrap();
+            let Counts { killed, survived, equivalent, not_compiling, unasked } = counts;
+            // Rounded down: 100 % is said of a clean sheet alone, and nothing of one that is not full.
+            let score = (1000.0 * *killed as f64 / (killed + survived).max(1) as f64).floor() / 10.0;
+            let score = if *unasked > 0 { "-".into() } else { format!("{score} %") };
+            writeln!(out, "| {file} | {killed} | {survived} | {equivalent} | {not_compiling} | {unasked} | {score} |")
+                .unwrap();
         }
         out
     }

@@ -176,10 +176,15 @@ impl Memory {
         hash(&[mutant.file.as_bytes(), text(mutant.file).as_bytes(), place.as_bytes()])
     }
 
-    /// What is known of a mutant and still holds.
-    pub fn recall(&self, mutant: &Mutant) -> Option<Verdict> {
-        let found = self.known.get(&Self::key(mutant))?;
-        (found.fate != Fate::Survived || found.program == self.program).then(|| found.clone())
+    /// The last that was known of a mutant.
+    pub fn last(&self, mutant: &Mutant) -> Option<Verdict> {
+        self.known.get(&Self::key(mutant)).cloned()
+    }
+
+    /// Whether what is known of a mutant still holds.
+    fn settled(&self, mutant: &Mutant) -> bool {
+        let holds = |found: &Verdict| found.fate != Fate::Survived || found.program == self.program;
+        self.known.get(&Self::key(mutant)).is_some_and(holds)
     }
 
     fn keep(&mut self, verdict: Verdict) {
@@ -239,12 +244,11 @@ fn child(place: &Path, arguments: &[&str], patience: Duration) -> End {
     End::Failed(format!("{} {} {} {}", word("operator"), word("direction"), word("variant"), word("case")))
 }
 
-/// Asks for the fates of mutants of one file, in their order.
-pub fn ask(file: &'static str, mutants: &[Mutant], memory: &Mutex<Memory>) -> Vec<Verdict> {
+/// Asks for the fates of those mutants of a file that are not known, and remembers them.
+pub fn ask(file: &'static str, mutants: &[Mutant], memory: &Mutex<Memory>) {
     let modules = modules(file);
-    let queue: Mutex<VecDeque<usize>> = Mutex::new(
-        (0..mutants.len()).filter(|&number| memory.lock().unwrap().recall(&mutants[number]).is_none()).collect(),
-    );
+    let queue: Mutex<VecDeque<usize>> =
+        Mutex::new((0..mutants.len()).filter(|&number| !memory.lock().unwrap().settled(&mutants[number])).collect());
     if !queue.lock().unwrap().is_empty() {
         let stages = timed(file);
         std::thread::scope(|scope| {
@@ -262,8 +266,6 @@ pub fn ask(file: &'static str, mutants: &[Mutant], memory: &Mutex<Memory>) -> Ve
             }
         });
     }
-    let memory = memory.lock().unwrap();
-    mutants.iter().map(|mutant| memory.recall(mutant).unwrap()).collect()
 }
 
 type Stage = (Vec<&'static str>, Duration);
