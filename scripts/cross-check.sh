@@ -146,7 +146,7 @@ fetch_dxc() {
         if [ ! -f "$folder/$dxc_package.tar.gz" ]; then
             may_download && has pip3 || return 1
             say "Downloading $dxc_package from the Python package index, for the DXC library in it"
-            pip3 download --quiet --no-deps --no-build-isolation --no-binary :all: --dest "$folder" "${dxc_package/-/==}" || return 1
+            pip3 download --quiet --no-deps --no-binary "${dxc_package%-*}" --dest "$folder" "${dxc_package/-/==}" || return 1
         fi
         echo "$dxc_hash  $folder/$dxc_package.tar.gz" | sha256sum --check --quiet || return 1
         for header in dxcapi.h WinAdapter.h "$library"; do

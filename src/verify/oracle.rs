@@ -74,7 +74,26 @@ impl OracleCase {
                 None => case.inputs.insert(name, tensor),
             };
         }
+        case.flatten();
         Ok(case)
+    }
+
+    /// PyTorch's operators take more ranks than this crate's: the same elements in another shape.
+    fn flatten(&mut self) {
+        let rank = self.inputs.get("x").map_or(0, |x| x.shape.len());
+        let rows = |shape: &[usize]| match shape.split_last() {
+            Some((&last, leading)) => vec![leading.iter().product(), last],
+            None => Vec::new(),
+        };
+        let image = |shape: &[usize]| shape.iter().copied().chain([1; 4]).take(4).collect();
+        let reshape: &dyn Fn(&[usize]) -> Vec<usize> = match (self.op.as_str(), rank) {
+            ("linear", 1 | 3..) | ("layer_norm", 4..) => &rows,
+            ("group_norm", 2 | 3) => &image,
+            _ => return,
+        };
+        let inputs = self.inputs.iter_mut().filter(|(name, _)| ["x", "grad_y"].contains(&name.as_str()));
+        let wants = self.wants.iter_mut().filter(|(name, _)| ["y", "grad_x"].contains(&name.as_str()));
+        inputs.chain(wants).for_each(|(_, tensor)| tensor.shape = reshape(&tensor.shape));
     }
 
     /// The input of this name.
