@@ -60,15 +60,6 @@ fn first_step() -> Tensor<f64> {
     Tensor::u32([wgrad::ops::control::LEN], vec![0; wgrad::ops::control::LEN])
 }
 
-fn narrow(tensor: &Tensor<f64>) -> Tensor {
-    let elements = match &tensor.elements {
-        Elements::Float(data) => Elements::Float(data.iter().map(|&value| value as f32).collect()),
-        Elements::U32(data) => Elements::U32(data.clone()),
-        Elements::U8(data) => Elements::U8(data.clone()),
-    };
-    Tensor::new(tensor.shape.clone(), elements)
-}
-
 /// A value that an operator saves, as a device holds it.
 fn rounded(tensor: Tensor<f64>) -> Tensor<f64> {
     match tensor.elements {
@@ -142,7 +133,7 @@ fn checked(gpu: &Gpu, op: &Op, inputs: &[Tensor<f64>], variant: &'static str) ->
         let mut session = node_session(gpu, op, &specs, variant)?;
         session.poison(Poison::Nan);
         for (index, tensor) in inputs.iter().enumerate() {
-            session.write(&format!("input{index}"), &narrow(tensor))?;
+            session.write(&format!("input{index}"), &tensor.narrow())?;
         }
         session.run(0, 1, &[])?;
         let values = pollster::block_on(session.values(0))?;

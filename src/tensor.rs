@@ -170,3 +170,25 @@ impl<T> Tensor<T> {
         }
     }
 }
+
+impl Tensor {
+    /// The same in the verifying float type, which is exact.
+    pub fn widen(&self) -> Tensor<f64> {
+        self.cast(f64::from)
+    }
+
+    /// Whether every bit is the same: NaN equals NaN, and 0 is not −0.
+    pub fn same_bits(&self, other: &Self) -> bool {
+        match (&self.elements, &other.elements) {
+            (Elements::Float(a), Elements::Float(b)) => a.iter().map(|x| x.to_bits()).eq(b.iter().map(|x| x.to_bits())),
+            (a, b) => a == b,
+        }
+    }
+}
+
+impl Tensor<f64> {
+    /// The same, rounded to what a device holds.
+    pub fn narrow(&self) -> Tensor {
+        self.cast(|x| x as f32)
+    }
+}

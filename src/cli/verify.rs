@@ -249,8 +249,8 @@ fn swept(args: &VerifyArgs, output: &Output, device: &Device, told: impl Fn(&Out
 
 /// The cases that the options name; an option that names none is a mistake.
 fn selected(args: &VerifyArgs, depth: Depth, caps: &Caps) -> Result<Vec<Case>> {
+    let all = if args.op.is_empty() { Vec::new() } else { sweep::cases(Depth::Full, caps) };
     for op in &args.op {
-        let all = sweep::cases(Depth::Full, caps);
         let known = |case: &Case| *op == case.operator() || *op == case.op.name();
         if !sweep::rooms().any(|room| room == op) && !all.iter().any(known) {
             let mut names: Vec<_> = all.iter().map(Case::operator).chain(sweep::rooms()).collect();

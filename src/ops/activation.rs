@@ -49,6 +49,24 @@ pub enum Activation {
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct ActivationGrad(pub Activation);
 
+impl Activation {
+    /// Every activation, with these attributes.
+    pub const fn all(slope: f64, alpha: f64) -> [Self; 10] {
+        [
+            Self::Relu,
+            Self::LeakyRelu { slope },
+            Self::Elu { alpha },
+            Self::Sigmoid,
+            Self::Tanh,
+            Self::Silu,
+            Self::Gelu,
+            Self::GeluTanh,
+            Self::Softplus,
+            Self::HardSwish,
+        ]
+    }
+}
+
 /// Beyond this magnitude tanh(u) of gelu_tanh is ±1 in every float type, while x² may overflow.
 const GELU_TANH_SATURATES: f64 = 16.0;
 const GELU_TANH_CUBIC: f64 = 0.044715;

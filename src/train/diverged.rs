@@ -8,6 +8,7 @@ use crate::graph::Graph;
 use crate::ops::{Operator, control};
 use crate::session::{Device, Options, Session};
 use crate::tensor::{Elements, Tensor};
+use crate::verify::compare::unravel;
 use crate::verify::trust;
 
 use super::evaluation::upload;
@@ -90,11 +91,6 @@ fn first_non_finite(tensor: &Tensor) -> Option<(usize, String)> {
     let Elements::Float(data) = &tensor.elements else { return None };
     let first = data.iter().position(|value| !value.is_finite())?;
     let count = data.iter().filter(|value| !value.is_finite()).count();
-    let mut index = Vec::new();
-    let mut rest = first;
-    for &size in tensor.shape.iter().rev() {
-        index.insert(0, rest % size);
-        rest /= size;
-    }
+    let index = unravel(first, &tensor.shape);
     Some((count, format!("{} at {index:?} of {:?}", data[first], tensor.shape)))
 }

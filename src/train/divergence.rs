@@ -2,13 +2,13 @@
 
 use std::fmt;
 
-use super::pair::{State, difference, widened};
+use super::pair::{State, difference};
 use super::program::names;
 use crate::graph::Graph;
 use crate::nn::{Layout, PARAMETERS, Placed, STATISTICS};
 use crate::ops::Op;
 use crate::session::Device;
-use crate::tensor::{Elements, Tensor};
+use crate::tensor::Tensor;
 use crate::verify::compare::{Difference, FLOAT32, Mismatch};
 
 /// Whose fault a divergence is.
@@ -154,12 +154,12 @@ pub(super) struct Planned {
 pub(super) fn planned(device: &Device, layout: &Layout, got: &State, separate: &State, step: u64) -> Planned {
     let mut answer = Planned { same_bits: true, divergence: None };
     for ((name, got), (_, want)) in got.iter().zip(separate) {
-        if same_bits(got, want) {
+        if got.same_bits(want) {
             continue;
         }
         answer.same_bits = false;
-        let wanted = pieces(layout, name, &widened(want));
-        for ((node, want), (_, got)) in wanted.into_iter().zip(pieces(layout, name, &widened(got))) {
+        let wanted = pieces(layout, name, &want.widen());
+        for ((node, want), (_, got)) in wanted.into_iter().zip(pieces(layout, name, &got.widen())) {
             let difference = difference(&got, &want, FLOAT32);
             if !difference.passes() && answer.divergence.is_none() {
                 answer.divergence = Some(Divergence {
@@ -179,11 +179,4 @@ pub(super) fn planned(device: &Device, layout: &Layout, got: &State, separate: &
         }
     }
     answer
-}
-
-fn same_bits(a: &Tensor, b: &Tensor) -> bool {
-    match (&a.elements, &b.elements) {
-        (Elements::Float(a), Elements::Float(b)) => a.iter().map(|x| x.to_bits()).eq(b.iter().map(|x| x.to_bits())),
-        (a, b) => a == b,
-    }
 }

@@ -16,8 +16,7 @@ use crate::ops::{Conv2d, Op, Operator, control};
 use crate::session::cpu::CpuSession;
 use crate::session::gpu::run_node;
 use crate::session::{Device, Options, Session};
-use crate::tensor::{Elements, Spec, Tensor};
-use crate::verify::case::widen;
+use crate::tensor::{Spec, Tensor};
 use crate::verify::compare::{Difference, FLOAT32, REFERENCE, Tolerance, compare};
 use crate::verify::oracle::{OracleCase, from_pytorch, run_case};
 use crate::verify::trial::{Outcome, Verdict};
@@ -229,14 +228,7 @@ impl Machine {
     fn write(&mut self, name: &str, tensor: Tensor<f64>) -> Result<()> {
         match self {
             Self::Wide(session) => session.write(name, &tensor),
-            Self::Narrow(session) => {
-                let elements = match tensor.elements {
-                    Elements::Float(data) => Elements::Float(data.into_iter().map(|x| x as f32).collect()),
-                    Elements::U32(data) => Elements::U32(data),
-                    Elements::U8(data) => Elements::U8(data),
-                };
-                session.write(name, &Tensor::new(tensor.shape, elements))
-            }
+            Self::Narrow(session) => session.write(name, &tensor.narrow()),
         }
     }
 
@@ -250,7 +242,7 @@ impl Machine {
     fn read(&mut self, name: &str) -> Result<Tensor<f64>> {
         match self {
             Self::Wide(session) => session.read(name).cloned(),
-            Self::Narrow(session) => Ok(widen(&pollster::block_on(session.read(&[name]))?[0])),
+            Self::Narrow(session) => Ok(pollster::block_on(session.read(&[name]))?[0].widen()),
         }
     }
 }

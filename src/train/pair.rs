@@ -88,11 +88,6 @@ pub(super) fn lasting(graph: &Graph) -> Vec<String> {
     names
 }
 
-/// Widened to float64, which is exact.
-pub(super) fn widened(tensor: &Tensor) -> Tensor<f64> {
-    tensor.cast(f64::from)
-}
-
 /// The numbers of a tensor of any type.
 fn numbers(tensor: &Tensor<f64>) -> Vec<f64> {
     match &tensor.elements {
@@ -124,7 +119,7 @@ impl Side {
     /// The float64 reference.
     pub fn reference(graph: &Graph, data: (&Resident, &Split)) -> Result<Self> {
         let mut exact = CpuSession::new(vec![graph.clone()], true);
-        parts(data.0, data.1, |name, tensor| exact.write(name, &widened(&tensor)))?;
+        parts(data.0, data.1, |name, tensor| exact.write(name, &tensor.widen()))?;
         let variants = exact.plan(0).into_iter().map(|row| row.variant).collect();
         Ok(Self { name: "the float64 reference".into(), session: None, exact, variants })
     }
@@ -152,7 +147,7 @@ impl Side {
             if let Some(session) = &mut self.session {
                 session.write(name, tensor)?;
             }
-            self.exact.write(name, &widened(tensor))?;
+            self.exact.write(name, &tensor.widen())?;
         }
         Ok(())
     }
@@ -164,7 +159,7 @@ impl Side {
 
     /// Persistent values after the last walk, rounded to what a device holds.
     pub fn state(&self, names: &[String]) -> Result<State> {
-        names.iter().map(|name| Ok((name.clone(), self.read(name)?.cast(|x| x as f32)))).collect()
+        names.iter().map(|name| Ok((name.clone(), self.read(name)?.narrow()))).collect()
     }
 
     /// Computes the step alone, without a look at its values; the reference only.
@@ -187,7 +182,7 @@ impl Side {
             if difference(got, want, FLOAT32).passes() {
                 continue;
             }
-            let rounded = widened(&self.exact.evaluate_in::<f32>(0, node)[index]);
+            let rounded = self.exact.evaluate_in::<f32>(0, node)[index].widen();
             let unavoidable = difference(&rounded, want, FLOAT32);
             if !unavoidable.relative_l2.is_finite() {
                 return Some((index, difference(got, want, FLOAT32), Cause::NotFinite));
@@ -212,7 +207,7 @@ pub(super) async fn walk(graph: &Graph, reference: &mut Side, other: &mut Side, 
     let (mut wanted, mut got) = (reference.trace().await?, other.trace().await?);
     for (position, node) in graph.nodes().iter().enumerate() {
         let outputs = |side: &Side, trace: &mut Option<Vec<Vec<Tensor>>>| match trace {
-            Some(trace) => std::mem::take(&mut trace[position]).iter().map(widened).collect(),
+            Some(trace) => std::mem::take(&mut trace[position]).iter().map(Tensor::widen).collect(),
             None => side.exact.evaluate(0, position),
         };
         let (wanted, got): (Vec<_>, Vec<_>) = (outputs(reference, &mut wanted), outputs(other, &mut got));

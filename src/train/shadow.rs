@@ -7,7 +7,7 @@
 
 use super::Trainer;
 use super::divergence::{Divergence, pieces, planned};
-use super::pair::{Drift, Side, State, difference, lasting, walk, widened};
+use super::pair::{Drift, Side, State, difference, lasting, walk};
 use super::program::{self, names};
 use crate::error::{Error, Result};
 use crate::graph::Graph;
@@ -104,7 +104,7 @@ impl Trainer {
         let (mut agrees, mut worst) = (true, report.worst.clone());
         for (name, tensor) in &got {
             let wanted = pieces(&self.layout, name, reference.read(name)?);
-            for ((piece, want), (_, got)) in wanted.iter().zip(pieces(&self.layout, name, &widened(tensor))) {
+            for ((piece, want), (_, got)) in wanted.iter().zip(pieces(&self.layout, name, &tensor.widen())) {
                 let difference = difference(&got, want, FLOAT32);
                 agrees &= difference.passes();
                 Drift::raise(&mut worst, piece, &difference);

@@ -4,7 +4,7 @@ use crate::error::{Error, Result};
 use crate::gpu::Caps;
 use crate::ops::random::random;
 use crate::ops::{Op, Operator, control, fill};
-use crate::tensor::{DType, Elements, Spec, Tensor};
+use crate::tensor::{DType, Spec, Tensor};
 
 /// When a case is asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -87,9 +87,9 @@ impl Case {
     pub fn answer(&self, inputs: &[Tensor]) -> Result<Vec<Tensor<f64>>> {
         if self.overflows {
             let narrow = self.op.evaluate(&inputs.iter().collect::<Vec<_>>())?;
-            return Ok(narrow.iter().map(widen).collect());
+            return Ok(narrow.iter().map(Tensor::widen).collect());
         }
-        let wide: Vec<Tensor<f64>> = inputs.iter().map(widen).collect();
+        let wide: Vec<Tensor<f64>> = inputs.iter().map(Tensor::widen).collect();
         self.op.evaluate(&wide.iter().collect::<Vec<_>>())
     }
 
@@ -124,6 +124,11 @@ pub fn split(name: &'static str) -> (&'static str, &'static str) {
         (operator != "clip").then_some((operator, *direction))
     });
     found.unwrap_or((name, "forward"))
+}
+
+/// The operator's name from which [`split`] took these.
+pub fn join(operator: &str, direction: &str) -> String {
+    if direction == "forward" { operator.to_owned() } else { format!("{operator}_{direction}") }
 }
 
 /// An operand: its spec, and how its elements are drawn.
@@ -206,30 +211,12 @@ impl Operand {
 
 fn saved(op: &Op, output: usize, operands: &[Operand], seed: u32) -> Result<Tensor> {
     let inputs: Vec<Tensor<f64>> =
-        operands.iter().map(|operand| Ok(widen(&operand.draw(seed)?))).collect::<Result<_>>()?;
+        operands.iter().map(|operand| Ok(operand.draw(seed)?.widen())).collect::<Result<_>>()?;
     let mut outputs = op.evaluate(&inputs.iter().collect::<Vec<_>>())?;
     if output >= outputs.len() {
         return Err(Error::Invalid(format!("{} has no output {output}", op.name())));
     }
-    let wide = outputs.swap_remove(output);
-    Ok(Tensor::new(
-        wide.shape,
-        match wide.elements {
-            Elements::Float(data) => Elements::Float(data.into_iter().map(|x| x as f32).collect()),
-            Elements::U32(data) => Elements::U32(data),
-            Elements::U8(data) => Elements::U8(data),
-        },
-    ))
-}
-
-/// Widened to the verifying float type.
-pub fn widen(tensor: &Tensor) -> Tensor<f64> {
-    let elements = match &tensor.elements {
-        Elements::Float(data) => Elements::Float(data.iter().map(|&x| f64::from(x)).collect()),
-        Elements::U32(data) => Elements::U32(data.clone()),
-        Elements::U8(data) => Elements::U8(data.clone()),
-    };
-    Tensor::new(tensor.shape.clone(), elements)
+    Ok(outputs.swap_remove(output).narrow())
 }
 
 /// Floats evenly between two bounds.

@@ -102,7 +102,7 @@ impl fmt::Display for Difference {
 }
 
 /// The index of each axis of the element at `place`.
-fn unravel(mut place: usize, shape: &[usize]) -> Vec<usize> {
+pub fn unravel(mut place: usize, shape: &[usize]) -> Vec<usize> {
     let mut index = vec![0; shape.len()];
     for axis in (0..shape.len()).rev() {
         index[axis] = place % shape[axis];

@@ -82,19 +82,7 @@ pub fn checks() -> Vec<Check> {
         }
     }
     add("image".into(), GlobalAvgPool2d.into(), vec![noise(1, &[2, 7, 6, 3])], &[]);
-    let activations = [
-        Activation::Relu,
-        Activation::LeakyRelu { slope: 0.1 },
-        Activation::Elu { alpha: 1.3 },
-        Activation::Sigmoid,
-        Activation::Tanh,
-        Activation::Silu,
-        Activation::Gelu,
-        Activation::GeluTanh,
-        Activation::Softplus,
-        Activation::HardSwish,
-    ];
-    for activation in activations {
+    for activation in Activation::all(0.1, 1.3) {
         for (name, scale) in [("narrow", 0.9), ("wide", 5.03)] {
             add(name.into(), activation.into(), vec![map(&distinct(4, &[5, 11]), |v| v * scale)], &[]);
         }

@@ -13,7 +13,7 @@ use crate::kernels::{BASELINE, Problem, Variant, known, variants};
 use crate::ops::{Add, Op, Operator};
 use crate::session::Device;
 use crate::session::gpu::{Poison, Trial, run_node, trial_session};
-use crate::tensor::{Elements, Spec, Tensor};
+use crate::tensor::{Spec, Tensor};
 
 /// How cases are asked.
 #[derive(Debug, Clone, Default)]
@@ -336,8 +336,7 @@ fn answers(
 
 fn verdict(case: &Case, variant: &'static str, answer: Answer, asked: &Asked, checks: Checks) -> Outcome {
     let Answer { outputs, again, trespasses } = answer;
-    let twice_the_same = again
-        .is_none_or(|again| outputs.iter().map(bits).collect::<Vec<_>>() == again.iter().map(bits).collect::<Vec<_>>());
+    let twice_the_same = again.is_none_or(|again| outputs.iter().zip(&again).all(|(a, b)| a.same_bits(b)));
     let mut outcome = Outcome::judge(case, variant, outputs, asked);
     let mut stories: Vec<String> = outcome.story.take().into_iter().collect();
     if trespasses > 0 {
@@ -354,12 +353,4 @@ fn verdict(case: &Case, variant: &'static str, answer: Answer, asked: &Asked, ch
         outcome.story = Some(stories.join("\n"));
     }
     outcome
-}
-
-fn bits(tensor: &Tensor) -> Vec<u32> {
-    match &tensor.elements {
-        Elements::Float(data) => data.iter().map(|value| value.to_bits()).collect(),
-        Elements::U32(data) => data.clone(),
-        Elements::U8(data) => data.iter().map(|&byte| byte.into()).collect(),
-    }
 }

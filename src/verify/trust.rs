@@ -1,7 +1,7 @@
 //! Trusted because verified: a kernel is used on an adapter only after its quick cases passed there.
 //!
-//! The verdict is remembered in the user's cache directory under adapter, driver, wgpu's version and a hash of the composed
-//! shaders, sources and tile constants alike: a new driver or a changed shader is asked again.
+//! The verdict is remembered in the user's cache directory under adapter, driver, the versions of wgrad and wgpu, and a hash of
+//! what the quick cases run: a new driver or a changed kernel is asked again.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -9,7 +9,7 @@ use std::path::Path;
 
 use sha2::{Digest, Sha256};
 
-use super::case::{Case, Depth};
+use super::case::{Case, Depth, join};
 use super::sweep;
 use super::trial::{Passes, Settings, Verdict, ask};
 use crate::error::{Error, Result};
@@ -47,7 +47,7 @@ pub fn certify(device: &Device, graphs: &[Graph]) -> Result<()> {
             for variant in variants(&node.op, &problem) {
                 let needed =
                     variant == BASELINE && !trust.checked || variant != BASELINE && trust.policy == Policy::Proven;
-                if needed && gpu.proof(&kernel_name(&node.op, variant)).is_none() {
+                if needed && gpu.proof(&kernel_name(node.op.name(), variant)).is_none() {
                     unknown.insert((node.op.name(), variant));
                 }
             }
@@ -127,7 +127,7 @@ struct Asked {
 
 impl Asked {
     fn name(&self) -> String {
-        format!("{} {}", self.op, self.variant)
+        kernel_name(self.op, self.variant)
     }
 
     fn note(&self, gpu: &Gpu, proof: Proof) {
@@ -157,8 +157,7 @@ fn ask_all(gpu: &Gpu, kernels: &[Asked], passes: Passes) -> Answers {
     let cases: Vec<Case> = kernels.iter().flat_map(|kernel| kernel.cases.clone()).collect();
     let mut answers = Answers::default();
     for outcome in ask(&Device::Gpu(gpu.clone()), &cases, &Settings { passes, ..Settings::default() }, |_| ()) {
-        let direction = if outcome.direction == "forward" { String::new() } else { format!("_{}", outcome.direction) };
-        let name = format!("{}{direction} {}", outcome.operator, outcome.variant);
+        let name = kernel_name(&join(&outcome.operator, &outcome.direction), &outcome.variant);
         match outcome.verdict {
             Verdict::Passed => drop(answers.right.insert(name)),
             Verdict::NotRun => {}

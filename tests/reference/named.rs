@@ -23,18 +23,7 @@ fn rounded(values: impl Iterator<Item = f64>, shape: &[usize]) -> (Tensor<f32>, 
     (Tensor::float(shape, narrow), Tensor::float(shape, wide))
 }
 
-const ACTIVATIONS: [Activation; 10] = [
-    Activation::Relu,
-    Activation::LeakyRelu { slope: 0.1 },
-    Activation::Elu { alpha: 1.0 },
-    Activation::Sigmoid,
-    Activation::Tanh,
-    Activation::Silu,
-    Activation::Gelu,
-    Activation::GeluTanh,
-    Activation::Softplus,
-    Activation::HardSwish,
-];
+const ACTIVATIONS: [Activation; 10] = Activation::all(0.1, 1.0);
 
 fn slope_at(activation: Activation, x: f64) -> f64 {
     activation.derivative(if activation.saves_output() { activation.value(x) } else { x })

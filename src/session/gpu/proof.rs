@@ -20,8 +20,8 @@ const MOST_TERMS: u64 = 20_000_000;
 const TOLERANCE: [f64; 2] = [1e-5, 1e-4];
 
 /// The name under which a device notes what was proven of an operator's variant.
-pub fn kernel_name(op: &Op, variant: &str) -> String {
-    format!("{} {variant}", op.name())
+pub fn kernel_name(op: &str, variant: &str) -> String {
+    format!("{op} {variant}")
 }
 
 /// Whether a node's kernels keep wgpu's run-time checks: unless each of their very programs was proven without.
@@ -41,7 +41,7 @@ pub(super) fn choose(gpu: &Gpu, op: &Op, problem: &Problem, baseline: bool) -> R
         if variant == BASELINE || policy == Policy::All {
             return Ok(variant);
         }
-        if !gpu.proof(&kernel_name(op, variant)).is_some_and(|proof| proof.right) {
+        if !gpu.proof(&kernel_name(op.name(), variant)).is_some_and(|proof| proof.right) {
             continue;
         }
         let checks = checks(gpu, &lower(op, problem, variant)?);
@@ -70,14 +70,10 @@ fn operand(spec: &Spec, seed: u32) -> Tensor {
     Tensor::new(spec.shape.clone(), elements)
 }
 
-fn widened(tensor: &Tensor) -> Tensor<f64> {
-    Tensor::float(tensor.shape.clone(), tensor.floats().iter().map(|&x| f64::from(x)).collect())
-}
-
 fn right(gpu: &Gpu, op: &Op, problem: &Problem, variant: &'static str, checks: Checks) -> Result<bool> {
     let inputs: Vec<Tensor> = problem.inputs.iter().enumerate().map(|(i, spec)| operand(spec, i as u32 + 1)).collect();
     let got = run_node_with(gpu, op, &inputs, variant, &Trial { checks, ..Trial::default() })?;
-    let wide: Vec<Tensor<f64>> = inputs.iter().map(widened).collect();
+    let wide: Vec<Tensor<f64>> = inputs.iter().map(Tensor::widen).collect();
     Ok(agrees(op, problem, &wide.iter().collect::<Vec<_>>(), got[0].floats()))
 }
 
@@ -118,7 +114,7 @@ mod tests {
         let specs = [Spec::f32([2, 9, 7, 5]), Spec::f32([3, 3, 5, 6])];
         let outputs = op.infer(&specs).unwrap();
         let problem = Problem { inputs: &specs, outputs: &outputs, caps: &Caps::DEFAULT };
-        let wide: Vec<_> = specs.iter().map(|spec| widened(&operand(spec, 3))).collect();
+        let wide: Vec<_> = specs.iter().map(|spec| operand(spec, 3).widen()).collect();
         let inputs: Vec<_> = wide.iter().collect();
         let right: Vec<f32> = op.reference(&inputs, &outputs)[0].floats().iter().map(|&y| y as f32).collect();
         assert!(agrees(&op, &problem, &inputs, &right));
