@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 use super::pipeline::Kernels;
 use super::poll::Poller;
 use super::trust::Register;
+use super::workgroup_memory;
 use crate::error::{Error, Result};
 
 /// Which graphics APIs to look at.
@@ -136,6 +137,7 @@ struct Inner {
     kernels: Kernels,
     verdicts: Mutex<HashMap<String, bool>>,
     register: Register,
+    workgroup_memory: workgroup_memory::Slot,
     poller: Poller,
 }
 
@@ -255,9 +257,21 @@ impl Gpu {
         };
         let adapter = summary(index, index == auto, adapter);
         let poller = Poller::start(device.clone());
-        let (kernels, verdicts, register) = Default::default();
+        let (kernels, verdicts, register, workgroup_memory) = Default::default();
         Ok(Self {
-            inner: Arc::new(Inner { adapter, why, device, queue, caps, failure, kernels, verdicts, register, poller }),
+            inner: Arc::new(Inner {
+                adapter,
+                why,
+                device,
+                queue,
+                caps,
+                failure,
+                kernels,
+                verdicts,
+                register,
+                workgroup_memory,
+                poller,
+            }),
         })
     }
 
@@ -307,6 +321,10 @@ impl Gpu {
         let verdict = find()?;
         verdicts().insert(question.to_owned(), verdict);
         Ok(verdict)
+    }
+
+    pub(super) fn workgroup_memory(&self) -> &workgroup_memory::Slot {
+        &self.inner.workgroup_memory
     }
 
     pub(super) fn register(&self) -> &Register {

@@ -12,6 +12,7 @@ pub mod reflect;
 pub mod sources;
 mod trust;
 mod trusted;
+mod workgroup_memory;
 
 pub use compose::Module;
 pub use device::{AdapterSummary, BackendChoice, Caps, Gpu};

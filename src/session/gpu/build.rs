@@ -87,7 +87,7 @@ fn realise(gpu: &Gpu, drafts: Vec<Draft>, manner: &Manner) -> Result<GpuSession>
     gpu.check()?;
     let slots = slots.into_iter().zip(sizes).zip(integers);
     let slots = slots.map(|((buffer, bytes), integers)| Slot { buffer, bytes, integers }).collect();
-    Ok(GpuSession { gpu: gpu.clone(), persistent, programs, staging: Staging::default(), slots, frame })
+    Ok(GpuSession { gpu: gpu.clone(), persistent, programs, staging: Staging::default(), slots, frame, soil: None })
 }
 
 fn draft(

@@ -31,6 +31,8 @@ pub struct GpuSession {
     /// Buffers that values share.
     slots: Vec<Slot>,
     frame: Frame,
+    /// What the next submission leaves in workgroup memory before its kernels run.
+    soil: Option<Poison>,
 }
 
 /// A buffer that values share.
@@ -151,6 +153,9 @@ impl GpuSession {
         self.gpu.check()?;
         let label = wgpu::CommandEncoderDescriptor { label: Some("steps") };
         let mut encoder = self.gpu.device().create_command_encoder(&label);
+        if let Some(poison) = self.soil.take() {
+            self.gpu.overwrite_workgroup_memory(&mut encoder, poison.word(0, false));
+        }
         if steps > 0 {
             let commands = &self.programs[graph].commands;
             record(&mut encoder, std::iter::repeat_n(commands, steps).flatten());
@@ -225,8 +230,11 @@ impl GpuSession {
         Ok(traced)
     }
 
-    /// Fills everything but constants, so that a kernel which does not write what it should is found out.
-    pub fn poison(&self, poison: Poison) {
+    /// Fills everything but constants, workgroup memory included where a kernel uses it, so that a kernel which does not write
+    /// what it should is found out.
+    pub fn poison(&mut self, poison: Poison) {
+        let mut commands = self.programs.iter().flat_map(|program| &program.commands);
+        self.soil = commands.any(|command| command.kernel.entry.workgroup_bytes > 0).then_some(poison);
         for (number, (buffer, _, integers)) in self.memory().enumerate() {
             let words = vec![poison.word(number, integers); buffer.size() as usize / 4];
             self.gpu.queue().write_buffer(buffer, 0, bytemuck::cast_slice(&words));
