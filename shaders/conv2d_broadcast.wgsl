@@ -84,10 +84,6 @@ fn gather(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) grou
         col[v] = i32(pixel % params.w_dst) * params.mul_w + params.off_w;
     }
     var acc: array<f32, CHANNELS * PIXELS>;
-    //#unroll
-    for (var a = 0u; a < CHANNELS * PIXELS; a++) {
-        acc[a] = 0.0;
-    }
     let taps = params.k_h * params.k_w;
     for (var p = 0u; p < params.k_h; p++) {
         for (var q = 0u; q < params.k_w; q++) {
@@ -100,8 +96,9 @@ fn gather(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) grou
                 let h_at = h / DIV_H;
                 let w_at = x / DIV_W;
                 // Not &&: a chain of branches in each unrolled load keeps one software driver compiling for seconds.
-                inside[v] = (h >= 0) & (x >= 0) & (h_at * DIV_H == h) & (w_at * DIV_W == x)
-                    & (h_at < i32(params.h_src)) & (w_at < i32(params.w_src));
+                // What lies before the first row or column is a large number once it has no sign.
+                inside[v] = (h_at * DIV_H == h) & (w_at * DIV_W == x)
+                    & (u32(h_at) < params.h_src) & (u32(w_at) < params.w_src);
                 base[v] = select(0u, ((image[v] * params.h_src + u32(h_at)) * params.w_src + u32(w_at)) * params.c_src, inside[v]);
             }
             let tap = p * params.k_w + q;
@@ -167,10 +164,6 @@ fn grad_weight(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups)
     let at = (split * params.c_dst + first) * columns + column;
     for (var block = 0u; pixel < end; block++) {
         var acc: array<Chunk, ROWS>;
-        //#unroll
-        for (var o = 0u; o < ROWS; o++) {
-            acc[o] = zero_chunk();
-        }
         let stop = min(pixel + BLOCK, end);
         for (; pixel < stop; pixel++) {
             var upstream: array<f32, ROWS / SUBGROUP>;
@@ -180,7 +173,7 @@ fn grad_weight(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups)
             }
             let h = i32(i) * params.mul_h + row;
             let x = i32(j) * params.mul_w + col;
-            let inside = (h >= 0) & (x >= 0) & (h < i32(params.h_src)) & (x < i32(params.w_src));
+            let inside = (u32(h) < params.h_src) & (u32(x) < params.w_src);
             let from_at = select(0u, ((n * params.h_src + u32(h)) * params.w_src + u32(x)) * params.c_src + c, inside);
             let value = select(zero_chunk(), src[from_at], inside);
             //#unroll

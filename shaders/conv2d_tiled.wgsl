@@ -67,8 +67,9 @@ fn load_src(n: u32, row: i32, col: i32, k: u32) -> f32 {
     let h_at = h / params.div_h;
     let w_at = x / params.div_w;
     // Not &&: a chain of branches in each unrolled load keeps one software driver compiling for minutes.
-    let inside = (h >= 0) & (x >= 0) & (h_at * params.div_h == h) & (w_at * params.div_w == x)
-        & (h_at < i32(params.h_src)) & (w_at < i32(params.w_src)) & (k < params.k_h * params.k_w * params.c_src);
+    // What lies before the first row or column is a large number once it has no sign.
+    let inside = (h_at * params.div_h == h) & (w_at * params.div_w == x)
+        & (u32(h_at) < params.h_src) & (u32(w_at) < params.w_src) & (k < params.k_h * params.k_w * params.c_src);
     if !inside {
         return 0.0;
     }
@@ -102,10 +103,6 @@ fn gather(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) grou
     let m_out = lane / 16u * 4u;
     let n_out = lane % 16u * 4u;
     var acc: array<vec4<f32>, 4>;
-    //#unroll
-    for (var r = 0u; r < 4u; r++) {
-        acc[r] = vec4<f32>(0.0);
-    }
     for (var k0 = 0u; k0 < depth; k0 += DEPTH) {
         //#unroll
         for (var r = 0u; r < 4u; r++) {
@@ -116,7 +113,7 @@ fn gather(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) grou
             // Neighbouring invocations take neighbouring output channels.
             let k = lane / TILE + r * 4u;
             let o = n0 + lane % TILE;
-            var weight = 0.0;
+            var weight: f32;
             if (k0 + k < depth) & (o < params.c_dst) {
                 weight = w[weight_at(k0 + k, o)];
             }
@@ -159,19 +156,14 @@ fn grad_weight(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups)
     let n_out = lane % 16u * 4u;
     var total: array<vec4<f32>, 4>;
     var acc: array<vec4<f32>, 4>;
-    //#unroll
-    for (var r = 0u; r < 4u; r++) {
-        total[r] = vec4<f32>(0.0);
-        acc[r] = vec4<f32>(0.0);
-    }
     for (var k0 = start; k0 < end; k0 += DEPTH) {
         //#unroll
         for (var r = 0u; r < 4u; r++) {
             let k = lane / TILE + r * 4u;
             let pixel = k0 + k;
             let o = n0 + lane % TILE;
-            var a = 0.0;
-            var upstream = 0.0;
+            var a: f32;
+            var upstream: f32;
             if pixel < end {
                 let line = pixel / params.w_dst;
                 let row = i32(line % params.h_dst) * params.mul_h + params.off_h;

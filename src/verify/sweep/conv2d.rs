@@ -101,6 +101,11 @@ pub(super) fn cases(caps: &Caps) -> Vec<Case> {
     }
     let (conv, x, w) = (strided(2, 1, [1, 0, 0, 1]), [2, 9, 14, 3], [3, 2, 3, 37]);
     cases.extend(directions("folded", conv, x, w).into_iter().map(Case::squeezed));
+    // So many tiles and splits that those are folded too, and do not fill the last row.
+    let many = directions("folded_tiles", padded(1), [7, 16, 16, 3], [3, 3, 3, 5]);
+    cases.extend(many.into_iter().map(Case::squeezed));
+    // A third tile is not covered by the first two if it begins where it must not.
+    cases.extend(directions("three_tiles_by_three", padded(1), [1, 13, 10, 16], [3, 3, 16, 131]));
     cases.extend(at_edges(caps));
     cases.extend(hard_values());
     cases.extend(long_sums());
@@ -159,14 +164,14 @@ fn long_sums() -> Vec<Case> {
     let one_sided = |seed: u32, shape: [usize; 4]| -> Operand { floats(seed, shape, 0.5, 2.5) };
     let op = |kernel: [usize; 2]| Conv2dGradWeight { conv: PLAIN, kernel };
     // So many pixels that each split of this variant has several blocks.
-    let drifting = |variant: &'static str, [h, w]: [usize; 2], term: &f32| {
-        let operands = [values([1, h, w, 1], std::slice::from_ref(term)), values([1, h, w, 1], &[1.0])];
+    let drifting = |variant: &'static str, [h, w, c_in]: [usize; 3], term: &f32| {
+        let operands = [values([1, h, w, c_in], std::slice::from_ref(term)), values([1, h, w, 1], &[1.0])];
         Case::new("drifting", op([1, 1]), operands).only(variant)
     };
     vec![
-        drifting("baseline", [1024, 1024], &DRIFTING[0]),
-        drifting("broadcast", [256, 512], &DRIFTING[1]),
-        drifting("tiled", [512, 1024], &DRIFTING[0]).at(Depth::Full),
+        drifting("baseline", [1024, 1024, 1], &DRIFTING[0]),
+        drifting("broadcast", [256, 512, 1], &DRIFTING[1]),
+        drifting("tiled", [1024, 1024, 4], &DRIFTING[1]).at(Depth::Full),
         Case::new("sum_over_12099_pixels", op([2, 2]), [one_sided(1, [3, 38, 110, 1]), one_sided(2, [3, 37, 109, 2])]),
         Case::new(
             "sum_over_67050_pixels",
