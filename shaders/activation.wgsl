@@ -3,14 +3,12 @@
 //   forward  y[i]  = f(x[i])
 //   grad     dx[i] = f'(saved[i]) * dy[i]   (saved is f(x) for KIND up to TANH, x for the rest)
 //
-// f and f' are chosen by the constant KIND, which the host sets; the chain of comparisons folds away.
+// f and f' are chosen by the constant KIND (shared/activate.wgsl).
 // Dispatch: one invocation an element, folded (shared/grid.wgsl).
 // Definition: src/ops/activation.rs. Host: src/kernels/activation.rs.
 
 #import grid
-#import finite
-#import exponential
-#import erf
+#import activate
 
 struct Params {
     len: u32,
@@ -18,18 +16,6 @@ struct Params {
 }
 
 const WORKGROUP: u32 = 64u;
-const RELU: u32 = 0u;
-const LEAKY_RELU: u32 = 1u;
-const ELU: u32 = 2u;
-const SIGMOID: u32 = 3u;
-const TANH: u32 = 4u;
-const SILU: u32 = 5u;
-const GELU: u32 = 6u;
-const GELU_TANH: u32 = 7u;
-const SOFTPLUS: u32 = 8u;
-const HARD_SWISH: u32 = 9u;
-// Which of them this is.
-const KIND: u32 = 0u;
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> x: array<f32>; // [len]
@@ -37,35 +23,6 @@ const KIND: u32 = 0u;
 @group(0) @binding(3) var<storage, read> saved: array<f32>; // [len]
 @group(0) @binding(4) var<storage, read> dy: array<f32>; // [len]
 @group(0) @binding(5) var<storage, read_write> dx: array<f32>; // [len]
-
-// 2u with u = sqrt(2/pi) * (x + 0.044715 x^3): gelu_tanh(x) = x * (1 + tanh(u)) / 2 = x * sigmoid(2u).
-fn gelu_argument(x: f32) -> f32 {
-    return 1.5957691216 * (x + 0.044715 * x * x * x);
-}
-
-fn value(x: f32) -> f32 {
-    if KIND == RELU {
-        return select(x, 0.0, x <= 0.0);
-    } else if KIND == LEAKY_RELU {
-        return select(params.slope * x, x, x > 0.0);
-    } else if KIND == ELU {
-        return select(params.slope * expm1(min(x, 0.0)), x, x > 0.0);
-    } else if KIND == SIGMOID {
-        return sigmoid(x);
-    } else if KIND == TANH {
-        return tangent(x);
-    } else if KIND == SILU {
-        return x * sigmoid(x);
-    } else if KIND == GELU {
-        return x * normal_below(x);
-    } else if KIND == GELU_TANH {
-        return x * sigmoid(gelu_argument(clamp(x, -16.0, 16.0)));
-    } else if KIND == SOFTPLUS {
-        return max(x, 0.0) + log1p(exp(-abs(x)));
-    } else {
-        return select(x * (clamp(x + 3.0, 0.0, 6.0) / 6.0), 0.0, x <= -3.0);
-    }
-}
 
 fn derivative(saved: f32) -> f32 {
     if KIND == RELU {
@@ -101,13 +58,7 @@ fn forward(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) gro
     if index >= params.len {
         return;
     }
-    let v = x[index];
-    // Clamps and some drivers' exponentials would turn a NaN into a number.
-    if is_nan(v) {
-        y[index] = v;
-    } else {
-        y[index] = value(v);
-    }
+    y[index] = activate(x[index], params.slope);
 }
 
 @compute @workgroup_size(WORKGROUP)

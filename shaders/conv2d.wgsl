@@ -1,6 +1,7 @@
 // Two-dimensional convolution, baseline: one output element an invocation, any stride, padding, dilation, groups.
 //
-//   forward      y[n,i,j,o]  = b[o] + sum_{p,q,c} x[n, i*s_h + p*d_h - pad_h, j*s_w + q*d_w - pad_w, g*C + c] * w[p,q,c,o]
+//   forward      y[n,i,j,o]  = f(b[o] + sum_{p,q,c} x[n, i*s_h + p*d_h - pad_h, j*s_w + q*d_w - pad_w, g*C + c] * w[p,q,c,o])
+//                with f an activation, or nothing (shared/activate.wgsl)
 //   grad_input   dx[n,h,w,c] = sum_{p,q,o} dy[n,i,j,o] * w[p,q,c,o]  over the (p,q) for which (i,j) reads (h,w)
 //   grad_weight  part[s,p,q,c,o] = sum over the pixels of split s of dy[n,i,j,o] * x[n,h,w,g*C + c]
 //                (the splits are added in order by `shaders/reduce.wgsl`)
@@ -9,6 +10,7 @@
 // Definition: src/ops/conv2d.rs. Host: src/kernels/conv2d.rs.
 
 #import grid
+#import activate
 
 struct Params {
     n: u32,
@@ -29,6 +31,7 @@ struct Params {
     groups: u32,
     splits: u32,
     pixels_per_split: u32, // of n * h_out * w_out
+    slope: f32, // of the activation
 }
 
 const WORKGROUP: u32 = 64u;
@@ -80,7 +83,7 @@ fn forward(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) gro
     if index >= params.n * params.h_out * params.w_out * params.c_out {
         return;
     }
-    y[index] = convolve(index);
+    y[index] = activate(convolve(index), params.slope);
 }
 
 @compute @workgroup_size(WORKGROUP)
@@ -89,7 +92,7 @@ fn forward_bias(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups
     if index >= params.n * params.h_out * params.w_out * params.c_out {
         return;
     }
-    y[index] = convolve(index) + b[index % params.c_out];
+    y[index] = activate(convolve(index) + b[index % params.c_out], params.slope);
 }
 
 @compute @workgroup_size(WORKGROUP)

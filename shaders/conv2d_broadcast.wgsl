@@ -1,9 +1,10 @@
 // Convolution for CPU adapters: no barriers, no workgroup memory; a workgroup is one subgroup, each lane loads a part of
 // what all need and subgroupBroadcast, which is free there, hands it round.
 //
-//   gather       dst[n,i,j,o] = b[o] + sum_{p,q,c} src[n,h,w,c] * packed[o,p,q,c]   lanes are pixels
+//   gather       dst[n,i,j,o] = f(b[o] + sum_{p,q,c} src[n,h,w,c] * packed[o,p,q,c])   lanes are pixels
 //                with h = (i*mul_h + off_h + p*step_h) / div_h where that divides and lies inside, w likewise:
-//                the forward convolution has div 1, the gradient of the input has mul 1 and div = stride
+//                the forward convolution has div 1, the gradient of the input has mul 1 and div = stride;
+//                f is an activation, or nothing (shared/activate.wgsl)
 //   grad_weight  part[s,o,p,q,c] = sum over the pixels of split s of dy[n,i,j,o] * src[n,h,w,c]   lanes are columns (p,q,c)
 //   pack         packed[o,p,q,c] = w[(p*k_w + q)*w_tap + c*w_c + o*w_o]
 //   sum_weight   dw[p,q,c,o] = sum_s part[s,o,p,q,c], in order, in blocks of 256
@@ -12,6 +13,7 @@
 // Definition: src/ops/conv2d.rs. Host: src/kernels/conv2d_broadcast.rs. c_src counts in chunks of CHUNK channels.
 
 #import grid
+#import activate
 #import chunk1
 
 struct Params {
@@ -38,6 +40,7 @@ struct Params {
     w_tap: u32,
     w_c: u32,
     w_o: u32,
+    slope: f32, // of the activation
 }
 
 const SUBGROUP: u32 = 8u;
@@ -133,7 +136,7 @@ fn gather(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) grou
             for (var o = 0u; o < CHANNELS; o++) {
                 if first + o < params.c_dst {
                     let bias = select(0.0, b[first + o], params.bias == 1u);
-                    dst[pixel * params.c_dst + first + o] = acc[o * PIXELS + v] + bias;
+                    dst[pixel * params.c_dst + first + o] = activate(acc[o * PIXELS + v] + bias, params.slope);
                 }
             }
         }

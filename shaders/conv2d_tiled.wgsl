@@ -1,8 +1,9 @@
 // Convolution for GPUs: implicit GEMM through workgroup memory, a 64 x 64 tile a workgroup, 4 x 4 outputs an invocation.
 //
-//   gather       dst[n,i,j,o] = b[o] + sum_{p,q,c} src[n,h,w,c] * w[(p*k_w + q)*w_tap + c*w_c + o*w_o]
+//   gather       dst[n,i,j,o] = f(b[o] + sum_{p,q,c} src[n,h,w,c] * w[(p*k_w + q)*w_tap + c*w_c + o*w_o])
 //                with h = (i*mul_h + off_h + p*step_h) / div_h where that divides and lies inside, w likewise:
-//                the forward convolution has div 1, the gradient of the input has mul 1 and div = stride
+//                the forward convolution has div 1, the gradient of the input has mul 1 and div = stride;
+//                f is an activation, or nothing (shared/activate.wgsl)
 //   grad_weight  part[s, (p*k_w + q)*w_tap + c*w_c + o*w_o] = sum over the pixels of split s of dy[n,i,j,o] * src[n,h,w,c]
 //
 // As matrices: gather is A [pixels, (p,q,c)] times B [(p,q,c), o]; grad_weight is A [(p,q,c), pixels] times B [pixels, o].
@@ -10,6 +11,7 @@
 // Definition: src/ops/conv2d.rs. Host: src/kernels/conv2d_tiled.rs.
 
 #import grid
+#import activate
 
 struct Params {
     pixels: u32, // of dst (gather) or dy (grad_weight): n * h_dst * w_dst
@@ -37,6 +39,7 @@ struct Params {
     w_tap: u32,
     w_c: u32,
     w_o: u32,
+    slope: f32, // of the activation
 }
 
 // Rows and columns of a tile, and how much of the common dimension is in workgroup memory at a time.
@@ -137,7 +140,8 @@ fn gather(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) grou
         for (var s = 0u; s < 4u; s++) {
             let o = n0 + n_out + s;
             if pixel < params.pixels && o < params.c_dst {
-                dst[pixel * params.c_dst + o] = acc[r][s] + select(0.0, b[o], params.bias == 1u);
+                let sum = acc[r][s] + select(0.0, b[o], params.bias == 1u);
+                dst[pixel * params.c_dst + o] = activate(sum, params.slope);
             }
         }
     }

@@ -1,6 +1,6 @@
 // Linear layer, baseline: one output element an invocation.
 //
-//   forward      y[n,o]  = b[o] + sum_i x[n,i] * w[o,i]
+//   forward      y[n,o]  = f(b[o] + sum_i x[n,i] * w[o,i]) with f an activation, or nothing (shared/activate.wgsl)
 //   grad_input   dx[n,i] = sum_o dy[n,o] * w[o,i]
 //   grad_weight  part[s,o,i] = sum over the rows of split s of dy[n,o] * x[n,i]
 //                (the splits are added in order by `shaders/reduce.wgsl`)
@@ -9,6 +9,7 @@
 // Definition: src/ops/linear.rs. Host: src/kernels/linear.rs.
 
 #import grid
+#import activate
 
 struct Params {
     n: u32,
@@ -16,6 +17,7 @@ struct Params {
     outputs: u32,
     splits: u32,
     rows_per_split: u32,
+    slope: f32, // of the activation
 }
 
 const WORKGROUP: u32 = 64u;
@@ -43,7 +45,7 @@ fn product(n: u32, o: u32) -> f32 {
 fn forward(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let index = linear_index(group, groups, lane, WORKGROUP);
     if index < params.n * params.outputs {
-        y[index] = product(index / params.outputs, index % params.outputs);
+        y[index] = activate(product(index / params.outputs, index % params.outputs), params.slope);
     }
 }
 
@@ -51,7 +53,8 @@ fn forward(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) gro
 fn forward_bias(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let index = linear_index(group, groups, lane, WORKGROUP);
     if index < params.n * params.outputs {
-        y[index] = product(index / params.outputs, index % params.outputs) + b[index % params.outputs];
+        let o = index % params.outputs;
+        y[index] = activate(product(index / params.outputs, o) + b[o], params.slope);
     }
 }
 

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use wgrad::gpu::{BackendChoice, Policy, Trust};
+use wgrad::graph::Pass;
 
 pub use lockstep::LockstepArgs;
 pub use verify::VerifyArgs;
@@ -184,6 +185,9 @@ pub struct LearningArgs {
     /// Weight decay, instead of the optimiser's usual one
     #[arg(long, value_name = "DECAY", allow_negative_numbers = true)]
     pub weight_decay: Option<f64>,
+    /// Leave a fusion pass out of the plan (see --explain-plan); may be repeated
+    #[arg(long, value_name = "PASS")]
+    pub no_fuse: Vec<Pass>,
     /// How the learning rate changes; see below
     #[arg(long, default_value = "constant", value_name = "SPEC")]
     pub schedule: String,

@@ -1,6 +1,7 @@
 //! What `train` says before it begins and after it ended.
 
 use wgrad::data::Dataset;
+use wgrad::graph::Fusion;
 use wgrad::nn::Summary;
 use wgrad::session::PlanRow;
 use wgrad::train::run::Status;
@@ -39,7 +40,7 @@ pub fn summary(output: &Output, summary: &Summary) {
 }
 
 /// The nodes of a plan, aligned.
-pub fn plan(output: &Output, rows: &[PlanRow]) {
+pub fn plan(output: &Output, rows: &[PlanRow], fusions: &[Fusion]) {
     let dispatches: usize = rows.iter().map(|row| row.dispatches).sum();
     let nodes = text::counted(rows.len() as u64, "node");
     output.say(format!(
@@ -51,6 +52,13 @@ pub fn plan(output: &Output, rows: &[PlanRow]) {
         table.row([row.node.clone(), row.operator.into(), row.variant.into(), row.dispatches.to_string()]);
     }
     output.say(format!("\n{}\n", table.lines()));
+    if !fusions.is_empty() {
+        let mut table = Table::new(["fusion", "instead of", "there is"]);
+        for Fusion { pass, before, after } in fusions {
+            table.row([pass.name().to_owned(), before.join(", "), after.join(", ")]);
+        }
+        output.say(format!("{}\n", table.lines()));
+    }
 }
 
 /// The optimiser with its rate and decay, in words.

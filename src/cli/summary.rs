@@ -37,7 +37,7 @@ pub fn run(args: &SummaryArgs) -> Result<()> {
             let flops = graph.flops();
             output.say(format!("step      {} for one training step: forward, backward and update", text::flops(flops)));
             let device = open::device(&args.device)?;
-            let bytes = trust::session(&device, vec![graph], Options::default())?.bytes();
+            let bytes = trust::session(&device, vec![graph.fuse(&config.no_fuse)?.0], Options::default())?.bytes();
             output.say(format!(
                 "memory    {} for training on {} ({}), the data set not counted",
                 text::bytes(bytes),

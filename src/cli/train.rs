@@ -46,7 +46,7 @@ pub fn run(args: &TrainArgs, started: Instant) -> Result<()> {
         trainer.shadow_check(every)?;
     }
     if args.result.explain_plan {
-        report::plan(&output, &trainer.plan());
+        report::plan(&output, &trainer.plan(), trainer.fusions());
     }
     let record = RunRecord::new(&trainer);
     report::intentions(&output, &trainer, record.data.held_out_images);
@@ -81,6 +81,7 @@ fn configure(args: &LearningArgs, images: usize) -> Result<TrainConfig> {
         clip_weights: args.clip_weights,
         validation: args.validation.unwrap_or(by_patience),
         patience: args.patience,
+        no_fuse: args.no_fuse.clone(),
     };
     let steps = images.saturating_sub(config.held_out(images)) / config.batch.max(1);
     let schedule = Schedule::parse(&args.schedule, (steps as u64).saturating_mul(config.epochs))?;

@@ -4,9 +4,11 @@
 //! [`crate::session`] then executes its nodes in order. Every shape is checked here, when the graph is built.
 
 mod differentiate;
+pub mod fuse;
 mod lifetimes;
 
 pub use differentiate::differentiate;
+pub use fuse::{Fusion, Pass};
 pub use lifetimes::{Lifetime, lifetimes};
 
 use crate::error::{Error, Result};

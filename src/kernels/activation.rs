@@ -20,10 +20,17 @@ fn kind(op: &Activation) -> (&'static str, f64) {
     }
 }
 
+/// Lets a kernel that imports `shaders/shared/activate.wgsl` apply this to what it writes.
+pub(super) fn epilogue(dispatch: Dispatch, activation: Option<Activation>) -> Dispatch {
+    match activation.as_ref().map(kind) {
+        None => dispatch.set("slope", 0.0),
+        Some((kind, slope)) => dispatch.set("slope", slope).constant("KIND", kind),
+    }
+}
+
 fn dispatch(entry: &'static str, op: &Activation, problem: &Problem) -> Dispatch {
-    let ((kind, slope), len) = (kind(op), problem.outputs[0].len());
-    let dispatch = Dispatch::new("activation.wgsl", entry).constant("KIND", kind);
-    dispatch.set("len", len).set("slope", slope).invocations(len)
+    let len = problem.outputs[0].len();
+    epilogue(Dispatch::new("activation.wgsl", entry).set("len", len).invocations(len), Some(*op))
 }
 
 pub(super) fn forward(op: &Activation, problem: &Problem) -> Result<Lowered> {

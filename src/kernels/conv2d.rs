@@ -4,10 +4,11 @@
 //! layers as convolutions of one pixel: [`Gather`] and [`WeightGrad`] are those two problems, and
 //! [`super::linear`] states its own in their terms.
 
+use super::activation::epilogue;
 use super::reduce::sum_splits;
 use super::{BASELINE, Dispatch, Lowered, Operand, Problem, conv2d_broadcast, conv2d_tiled};
 use crate::error::Result;
-use crate::ops::{Conv2d, Conv2dGradInput, Conv2dGradWeight};
+use crate::ops::{Activation, Conv2d, Conv2dGradInput, Conv2dGradWeight};
 use crate::tensor::Spec;
 
 /// `dst[pixel, o] = b[o] + Σ_{p,q,c} src[n, h, w, c] · w[(p·k_w + q)·w_tap + c·w_c + o·w_o]` with
@@ -28,6 +29,8 @@ pub(super) struct Gather {
     pub w_strides: [usize; 3],
     /// The operands: source, weights, and the bias if there is one.
     pub operands: (Operand, Operand, Option<Operand>),
+    /// What is applied to each sum before it is written.
+    pub activation: Option<Activation>,
 }
 
 impl Gather {
@@ -107,6 +110,7 @@ fn forward_gather(conv: &Conv2d, x: &Spec, y: &Spec, kernel: [usize; 2], w_strid
         div: [1, 1],
         w_strides,
         operands: (Operand::Input(0), Operand::Input(1), None),
+        activation: None,
     }
 }
 
@@ -126,19 +130,25 @@ pub(super) fn weight_grad(grad: &WeightGrad, problem: &Problem, variant: &'stati
     }
 }
 
-pub(super) fn forward(op: &Conv2d, problem: &Problem, variant: &'static str) -> Result<Lowered> {
+pub(super) fn forward(
+    op: &Conv2d,
+    activation: Option<Activation>,
+    problem: &Problem,
+    variant: &'static str,
+) -> Result<Lowered> {
     let (x, w, y) = (&problem.inputs[0], &problem.inputs[1], &problem.outputs[0]);
     let [k_h, k_w, c_in, c_out] = [w.shape[0], w.shape[1], w.shape[2], w.shape[3]];
     let mut shape = forward_gather(op, x, y, [k_h, k_w], [c_in * c_out, c_out, 1]);
     shape.operands.2 = (problem.inputs.len() > 2).then_some(Operand::Input(2));
+    shape.activation = activation;
     if let Some(lowered) = gather(&shape, problem, variant) {
         return Ok(lowered);
     }
     let dispatch = match shape.operands.2 {
-        Some(bias) => baseline(op, "forward_bias", x, y, [k_h, k_w]).bind("b", bias),
-        None => baseline(op, "forward", x, y, [k_h, k_w]),
+        Some(bias) => unsplit(op, "forward_bias", x, y, [k_h, k_w]).bind("b", bias),
+        None => unsplit(op, "forward", x, y, [k_h, k_w]),
     };
-    let dispatch = dispatch
+    let dispatch = epilogue(dispatch, activation)
         .bind("x", Operand::Input(0))
         .bind("w", Operand::Input(1))
         .bind("y", Operand::Output(0))
@@ -162,11 +172,12 @@ pub(super) fn grad_input(op: &Conv2dGradInput, problem: &Problem, variant: &'sta
         div: pair(conv.stride),
         w_strides: [c_in * c_out, 1, c_out],
         operands: (Operand::Input(0), Operand::Input(1), None),
+        activation: None,
     };
     if let Some(lowered) = gather(&shape, problem, variant) {
         return Ok(lowered);
     }
-    let dispatch = baseline(conv, "grad_input", dx, dy, [k_h, k_w])
+    let dispatch = epilogue(unsplit(conv, "grad_input", dx, dy, [k_h, k_w]), None)
         .bind("dy", Operand::Input(0))
         .bind("w", Operand::Input(1))
         .bind("dx", Operand::Output(0))
@@ -184,7 +195,7 @@ pub(super) fn grad_weight(op: &Conv2dGradWeight, problem: &Problem, variant: &'s
         return Ok(lowered);
     }
     let (splits, each) = grad.splits(dw.len().div_ceil(64), 1024);
-    let dispatch = baseline_split(&op.conv, "grad_weight", x, dy, op.kernel, (splits, each))
+    let dispatch = epilogue(baseline(&op.conv, "grad_weight", x, dy, op.kernel, (splits, each)), None)
         .bind("x", Operand::Input(0))
         .bind("dy", Operand::Input(1))
         .bind("part", Operand::Workspace(0))
@@ -197,11 +208,11 @@ pub(super) fn grad_weight(op: &Conv2dGradWeight, problem: &Problem, variant: &'s
     })
 }
 
-fn baseline(conv: &Conv2d, entry: &'static str, x: &Spec, y: &Spec, kernel: [usize; 2]) -> Dispatch {
-    baseline_split(conv, entry, x, y, kernel, (1, 1))
+fn unsplit(conv: &Conv2d, entry: &'static str, x: &Spec, y: &Spec, kernel: [usize; 2]) -> Dispatch {
+    baseline(conv, entry, x, y, kernel, (1, 1))
 }
 
-fn baseline_split(
+fn baseline(
     conv: &Conv2d,
     entry: &'static str,
     x: &Spec,

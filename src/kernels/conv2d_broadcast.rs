@@ -1,5 +1,6 @@
 //! The broadcast family of convolutions, for adapters that compute on a CPU: `shaders/conv2d_broadcast.wgsl`.
 
+use super::activation::epilogue;
 use super::conv2d::{Gather, WeightGrad};
 use super::reduce::sum_splits;
 use super::{BLOCK, Dispatch, Edges, Limits, Lowered, Operand, Variant};
@@ -41,7 +42,7 @@ fn dispatch(entry: &'static str, problem: &Gather, splits: (usize, usize), caps:
     let (chunk, subgroup) = (chunk(problem.src[2]), subgroup(caps));
     let columns = problem.taps() * problem.src[2] / chunk;
     let rows = if entry == "grad_weight" { ROWS } else { CHANNELS };
-    let dispatch = Dispatch::new("conv2d_broadcast.wgsl", entry)
+    let dispatch = epilogue(Dispatch::new("conv2d_broadcast.wgsl", entry), problem.activation)
         .link("chunk1", if chunk == 4 { "shared/chunk4.wgsl" } else { "shared/chunk1.wgsl" })
         .set("pixels", problem.pixels())
         .set("h_dst", problem.dst[0])

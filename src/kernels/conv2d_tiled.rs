@@ -1,5 +1,6 @@
 //! The register-blocked tile through workgroup memory, for GPUs: `shaders/conv2d_tiled.wgsl`.
 
+use super::activation::epilogue;
 use super::conv2d::{Gather, WeightGrad};
 use super::reduce::sum_splits;
 use super::{BLOCK, Dispatch, Edges, Limits, Lowered, Operand, Variant};
@@ -28,7 +29,7 @@ pub(super) const VARIANT: Variant = Variant {
 };
 
 fn dispatch(entry: &'static str, problem: &Gather, tiles_m: usize, splits: (usize, usize)) -> Dispatch {
-    Dispatch::new("conv2d_tiled.wgsl", entry)
+    epilogue(Dispatch::new("conv2d_tiled.wgsl", entry), problem.activation)
         .set("pixels", problem.pixels())
         .set("h_dst", problem.dst[0])
         .set("w_dst", problem.dst[1])

@@ -1,10 +1,11 @@
 //! Linear layers on the GPU: to the fast variants a convolution of one pixel, whose weights lie `[out, in]`.
 
+use super::activation::epilogue;
 use super::conv2d::{Gather, WeightGrad, fast_variants, gather, weight_grad};
 use super::reduce::sum_splits;
 use super::{BASELINE, Dispatch, Lowered, Operand, Problem};
 use crate::error::Result;
-use crate::ops::{Linear, LinearGradInput, LinearGradWeight};
+use crate::ops::{Activation, LinearGradInput, LinearGradWeight};
 use crate::tensor::Spec;
 
 pub(super) fn variants(problem: &Problem) -> Vec<&'static str> {
@@ -25,6 +26,7 @@ fn one_pixel(n: usize, from: usize, to: usize, [w_c, w_o]: [usize; 2]) -> Gather
         // With one tap its distance is any; this value says that the weights lie [o, tap, c] as packed ones do.
         w_strides: [from, w_c, w_o],
         operands: (Operand::Input(0), Operand::Input(1), None),
+        activation: None,
     }
 }
 
@@ -37,11 +39,12 @@ fn baseline(entry: &'static str, n: usize, [inputs, outputs]: [usize; 2], splits
         .set("rows_per_split", splits.1)
 }
 
-pub(super) fn forward(_op: &Linear, problem: &Problem, variant: &'static str) -> Result<Lowered> {
+pub(super) fn forward(activation: Option<Activation>, problem: &Problem, variant: &'static str) -> Result<Lowered> {
     let (n, [outputs, inputs]) = (problem.inputs[0].shape[0], matrix(&problem.inputs[1]));
     let bias = (problem.inputs.len() > 2).then_some(Operand::Input(2));
     let mut shape = one_pixel(n, inputs, outputs, [1, inputs]);
     shape.operands.2 = bias;
+    shape.activation = activation;
     if let Some(lowered) = gather(&shape, problem, variant) {
         return Ok(lowered);
     }
@@ -49,7 +52,7 @@ pub(super) fn forward(_op: &Linear, problem: &Problem, variant: &'static str) ->
         Some(bias) => baseline("forward_bias", n, [inputs, outputs], (1, 1)).bind("b", bias),
         None => baseline("forward", n, [inputs, outputs], (1, 1)),
     };
-    let dispatch = dispatch
+    let dispatch = epilogue(dispatch, activation)
         .bind("x", Operand::Input(0))
         .bind("w", Operand::Input(1))
         .bind("y", Operand::Output(0))
@@ -64,7 +67,7 @@ pub(super) fn grad_input(_op: &LinearGradInput, problem: &Problem, variant: &'st
     if let Some(lowered) = gather(&shape, problem, variant) {
         return Ok(lowered);
     }
-    let dispatch = baseline("grad_input", n, [inputs, outputs], (1, 1))
+    let dispatch = epilogue(baseline("grad_input", n, [inputs, outputs], (1, 1)), None)
         .bind("dy", Operand::Input(0))
         .bind("w", Operand::Input(1))
         .bind("dx", Operand::Output(0))
@@ -80,7 +83,7 @@ pub(super) fn grad_weight(_op: &LinearGradWeight, problem: &Problem, variant: &'
         return Ok(lowered);
     }
     let (splits, each) = grad.splits((inputs * outputs).div_ceil(64), 1024);
-    let dispatch = baseline("grad_weight", n, [inputs, outputs], (splits, each))
+    let dispatch = epilogue(baseline("grad_weight", n, [inputs, outputs], (splits, each)), None)
         .bind("x", Operand::Input(0))
         .bind("dy", Operand::Input(1))
         .bind("part", Operand::Workspace(0))

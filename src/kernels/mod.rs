@@ -271,8 +271,8 @@ pub fn names() -> Vec<&'static str> {
 /// Every variant of an operator, whether this device can run it or not.
 pub fn known(op: &Op) -> &'static [Variant] {
     match op {
-        Op::Conv2d(_) | Op::Conv2dGradInput(_) | Op::Conv2dGradWeight(_) => &FAST,
-        Op::Linear(_) | Op::LinearGradInput(_) | Op::LinearGradWeight(_) => &FAST,
+        Op::Conv2d(_) | Op::Conv2dActivation(_) | Op::Conv2dGradInput(_) | Op::Conv2dGradWeight(_) => &FAST,
+        Op::Linear(_) | Op::LinearActivation(_) | Op::LinearGradInput(_) | Op::LinearGradWeight(_) => &FAST,
         _ => &[BASELINE_VARIANT],
     }
 }
@@ -299,9 +299,12 @@ mod softmax;
 pub fn variants(op: &Op, problem: &Problem) -> Vec<&'static str> {
     match op {
         Op::Conv2d(op) => conv2d::variants(op, problem),
+        Op::Conv2dActivation(op) => conv2d::variants(&op.conv, problem),
         Op::Conv2dGradInput(op) => conv2d::variants(&op.conv, problem),
         Op::Conv2dGradWeight(op) => conv2d::variants(&op.conv, problem),
-        Op::Linear(_) | Op::LinearGradInput(_) | Op::LinearGradWeight(_) => linear::variants(problem),
+        Op::Linear(_) | Op::LinearActivation(_) | Op::LinearGradInput(_) | Op::LinearGradWeight(_) => {
+            linear::variants(problem)
+        }
         _ => vec![BASELINE],
     }
 }
@@ -310,7 +313,8 @@ pub fn variants(op: &Op, problem: &Problem) -> Vec<&'static str> {
 pub fn lower(op: &Op, problem: &Problem, variant: &'static str) -> Result<Lowered> {
     problem.inputs.iter().chain(problem.outputs).try_for_each(|spec| check_size(op.name(), &spec.shape))?;
     let lowered = match op {
-        Op::Conv2d(op) => conv2d::forward(op, problem, variant),
+        Op::Conv2d(op) => conv2d::forward(op, None, problem, variant),
+        Op::Conv2dActivation(op) => conv2d::forward(&op.conv, Some(op.activation), problem, variant),
         Op::Conv2dGradInput(op) => conv2d::grad_input(op, problem, variant),
         Op::Conv2dGradWeight(op) => conv2d::grad_weight(op, problem, variant),
         Op::SumRows(op) => reduce::sum_rows(op, problem),
@@ -320,7 +324,8 @@ pub fn lower(op: &Op, problem: &Problem, variant: &'static str) -> Result<Lowere
         Op::AvgPool2dGrad(op) => pool2d::avg_grad(op, problem),
         Op::GlobalAvgPool2d(op) => pool2d::global_avg_forward(op, problem),
         Op::GlobalAvgPool2dGrad(op) => pool2d::global_avg_grad(op, problem),
-        Op::Linear(op) => linear::forward(op, problem, variant),
+        Op::Linear(_) => linear::forward(None, problem, variant),
+        Op::LinearActivation(op) => linear::forward(Some(op.activation), problem, variant),
         Op::LinearGradInput(op) => linear::grad_input(op, problem, variant),
         Op::LinearGradWeight(op) => linear::grad_weight(op, problem, variant),
         Op::Activation(op) => activation::forward(op, problem),

@@ -15,6 +15,7 @@ pub mod control;
 pub mod conv2d;
 pub mod dropout;
 pub mod elementwise;
+pub mod fused;
 pub mod group_norm;
 pub mod linear;
 pub mod loss;
@@ -32,6 +33,7 @@ pub use control::{Advance, Guard, RecordEvaluation, RecordStep};
 pub use conv2d::{Conv2d, Conv2dGradInput, Conv2dGradWeight};
 pub use dropout::Dropout;
 pub use elementwise::{Add, Concat, Copy, Flatten, FlattenGrad, Mul, Slice};
+pub use fused::{Conv2dActivation, LinearActivation};
 pub use group_norm::{GroupNorm, GroupNormGrad, LayerNorm, LayerNormGrad};
 pub use linear::{Linear, LinearGradInput, LinearGradWeight};
 pub use loss::{MseLoss, MseLossGrad, SoftmaxCrossEntropy, SoftmaxCrossEntropyGrad};
@@ -145,6 +147,7 @@ operators! {
     SoftmaxCrossEntropy, SoftmaxCrossEntropyGrad, MseLoss, MseLossGrad,
     GradNorm, ClipGradNorm, ClipValue, Optimizer,
     GatherBatch, Guard, RecordStep, RecordEvaluation, Advance,
+    Conv2dActivation, LinearActivation,
 }
 
 impl Op {
@@ -155,6 +158,8 @@ impl Op {
                 let out = [outputs[0].shape[1], outputs[0].shape[2]];
                 conv2d::forward_element(op, x, w, bias.first().copied(), out, index)
             }
+            (Self::Conv2dActivation(op), _) => op.element(inputs, outputs, index),
+            (Self::LinearActivation(op), _) => op.element(inputs, index),
             (Self::Conv2dGradInput(op), [dy, w]) => conv2d::grad_input_element(op, dy, w, index),
             (Self::Conv2dGradWeight(op), [x, dy]) => conv2d::grad_weight_element(op, x, dy, index),
             (Self::Linear(_), [x, w, bias @ ..]) => linear::forward_element(x, w, bias.first().copied(), index),

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::schedule::Schedule;
 use crate::error::{Error, Result};
+use crate::graph::Pass;
 use crate::ops::Optimizer;
 use crate::ops::optimizer::RATES;
 
@@ -123,6 +124,9 @@ pub struct TrainConfig {
     pub validation: f64,
     /// Stop after so many epochs without a lower validation loss.
     pub patience: Option<u64>,
+    /// Fusion passes that are left out of the plan.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub no_fuse: Vec<Pass>,
 }
 
 impl Default for TrainConfig {
@@ -141,6 +145,7 @@ impl Default for TrainConfig {
             clip_weights: None,
             validation: 0.0,
             patience: None,
+            no_fuse: Vec::new(),
         }
     }
 }

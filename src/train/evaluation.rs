@@ -123,7 +123,7 @@ impl Evaluator {
         let layout = network.layout()?;
         check_fit(network, split.shape, classes)?;
         let (scored, graph) = Scored::new("test", split, classes, (network, &layout), device, 0)?;
-        let mut session = trust::session(device, vec![graph], Options::default())?;
+        let mut session = trust::session(device, vec![graph.fuse(&[])?.0], Options::default())?;
         scored.upload(&mut session, split)?;
         write_state(&mut session, state)?;
         Ok(Self { session, scored })

@@ -1,9 +1,10 @@
 //! The same training steps on two devices, compared value by value.
 //!
-//! Each step runs three times from the state that the reference is in: on the reference; on the other device with memory of
-//! its own for every value, where the output of every node is compared as that node left it; and on the other device as
-//! training runs it, with values that share memory and all nodes in one submission, where what outlives the step is compared
-//! (parameters, gradients, moments, running statistics, records, the step counter) with what the second run left there.
+//! Each step runs several times from the state that the reference is in: on the reference; on the other device with memory of
+//! its own for every value, where the output of every node is compared as that node left it, first unfused, where all values
+//! exist, then fused, on those that remain; and on the other device as training runs it, with values that share memory and all
+//! nodes in one submission, where what outlives the step is compared (parameters, gradients, moments, running statistics,
+//! records, the step counter) with what the fused run left there.
 
 use std::time::Instant;
 
@@ -12,7 +13,7 @@ use super::divergence::{Divergence, planned};
 use super::evaluation::{check_fit, parts};
 use super::pair::{Drift, Side, State, Walk, lasting, walk};
 use super::program::{self, Resident, names};
-use crate::data::Dataset;
+use crate::data::{Dataset, Split};
 use crate::error::{Error, Result};
 use crate::graph::Graph;
 use crate::nn::{Layout, Network, PARAMETERS, STATISTICS};
@@ -50,7 +51,7 @@ pub struct StepReport {
     pub drift: Option<Drift>,
     /// Whether the step as training runs it left the same bits behind.
     pub same_bits: bool,
-    /// Seconds of all three runs.
+    /// Seconds of all runs.
     pub seconds: f64,
     /// What is wrong, if anything is; then no further step can be asked for.
     pub divergence: Option<Divergence>,
@@ -58,12 +59,12 @@ pub struct StepReport {
 
 /// Two devices that train in step.
 pub struct Lockstep {
-    graph: Graph,
     config: TrainConfig,
     layout: Layout,
     device: Device,
-    reference: Side,
-    other: Side,
+    /// Unfused, then fused where that is another graph.
+    first: View,
+    fused: Option<View>,
     /// The other device as it trains.
     plan: Session,
     /// What a step writes.
@@ -73,6 +74,29 @@ pub struct Lockstep {
     done: u64,
     free_run: bool,
     ended: bool,
+}
+
+/// A graph on both devices, every value in memory of its own.
+struct View {
+    graph: Graph,
+    reference: Side,
+    other: Side,
+}
+
+impl View {
+    fn new([reference, other]: [&Device; 2], graph: Graph, data: (&Resident, &Split)) -> Result<Self> {
+        let reference = match reference {
+            Device::Cpu(_) => Side::reference(&graph, data)?,
+            Device::Gpu(_) => Side::device(reference, &graph, data)?,
+        };
+        let other = Side::device(other, &graph, data)?;
+        Ok(Self { graph, reference, other })
+    }
+
+    fn load(&mut self, state: &State) -> Result<()> {
+        self.reference.load(state)?;
+        self.other.load(state)
+    }
 }
 
 impl Lockstep {
@@ -98,21 +122,16 @@ impl Lockstep {
         let resident = Resident::new("train", split.len(), split.shape, most);
         let graph = program::train(network, &layout, &resident, config)?;
         let data = (&resident, &split);
-        let first = match reference {
-            Device::Cpu(_) => Side::reference(&graph, data)?,
-            Device::Gpu(_) => Side::device(reference, &graph, data)?,
-        };
-        let second = Side::device(other, &graph, data)?;
-        let mut plan = trust::session(other, vec![graph.clone()], Options::default())?;
+        let (fused, fusions) = graph.clone().fuse(&config.no_fuse)?;
+        let mut plan = trust::session(other, vec![fused.clone()], Options::default())?;
         parts(&resident, &split, |name, tensor| plan.write(name, &tensor))?;
         let start = start.unwrap_or_else(|| Start { state: layout.draw(config.seed), step: 0 });
         let mut lockstep = Self {
             lasting: lasting(&graph),
-            graph,
+            first: View::new([reference, other], graph, data)?,
+            fused: (!fusions.is_empty()).then(|| View::new([reference, other], fused, data)).transpose()?,
             config: config.clone(),
             device: other.clone(),
-            reference: first,
-            other: second,
             plan,
             steps: (split.len() / config.batch) as u64,
             layout,
@@ -153,8 +172,8 @@ impl Lockstep {
     }
 
     fn load(&mut self, state: &State) -> Result<()> {
-        self.reference.load(state)?;
-        self.other.load(state)?;
+        self.first.load(state)?;
+        self.fused.iter_mut().try_for_each(|view| view.load(state))?;
         state.iter().try_for_each(|(name, tensor)| self.plan.write(name, tensor))
     }
 
@@ -175,23 +194,27 @@ impl Lockstep {
         }
         if !self.free_run {
             // What the reference holds in float64 is rounded for itself too, so that both begin with the same bits.
-            let state = self.reference.state(&self.lasting)?;
+            let state = self.first.reference.state(&self.lasting)?;
             self.load(&state)?;
         }
-        let Walk { values, worst, inherited, first_inherited, drift, mut divergence } =
-            walk(&self.graph, &mut self.reference, &mut self.other, step).await?;
+        let View { graph, reference, other } = &mut self.first;
+        let mut found = walk(graph, reference, other, step).await?;
+        if let Some(View { graph, reference, other }) = self.fused.as_mut().filter(|_| found.divergence.is_none()) {
+            found = found.and(walk(graph, reference, other, step).await?);
+        }
+        let Walk { values, worst, inherited, first_inherited, drift, mut divergence } = found;
         let mut same_bits = false;
         if divergence.is_none() {
             let names: Vec<&str> = self.lasting.iter().map(String::as_str).collect();
             let got = self.plan.run(0, 1, &names)?.wait().await?;
             let got: State = self.lasting.iter().cloned().zip(got).collect();
-            let separate = self.other.state(&self.lasting)?;
+            let separate = self.fused.as_ref().unwrap_or(&self.first).other.state(&self.lasting)?;
             let found = planned(&self.device, &self.layout, &got, &separate, step);
             (same_bits, divergence) = (found.same_bits, found.divergence);
         }
         self.ended = divergence.is_some();
-        let losses = self.reference.read(names::LOSSES)?.floats();
-        let recorded = self.reference.read(names::CONTROL)?.u32s()[control::STEP] == step as u32;
+        let losses = self.first.reference.read(names::LOSSES)?.floats();
+        let recorded = self.first.reference.read(names::CONTROL)?.u32s()[control::STEP] == step as u32;
         let loss = recorded.then(|| losses[(self.done % self.steps) as usize]);
         self.done = step;
         let seconds = begun.elapsed().as_secs_f64();

@@ -76,6 +76,20 @@ pub(super) struct Walk {
     pub divergence: Option<Divergence>,
 }
 
+impl Walk {
+    /// This walk, and another one after it.
+    pub fn and(self, next: Self) -> Self {
+        Self {
+            values: self.values + next.values,
+            worst: Drift::worse(self.worst, next.worst),
+            inherited: self.inherited + next.inherited,
+            first_inherited: self.first_inherited.or(next.first_inherited),
+            drift: Drift::worse(self.drift, next.drift),
+            divergence: self.divergence.or(next.divergence),
+        }
+    }
+}
+
 /// The persistent values that a step writes, in the order of their first writers.
 pub(super) fn lasting(graph: &Graph) -> Vec<String> {
     let mut names: Vec<String> = Vec::new();

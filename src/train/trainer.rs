@@ -15,6 +15,7 @@ use super::shadow::{Shadow, ShadowReport};
 use super::tally::{Tally, shortest};
 use crate::data::{Dataset, Split};
 use crate::error::{Error, Result};
+use crate::graph::Fusion;
 use crate::nn::{Layout, Network, PARAMETERS, STATISTICS};
 use crate::ops::control;
 use crate::session::{Device, Options, PlanRow, Reading, Session};
@@ -35,6 +36,7 @@ pub struct Trainer {
     validation: Option<Scored>,
     test: Scored,
     described: DataRecord,
+    fusions: Vec<Fusion>,
     outcome: Option<Outcome>,
     pub(super) step: u64,
     pub(super) shadow: Option<Box<Shadow>>,
@@ -76,6 +78,8 @@ impl Trainer {
         };
         let test = score("test", &data.test)?;
         let validation = held_out.as_ref().map(|split| score("validation", split)).transpose()?;
+        let graphs = graphs.into_iter().map(|graph| graph.fuse(&config.no_fuse));
+        let (graphs, mut fusions): (Vec<_>, Vec<_>) = graphs.collect::<Result<Vec<_>>>()?.into_iter().unzip();
         let mut session = trust::session(device, graphs, Options::default())?;
         upload(&mut session, &train, &data.train)?;
         test.upload(&mut session, &data.test)?;
@@ -94,6 +98,7 @@ impl Trainer {
             validation,
             test,
             described,
+            fusions: fusions.swap_remove(TRAIN),
             outcome: None,
             step: 0,
             shadow: None,
@@ -175,6 +180,11 @@ impl Trainer {
     /// The nodes of a training step with their variants.
     pub fn plan(&self) -> Vec<PlanRow> {
         self.session.plan(TRAIN)
+    }
+
+    /// What fusion did to a training step.
+    pub fn fusions(&self) -> &[Fusion] {
+        &self.fusions
     }
 
     /// The flat buffers of parameters and running statistics.

@@ -2,9 +2,10 @@
 
 use crate::sources::{expect_none, files, root};
 
-/// Files of `src/ops` that are no operators: the operator trait itself, the number type of the references, and the random
-/// numbers, whose twin is `shaders/shared/random.wgsl` and whose test is `tests/ops/random.rs`.
-const NO_OPERATORS: [&str; 3] = ["mod", "real", "random"];
+/// Files of `src/ops` that are no operators: the operator trait itself, the number type of the references, what fusion makes of
+/// operators that have drawers of their own, and the random numbers, whose twin is `shaders/shared/random.wgsl` and whose test
+/// is `tests/ops/random.rs`.
+const NO_OPERATORS: [&str; 4] = ["mod", "real", "fused", "random"];
 
 /// The stems of all operators.
 fn operators() -> Vec<String> {

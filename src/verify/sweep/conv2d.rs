@@ -2,7 +2,7 @@
 
 use super::{DRIFTING, edges, hard, image_of, mark, named};
 use crate::gpu::Caps;
-use crate::ops::{Conv2d, Conv2dGradInput, Conv2dGradWeight, Operator};
+use crate::ops::{Activation, Conv2d, Conv2dActivation, Conv2dGradInput, Conv2dGradWeight, Operator};
 use crate::tensor::Spec;
 use crate::verify::case::{Case, Depth, Operand, floats, noise, values};
 
@@ -107,8 +107,29 @@ pub(super) fn cases(caps: &Caps) -> Vec<Case> {
     // A third tile is not covered by the first two if it begins where it must not.
     cases.extend(directions("three_tiles_by_three", padded(1), [1, 13, 10, 16], [3, 3, 16, 131]));
     cases.extend(at_edges(caps));
+    cases.extend(activated());
     cases.extend(hard_values());
     cases.extend(long_sums());
+    cases
+}
+
+/// With activations, whose own room asks for their values: one of each that takes an attribute, a long and a short way.
+fn activated() -> Vec<Case> {
+    let [x, w] = [[2, 6, 7, 8], [3, 3, 8, 18]];
+    let mut cases = Vec::new();
+    for activation in [Activation::Relu, Activation::Elu { alpha: 1.25 }, Activation::Gelu] {
+        let op = Conv2dActivation { conv: padded(1), activation };
+        let depth = if activation == Activation::Relu { Depth::Quick } else { Depth::Standard };
+        let operands = [noise(1, x), noise(2, w), noise(3, [w[3]])];
+        cases.push(named(&[activation.name(), "bias"], op, operands.clone()).at(depth));
+        cases.push(Case::new(activation.name(), op, &operands[..2]).at(depth));
+    }
+    let grouped = Conv2dActivation { conv: Conv2d { groups: 2, ..padded(1) }, activation: Activation::Tanh };
+    cases.push(Case::new("tanh_two_groups", grouped, [noise(1, x), noise(2, [3, 3, 4, 18])]));
+    let op = Conv2dActivation { conv: padded(1), activation: Activation::Relu };
+    for (name, x, special) in hard(&x, 1) {
+        cases.push(mark(Case::new(name, op, [x, noise(2, w), noise(3, [w[3]])]), special));
+    }
     cases
 }
 

@@ -3,7 +3,7 @@
 use super::{DRIFTING, edges, hard, mark, named};
 use crate::gpu::Caps;
 use crate::kernels::BASELINE;
-use crate::ops::{Linear, LinearGradInput, LinearGradWeight};
+use crate::ops::{Activation, Linear, LinearActivation, LinearGradInput, LinearGradWeight};
 use crate::verify::case::{Case, Depth, floats, noise, values};
 
 /// Rows, inputs, outputs.
@@ -42,6 +42,13 @@ pub(super) fn cases(caps: &Caps) -> Vec<Case> {
         }
     }
     cases.extend(directions("folded", [9, 41, 77]).into_iter().map(Case::squeezed));
+    for activation in [Activation::Relu, Activation::Elu { alpha: 1.25 }] {
+        let depth = if activation == Activation::Relu { Depth::Quick } else { Depth::Standard };
+        let operands = [noise(1, [9, 21]), noise(2, [18, 21]), noise(3, [18])];
+        let op = LinearActivation { activation };
+        cases.push(named(&[activation.name(), "bias"], op, operands.clone()).at(depth));
+        cases.push(Case::new(activation.name(), op, &operands[..2]).at(depth));
+    }
     let name = |[rows, columns, depth]: [usize; 3]| format!("edge_{rows}_by_{columns}_over_{depth}");
     for (variant, sizes, depth) in edges(Linear, caps) {
         let [n, outputs, inputs] = sizes;

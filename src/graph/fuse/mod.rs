@@ -1,0 +1,93 @@
+//! Fusion: passes over a finished graph that make a step do less, each of them exact in real arithmetic.
+//!
+//! A pass keeps the ids of all values that remain, so what is known of a value before fusion holds after it. Values that a pass
+//! makes needless have no node any more, and so no memory.
+
+mod epilogue;
+mod pool_gradient;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Graph, Node, Storage, ValueId};
+use crate::error::{Error, Result};
+use crate::ops::Operator;
+
+/// A pass.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Pass {
+    /// The gradient of an activation before a max pool is taken of the pooled values, before they are spread out again.
+    PoolGradient,
+    /// An activation is applied by the convolution or linear layer before it, when that writes its output.
+    Epilogue,
+}
+
+/// What a pass did at one place.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Fusion {
+    /// The pass.
+    pub pass: Pass,
+    /// The nodes that stood there, in their order.
+    pub before: Vec<String>,
+    /// The nodes that stand there now.
+    pub after: Vec<String>,
+}
+
+impl Pass {
+    /// Every pass, in the order in which they run.
+    pub const ALL: [Self; 2] = [Self::PoolGradient, Self::Epilogue];
+
+    /// What `--no-fuse` calls it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::PoolGradient => "pool-gradient",
+            Self::Epilogue => "epilogue",
+        }
+    }
+
+    fn run(self, graph: &mut Graph) -> Result<Vec<Fusion>> {
+        match self {
+            Self::PoolGradient => pool_gradient::run(graph),
+            Self::Epilogue => epilogue::run(graph),
+        }
+    }
+}
+
+impl std::str::FromStr for Pass {
+    type Err = Error;
+
+    fn from_str(name: &str) -> Result<Self> {
+        let names = || Self::ALL.map(Self::name).join(", ");
+        let found = Self::ALL.into_iter().find(|pass| pass.name() == name);
+        found.ok_or_else(|| Error::Invalid(format!("there is no fusion pass `{name}`; there are: {}", names())))
+    }
+}
+
+impl Graph {
+    /// The graph with every pass but these, and what they did.
+    pub fn fuse(mut self, without: &[Pass]) -> Result<(Self, Vec<Fusion>)> {
+        let mut done = Vec::new();
+        for pass in Pass::ALL.into_iter().filter(|pass| !without.contains(pass)) {
+            done.extend(pass.run(&mut self)?);
+        }
+        Ok((self, done))
+    }
+
+    /// The positions of the nodes that read a value.
+    fn readers(&self, id: ValueId) -> Vec<usize> {
+        let reads = |(position, node): (usize, &Node)| node.inputs.contains(&id).then_some(position);
+        self.nodes.iter().enumerate().filter_map(reads).collect()
+    }
+
+    /// The position of the node that computes a value of its own, which nothing updates afterwards.
+    fn maker(&self, id: ValueId) -> Option<usize> {
+        let updated = self.values.iter().any(|value| value.storage == Storage::Updated(id));
+        (!updated).then(|| self.nodes.iter().position(|node| node.outputs.contains(&id)))?
+    }
+
+    /// `conv1 (conv2d)`: how a fusion calls a node.
+    fn title(&self, position: usize) -> String {
+        let node = &self.nodes[position];
+        if node.name == node.op.name() { node.name.clone() } else { format!("{} ({})", node.name, node.op.name()) }
+    }
+}

@@ -1,0 +1,100 @@
+//! Fused graphs compute what the graphs before them did.
+
+use wgrad::graph::{Graph, Pass, Storage, ValueId, differentiate, lifetimes};
+use wgrad::ops::{Activation, Add, Conv2d, Linear, MaxPool2d, Pool2d};
+use wgrad::session::cpu::CpuSession;
+use wgrad::tensor::{Spec, Tensor};
+
+const POOL: Pool2d = Pool2d { kernel: [2, 2], stride: [2, 2], padding: [0; 4], ceil_mode: false };
+const OVERLAPPING: Pool2d = Pool2d { kernel: [3, 3], stride: [1, 2], padding: [1; 4], ceil_mode: false };
+
+fn numbers(shape: &[usize], seed: usize) -> Tensor<f64> {
+    let value = |i: usize| ((i * 7919 + seed * 104_729) % 1009) as f64 / 504.5 - 1.0;
+    Tensor::float(shape.to_vec(), (0..shape.iter().product()).map(value).collect())
+}
+
+/// conv → activation → max pool, with the gradients of image, weights and bias in persistent values.
+fn block(activation: Activation, pool: Pool2d) -> Graph {
+    let mut graph = Graph::new();
+    let g = &mut graph;
+    let operands = [[2, 9, 8, 3].to_vec(), [3, 3, 3, 4].to_vec(), [4].to_vec()];
+    let named = operands.iter().enumerate().map(|(i, shape)| g.persistent(&format!("x{i}"), Spec::f32(shape.clone())));
+    let operands: Vec<_> = named.collect();
+    let sum = g.apply1("conv", Conv2d::default(), &operands).unwrap();
+    let activated = g.apply1("act", activation, &[sum]).unwrap();
+    let pooled = g.apply1("pool", MaxPool2d(pool), &[activated]).unwrap();
+    let seed = g.persistent("seed", g.spec(pooled).clone());
+    let gradients = differentiate(g, pooled, seed, &operands).unwrap();
+    for (i, gradient) in gradients.into_iter().flatten().enumerate() {
+        let kept = g.persistent(&format!("d{i}"), g.spec(gradient).clone());
+        g.place(gradient, kept, 0).unwrap();
+    }
+    graph
+}
+
+/// What a graph leaves in its persistent values, in float64.
+fn results(graph: &Graph) -> Vec<Tensor<f64>> {
+    let mut session = CpuSession::<f64>::new(vec![graph.clone()], true);
+    let given: Vec<_> = graph.values().iter().filter(|value| value.storage == Storage::Persistent).cloned().collect();
+    for (i, value) in given.iter().filter(|value| !value.name.starts_with('d')).enumerate() {
+        session.write(&value.name, &numbers(&value.spec.shape, i)).unwrap();
+    }
+    session.run(0, 1, &[]).unwrap();
+    let names = given.iter().filter(|value| value.name.starts_with('d'));
+    names.map(|value| session.read(&value.name).unwrap().clone()).collect()
+}
+
+#[test]
+fn fused_graphs_compute_the_same_in_float64() {
+    for activation in Activation::all(0.1, 1.25) {
+        for pool in [POOL, OVERLAPPING] {
+            let graph = block(activation, pool);
+            let wanted = results(&graph);
+            for without in [vec![], vec![Pass::Epilogue], vec![Pass::PoolGradient]] {
+                let (fused, done) = graph.clone().fuse(&without).unwrap();
+                let expected = if activation.saves_output() { 2 - without.len() } else { 0 };
+                assert_eq!(done.len(), expected, "{activation:?} without {without:?}: {done:?}");
+                for (got, want) in results(&fused).iter().zip(&wanted) {
+                    let off = got.floats().iter().zip(want.floats()).map(|(a, b)| (a - b).abs());
+                    assert!(off.fold(0.0, f64::max) < 1e-13, "{activation:?} {pool:?} without {without:?}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn what_fusion_removes_is_neither_read_nor_kept() {
+    let (fused, _) = block(Activation::Relu, POOL).fuse(&[]).unwrap();
+    let names: Vec<_> = fused.nodes().iter().map(|node| node.name.as_str()).collect();
+    assert_eq!(names[..2], ["conv+act", "pool"]);
+    let lives = lifetimes(&fused);
+    let sum = fused.values().iter().position(|value| value.name == "conv").unwrap();
+    assert!(lives.iter().all(|life| life.value != ValueId(sum)));
+    // The activation is read by the pool alone, so its memory is free when the gradients come.
+    let activated = fused.values().iter().position(|value| value.name == "act").unwrap();
+    assert_eq!(lives.iter().find(|life| life.value == ValueId(activated)).unwrap().last, 1);
+}
+
+#[test]
+fn a_sum_that_somebody_else_reads_is_left_alone() {
+    let mut graph = Graph::new();
+    let x = graph.persistent("x", Spec::f32([3, 4]));
+    let w = graph.persistent("w", Spec::f32([4, 4]));
+    let sum = graph.apply1("dense", Linear, &[x, w]).unwrap();
+    let activated = graph.apply1("relu", Activation::Relu, &[sum]).unwrap();
+    graph.apply1("skip", Add, &[activated, sum]).unwrap();
+    let (fused, done) = graph.clone().fuse(&[]).unwrap();
+    assert!(done.is_empty());
+    assert_eq!(fused, graph);
+}
+
+#[test]
+fn a_pass_is_found_by_its_name() {
+    for pass in Pass::ALL {
+        assert_eq!(pass.name().parse::<Pass>().unwrap(), pass);
+        assert_eq!(serde_json::to_value(pass).unwrap(), pass.name());
+    }
+    let error = "conv".parse::<Pass>().unwrap_err().to_string();
+    assert!(error.contains("`conv`") && error.contains("epilogue"), "{error}");
+}
