@@ -153,7 +153,10 @@ mod tests {
 
     #[test]
     fn times_count_from_the_first_beginning() {
-        assert_eq!(kept(&[[500, 600], [600, 600], [700, 2000]]), [Some((0.0, 50.0)), Some((50.0, 0.0)), Some((100.0, 650.0))]);
+        assert_eq!(
+            kept(&[[500, 600], [600, 600], [700, 2000]]),
+            [Some((0.0, 50.0)), Some((50.0, 0.0)), Some((100.0, 650.0))]
+        );
         assert!(kept(&[]).is_empty());
     }
 

@@ -179,11 +179,7 @@ impl GpuSession {
         Ok(Reading { pending: self.send(finished)?, specs })
     }
 
-    fn submit(
-        &self,
-        encoder: wgpu::CommandEncoder,
-        sources: &[(&wgpu::Buffer, u64, u64)],
-    ) -> Result<Option<Pending>> {
+    fn submit(&self, encoder: wgpu::CommandEncoder, sources: &[(&wgpu::Buffer, u64, u64)]) -> Result<Option<Pending>> {
         self.send(self.finished(encoder, sources))
     }
 
