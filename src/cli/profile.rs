@@ -4,10 +4,12 @@ mod chart;
 mod html;
 mod trace;
 
+use std::path::Path;
+
 use anyhow::Result;
 use serde_json::{Value, json};
 use wgrad::session::{Clock, Device};
-use wgrad::train::profile::{Cost, GroupTime, NodeTime, Profile, Settings, profile};
+use wgrad::train::profile::{Cost, GroupTime, HostCost, NodeTime, Profile, Settings, profile};
 use wgrad::train::run::DeviceRecord;
 use wgrad::train::{Schedule, TrainConfig};
 
@@ -21,6 +23,8 @@ struct Subject {
     network: String,
     batch: usize,
     steps: usize,
+    /// Whether the host's clock was asked for.
+    wall_clock: bool,
     device: DeviceRecord,
 }
 
@@ -29,18 +33,23 @@ pub fn run(args: &ProfileArgs) -> Result<()> {
     let output = Output::new(args.json);
     let (network, config) = open::recipe(&args.network, args.image, args.classes)?;
     let batch = args.batch.unwrap_or(config.batch);
+    if batch == 0 {
+        anyhow::bail!("--batch must be at least 1");
+    }
+    args.html.iter().chain(&args.trace).try_for_each(|file| writable(file))?;
     let config = TrainConfig { batch, schedule: Schedule::Constant, ..config };
     let device = open::device(&args.device)?;
     open::introduce(&output, &device);
     open::warn_of_software(&output, &device);
     let usual = if matches!(device, Device::Cpu(_)) { 3 } else { 20 };
     let steps = args.steps.map_or(usual, |steps| steps as usize);
-    let subject = Subject { network: network.name.clone(), batch, steps, device: (&device).into() };
+    let subject =
+        Subject { network: network.name.clone(), batch, steps, wall_clock: args.wall_clock, device: (&device).into() };
     let images = counted(batch as u64, "image");
     output.say(format!("network   {} · {images} a step, made up", network.name));
     let settings = Settings { steps, wall_clock: args.wall_clock };
     let profile = pollster::block_on(profile(&device, &network, &config, settings))?;
-    output.say(format!("clock     {}", clock(&profile, steps)));
+    output.say(format!("clock     {}", clock(&profile, &subject)));
     tables(&output, &profile);
     ending(&output, &profile, batch);
     for node in &profile.nodes {
@@ -61,21 +70,36 @@ pub fn run(args: &ProfileArgs) -> Result<()> {
     output.finish()
 }
 
+/// Refuses, before anything is measured, a file whose directory is not there.
+fn writable(file: &Path) -> Result<()> {
+    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty());
+    if file.is_dir() {
+        anyhow::bail!("{} is a directory, not a file to write", file.display());
+    }
+    match folder.filter(|folder| !folder.is_dir()) {
+        Some(folder) => {
+            anyhow::bail!("{} cannot be written: there is no directory {}", file.display(), folder.display())
+        }
+        None => Ok(()),
+    }
+}
+
 /// What measured the dispatches, how often, and what of it was believed.
-fn clock(profile: &Profile, steps: usize) -> String {
+fn clock(profile: &Profile, subject: &Subject) -> String {
     let discarded = match profile.discarded {
         0 => "all of them plausible".to_owned(),
         count => format!("{} absurd and left out", text::count(count as u64)),
     };
-    let (steps, measured) = (counted(steps as u64, "step"), text::count(profile.measured as u64));
+    let (steps, measured) = (counted(subject.steps as u64, "step"), text::count(profile.measured as u64));
     match profile.clock {
         Clock::Timestamps { period_ns } => format!(
-            "the adapter's timestamps ({period_ns} ns a tick), a pass for each dispatch · {steps}, {measured} \
+            "the adapter's timestamps, {period_ns} ns a tick, round a pass for each dispatch\n          {steps}, {measured} \
              intervals, {discarded}"
         ),
         Clock::WallClock { empty } => format!(
-            "no timestamps: the host's clock, a submission for each dispatch · {steps}, {measured} intervals\n          \
-             each interval contains a submission and the wait for it, which take {} when there is nothing to do",
+            "{}, round a submission for each dispatch\n          {steps}, {measured} intervals; \
+             each contains a submission and the wait for it, {} when there is nothing to do",
+            if subject.wall_clock { "the host's" } else { "this adapter has no timestamps: the host's" },
             text::moment(empty)
         ),
         Clock::Reference => format!("the host's clock round each reference operator · {steps}, {measured} intervals"),
@@ -162,8 +186,10 @@ fn ending(output: &Output, profile: &Profile, batch: usize) {
         Clock::Reference => String::new(),
         _ => format!(" in one pass, {} a submission", counted(together, "step")),
     };
+    let [low, high] = profile.step_quartiles.map(text::moment);
     output.say(format!(
-        "step      {} · {images} · median of {} as training runs them{manner}",
+        "step      {} · {images} · median of {} as training runs them{manner}\n          the middle half lies between {low} \
+         and {high}",
         text::moment(step),
         counted(ordinary, "step")
     ));
@@ -181,15 +207,29 @@ fn ending(output: &Output, profile: &Profile, batch: usize) {
         text::moment(profiled),
         text::percent(covered)
     ));
-    if let Some(host) = profile.host {
-        let (record, submit) = (text::moment(host.record), text::moment(host.submit));
-        let of = text::percent((host.record + host.submit) / step);
-        output.say(format!("host      {record} of recording and {submit} of submitting an ordinary step, {of} of it"));
-        if let Some(processor) = host.processor {
-            let (time, of) = (text::moment(processor), text::percent(processor / step));
-            output.say(format!("          {time} of processor time of that thread, {of} of the step"));
-        }
+    if let Some(host) = &profile.host {
+        output.say(format!("host      {}\n          {}", processor(profile, host), on_the_clock(host)));
     }
+}
+
+/// What a step costs the host's processor.
+fn processor(profile: &Profile, host: &HostCost) -> String {
+    match host.processor {
+        None => "this system does not tell the processor time of a thread".into(),
+        Some(seconds) => format!(
+            "{} of processor time for recording and submitting an ordinary step, {} of it",
+            text::moment(seconds),
+            text::percent(profile.share(seconds))
+        ),
+    }
+}
+
+/// How long that takes; a driver may hold the thread while earlier steps run.
+fn on_the_clock(host: &HostCost) -> String {
+    let (record, submit) = (text::moment(host.record), text::moment(host.submit));
+    let waits = host.processor.is_some_and(|seconds| host.submit > 2.0 * seconds);
+    let waits = if waits { ", most of it waiting in the driver for steps submitted before" } else { "" };
+    format!("on the clock: {record} of recording, {submit} of submitting{waits}")
 }
 
 /// What the rest may be.
@@ -199,10 +239,11 @@ fn explained(profile: &Profile) -> &'static str {
             "the rest: gaps between dispatches, the copies that are read back, waiting for the host"
         }
         (Clock::Timestamps { .. }, true) => {
-            "less than nothing is left: passes of their own cost time, or dispatches overlap in an ordinary step"
+            "less than nothing is left: passes of their own cost time, dispatches overlap in an ordinary step, or noise"
         }
         (Clock::WallClock { .. }, _) => "each interval holds a submission of its own, so these times are too long",
-        (Clock::Reference, _) => "the rest: choosing operands, keeping results, noise",
+        (Clock::Reference, false) => "the rest: choosing operands, keeping results, noise",
+        (Clock::Reference, true) => "less than nothing is left: noise; more steps give a better median",
     }
 }
 
@@ -247,6 +288,7 @@ fn sums(profile: &Profile, subject: &Subject) -> Value {
         "backend": subject.device.backend, "driver": subject.device.driver, "clock": clock, "tick_ns": tick,
         "empty_submission_ms": empty, "steps": subject.steps, "intervals": profile.measured,
         "discarded": profile.discarded, "ms_per_step": ms(profile.step),
+        "ms_quartiles": profile.step_quartiles.map(ms),
         "images_per_second": subject.batch as f64 / profile.step, "ordinary_steps": profile.ordinary,
         "steps_per_submission": profile.together, "operators_ms": ms(profile.kernels()),
         "operators_share": profile.share(profile.kernels()), "rest_ms": ms(profile.rest()),

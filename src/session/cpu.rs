@@ -175,6 +175,11 @@ impl<T: Real> CpuSession<T> {
         self.most_live + self.store.values().map(|tensor| tensor.spec().bytes() as u64).sum::<u64>()
     }
 
+    /// See [`super::Session::graph`].
+    pub fn graph(&self, graph: usize) -> &Graph {
+        &self.graphs[graph].graph
+    }
+
     /// See [`super::Session::plan`].
     pub fn plan(&self, graph: usize) -> Vec<PlanRow> {
         let row = |node: &Node| PlanRow {

@@ -180,6 +180,14 @@ impl Session {
         }
     }
 
+    /// Graph number `graph`, as it is run.
+    pub fn graph(&self, graph: usize) -> &Graph {
+        match self {
+            Self::Gpu(session) => session.graph(graph),
+            Self::Cpu(session) => session.graph(graph),
+        }
+    }
+
     /// Bytes that the plan of all graphs allocates, persistent values included.
     pub fn bytes(&self) -> u64 {
         match self {

@@ -119,6 +119,8 @@ pub struct Profile {
     pub discarded: usize,
     /// Seconds of a step as training runs it: one pass, several steps a submission.
     pub step: f64,
+    /// Lower and upper quartile of that.
+    pub step_quartiles: [f64; 2],
     /// How many such steps were measured.
     pub ordinary: u64,
     /// How many of them were one submission.

@@ -7,7 +7,7 @@ use wgrad::format::write_atomic;
 use wgrad::train::profile::Profile;
 
 use super::chart::{Bar, bars, escaped, strip};
-use super::{Subject, Unit, clock, explained, figures};
+use super::{Subject, Unit, clock, explained, figures, on_the_clock, processor};
 use crate::cli::text::{self, counted};
 
 const STYLE: &str = "\
@@ -43,7 +43,7 @@ pub fn write(file: &Path, profile: &Profile, subject: &Subject) -> wgrad::Result
 }
 
 fn head(profile: &Profile, subject: &Subject) -> String {
-    let Subject { network, batch, steps, device } = subject;
+    let Subject { network, batch, device, .. } = subject;
     let images = counted(*batch as u64, "image");
     let driver = if device.driver.is_empty() { String::new() } else { format!(" · {}", device.driver) };
     let mut page = format!(
@@ -56,7 +56,11 @@ fn head(profile: &Profile, subject: &Subject) -> String {
         escaped(&format!("{} · {}{driver}", device.name, device.backend)),
         env!("CARGO_PKG_VERSION"),
     );
-    let _ = writeln!(page, "<p class=\"meta\">Clock: {}.</p>", escaped(&text::sentence(&clock(profile, *steps))));
+    let _ = writeln!(
+        page,
+        "<p class=\"meta\">Clock: {}.</p>",
+        escaped(&clock(profile, subject).replace("\n          ", " · "))
+    );
     page
 }
 
@@ -88,17 +92,8 @@ fn parts(profile: &Profile, unit: &Unit) -> String {
         text::moment(profile.profiled),
         text::percent(profile.covered)
     );
-    if let Some(host) = profile.host {
-        let processor = host.processor.map_or(String::new(), |seconds| {
-            let share = text::percent(profile.share(seconds));
-            format!("; the thread spends {} of processor time on it, {share} of the step", text::moment(seconds))
-        });
-        let _ = writeln!(
-            html,
-            "<p class=\"meta\">The host records an ordinary step in {} and submits it in {}{processor}.</p>",
-            text::moment(host.record),
-            text::moment(host.submit)
-        );
+    if let Some(host) = &profile.host {
+        let _ = writeln!(html, "<p class=\"meta\">Host: {}; {}.</p>", processor(profile, host), on_the_clock(host));
     }
     html
 }

@@ -286,6 +286,11 @@ impl GpuSession {
             + self.persistent.values().map(|(buffer, _)| buffer.size()).sum::<u64>()
     }
 
+    /// See [`super::Session::graph`].
+    pub fn graph(&self, graph: usize) -> &Graph {
+        &self.programs[graph].graph
+    }
+
     /// See [`super::Session::plan`].
     pub fn plan(&self, graph: usize) -> Vec<PlanRow> {
         self.programs[graph].rows.clone()

@@ -6,7 +6,6 @@ use std::time::Instant;
 use super::{Cost, HostCost, NodeTime, Profile, Settings, Span, median, quantile};
 use crate::data::Split;
 use crate::error::{Error, Result};
-use crate::graph::Graph;
 use crate::nn::Network;
 use crate::ops::random::random;
 use crate::ops::{Operator, optimizer};
@@ -57,7 +56,6 @@ pub async fn profile(device: &Device, network: &Network, config: &TrainConfig, s
 /// A session on made-up data, and what was measured in it.
 struct Bench {
     device: Device,
-    graph: Graph,
     session: Session,
     begun: Instant,
     timelines: Vec<Timeline>,
@@ -85,7 +83,7 @@ impl Bench {
         let layout = network.layout()?;
         let resident = Resident::new("train", len, image, device.max_binding_bytes());
         let graph = program::train(network, &layout, &resident, config)?;
-        let mut session = trust::session(device, vec![graph.clone()], Options::default())?;
+        let mut session = trust::session(device, vec![graph], Options::default())?;
         let pixels = (0..len * image.iter().product::<usize>()).map(|i| random(1, 0, i as u32) as u8).collect();
         let labels = (0..len).map(|i| random(2, 0, i as u32) % classes.max(1) as u32).collect();
         upload(&mut session, &resident, &Split::new(pixels, labels, image)?)?;
@@ -94,7 +92,7 @@ impl Bench {
         session.write(names::RATES, &Tensor::float([BATCHES, optimizer::RATES], table))?;
         let (device, begun) = (device.clone(), Instant::now());
         let (timelines, steps, launches, spans) = Default::default();
-        Ok(Self { device, graph, session, begun, timelines, steps, launches, counted: 0, spans })
+        Ok(Self { device, session, begun, timelines, steps, launches, counted: 0, spans })
     }
 
     /// What came before was for warming up; the time of a step is remembered.
@@ -170,12 +168,12 @@ impl Bench {
     fn profile(mut self) -> Profile {
         // The one from warming up.
         self.steps.remove(0);
-        let rows = self.session.plan(0);
-        let graph_nodes = self.graph.nodes().iter().zip(rows).enumerate();
+        let (graph, rows) = (self.session.graph(0), self.session.plan(0));
+        let graph_nodes = graph.nodes().iter().zip(rows).enumerate();
         let nodes = graph_nodes.map(|(position, (node, row))| {
-            let (inputs, outputs) = (self.graph.specs(&node.inputs), self.graph.specs(&node.outputs));
+            let (inputs, outputs) = (graph.specs(&node.inputs), graph.specs(&node.outputs));
             let (operator, direction) = split(node.op.name());
-            let part = Divergence::direction(&self.graph, position);
+            let part = Divergence::direction(graph, position);
             // A step counts for a node only where all its dispatches were measured.
             let time = |timeline: &Timeline| timeline.nodes[position].iter().map(|timed| Some(timed.at?.seconds)).sum();
             let times: Vec<f64> = self.timelines.iter().filter_map(time).collect();
@@ -221,6 +219,7 @@ impl Bench {
             measured: all().count(),
             discarded: all().filter(|timed| timed.at.is_none()).count(),
             step: median(&self.steps),
+            step_quartiles: [quantile(&self.steps, 0.25), quantile(&self.steps, 0.75)],
             ordinary: self.counted,
             together: steps_a_submission(&self.device, self.steps.last().copied()),
             profiled: over(|timeline| timeline.wall),
