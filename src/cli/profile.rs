@@ -224,11 +224,11 @@ fn processor(profile: &Profile, host: &HostCost) -> String {
     }
 }
 
-/// How long that takes; a driver may hold the thread while earlier steps run.
+/// How long that takes; the call may hold the thread while earlier steps run.
 fn on_the_clock(host: &HostCost) -> String {
     let (record, submit) = (text::moment(host.record), text::moment(host.submit));
     let waits = host.processor.is_some_and(|seconds| host.submit > 2.0 * seconds);
-    let waits = if waits { ", most of it waiting in the driver for steps submitted before" } else { "" };
+    let waits = if waits { ", most of it waiting, not computing" } else { "" };
     format!("on the clock: {record} of recording, {submit} of submitting{waits}")
 }
 

@@ -36,8 +36,9 @@ pub async fn profile(device: &Device, network: &Network, config: &TrainConfig, s
         return Err(Error::Invalid("--steps must be at least 1".into()));
     }
     let mut bench = Bench::new(device, network, config)?;
-    // Twice, so that the number of steps in a submission is that of a run under way.
-    for _ in 0..2 {
+    bench.ordinary().await?;
+    // Once more, where the number of steps in a submission is another one now that their time is known.
+    if bench.together() != steps_a_submission(device, None) {
         bench.ordinary().await?;
     }
     bench.session.profile(0, settings.wall_clock).await?;
@@ -103,9 +104,14 @@ impl Bench {
         (self.counted, self.begun) = (0, Instant::now());
     }
 
+    /// Steps that training would put into a submission.
+    fn together(&self) -> u64 {
+        steps_a_submission(&self.device, self.steps.last().copied())
+    }
+
     /// Some submissions of steps as training runs them.
     async fn ordinary(&mut self) -> Result<()> {
-        let count = steps_a_submission(&self.device, self.steps.last().copied());
+        let count = self.together();
         let (most, submissions) = (in_flight(&self.device), if in_flight(&self.device) > 1 { BURST } else { 1 });
         let (mut flight, mut marks) = (VecDeque::new(), Vec::new());
         if submissions == 1 {
@@ -166,6 +172,7 @@ impl Bench {
 
     /// Everything in figures.
     fn profile(mut self) -> Profile {
+        let together = self.together();
         // The one from warming up.
         self.steps.remove(0);
         let (graph, rows) = (self.session.graph(0), self.session.plan(0));
@@ -177,7 +184,6 @@ impl Bench {
             // A step counts for a node only where all its dispatches were measured.
             let time = |timeline: &Timeline| timeline.nodes[position].iter().map(|timed| Some(timed.at?.seconds)).sum();
             let times: Vec<f64> = self.timelines.iter().filter_map(time).collect();
-            let known = |value: f64| (!times.is_empty()).then_some(value);
             NodeTime {
                 node: row.node,
                 operator,
@@ -186,11 +192,11 @@ impl Bench {
                 variant: row.variant,
                 cost: Cost {
                     dispatches: row.dispatches,
-                    seconds: known(median(&times)),
+                    seconds: (!times.is_empty()).then(|| median(&times)),
                     flops: node.op.flops(&inputs, &outputs),
                     bytes: node.op.bytes(&inputs, &outputs),
                 },
-                quartiles: known(0.0).map(|_| [quantile(&times, 0.25), quantile(&times, 0.75)]),
+                quartiles: (!times.is_empty()).then(|| [quantile(&times, 0.25), quantile(&times, 0.75)]),
             }
         });
         let nodes = nodes.collect();
@@ -221,7 +227,7 @@ impl Bench {
             step: median(&self.steps),
             step_quartiles: [quantile(&self.steps, 0.25), quantile(&self.steps, 0.75)],
             ordinary: self.counted,
-            together: steps_a_submission(&self.device, self.steps.last().copied()),
+            together,
             profiled: over(|timeline| timeline.wall),
             covered: over(|timeline| {
                 let times = timeline.nodes.iter().flatten().filter_map(|timed| timed.at);
