@@ -92,9 +92,10 @@ fn clock(profile: &Profile, subject: &Subject) -> String {
     };
     let (steps, measured) = (counted(subject.steps as u64, "step"), text::count(profile.measured as u64));
     match profile.clock {
-        Clock::Timestamps { period_ns } => format!(
+        Clock::Timestamps { period_ns, empty } => format!(
             "the adapter's timestamps, {period_ns} ns a tick, round a pass for each dispatch\n          {steps}, {measured} \
-             intervals, {discarded}"
+             intervals, {discarded}; one round nothing takes {}",
+            text::moment(empty)
         ),
         Clock::WallClock { empty } => format!(
             "{}, round a submission for each dispatch\n          {steps}, {measured} intervals; \
@@ -279,14 +280,14 @@ fn group_event(profile: &Profile, time: &GroupTime) -> Value {
 fn sums(profile: &Profile, subject: &Subject) -> Value {
     let ms = |seconds: f64| 1e3 * seconds;
     let (clock, tick, empty) = match profile.clock {
-        Clock::Timestamps { period_ns } => ("timestamps", Some(period_ns), None),
+        Clock::Timestamps { period_ns, empty } => ("timestamps", Some(period_ns), Some(ms(empty))),
         Clock::WallClock { empty } => ("wall_clock", None, Some(ms(empty))),
         Clock::Reference => ("reference", None, None),
     };
     json!({
         "event": "profile", "network": subject.network, "batch": subject.batch, "device": subject.device.name,
         "backend": subject.device.backend, "driver": subject.device.driver, "clock": clock, "tick_ns": tick,
-        "empty_submission_ms": empty, "steps": subject.steps, "intervals": profile.measured,
+        "empty_ms": empty, "steps": subject.steps, "intervals": profile.measured,
         "discarded": profile.discarded, "ms_per_step": ms(profile.step),
         "ms_quartiles": profile.step_quartiles.map(ms),
         "images_per_second": subject.batch as f64 / profile.step, "ordinary_steps": profile.ordinary,

@@ -86,7 +86,7 @@ pub fn duration(seconds: f64) -> String {
 
 /// `1.23 s`, `45.6 ms`, `7.89 µs`: three digits, with a sign where it is negative.
 pub fn moment(seconds: f64) -> String {
-    let sign = if seconds < 0.0 { "−" } else { "" };
+    let sign = if seconds < 0.0 { "-" } else { "" };
     let seconds = seconds.abs();
     let (number, unit) = match seconds {
         s if s >= 0.9995 => (s, "s"),
@@ -171,7 +171,7 @@ mod tests {
         assert_eq!([0.04, 59.9, 61.0, 3720.0].map(duration), ["0.0 s", "1 min 00 s", "1 min 01 s", "1 h 02 min"]);
         assert_eq!(
             [1.5, 0.01234, 9.9996e-4, -1.2e-5, 0.0].map(moment),
-            ["1.50 s", "12.3 ms", "1.00 ms", "−12.0 µs", "0.00 µs"]
+            ["1.50 s", "12.3 ms", "1.00 ms", "-12.0 µs", "0.00 µs"]
         );
         assert_eq!([0.12345, 1e9, f64::NAN].map(loss), ["0.1235", "1.00e9", "NaN"]);
     }

@@ -11,6 +11,8 @@ pub enum Clock {
     Timestamps {
         /// Nanoseconds of a tick.
         period_ns: f64,
+        /// Seconds of a pass without a dispatch, which are in every time; 0 where that was not measured.
+        empty: f64,
     },
     /// The host's clock, with a submission for each dispatch that is waited for: its costs are in every time.
     WallClock {

@@ -23,22 +23,23 @@ impl GpuSession {
     pub async fn profile(&mut self, graph: usize, wall_clock: bool) -> Result<Timeline> {
         self.gpu.check()?;
         let program = &self.programs[graph];
-        let stopwatch = if wall_clock { None } else { Stopwatch::new(&self.gpu, program.commands.len()) };
+        let stopwatch = if wall_clock { None } else { Stopwatch::new(&self.gpu, program.commands.len() + 1) };
         match stopwatch {
             Some(stopwatch) => self.with_timestamps(program, &stopwatch).await,
             None => self.one_by_one(program).await,
         }
     }
 
-    /// All dispatches in one submission, each in a pass of its own between two timestamps.
+    /// All dispatches in one submission, each in a pass of its own between two timestamps, and a pass of nothing at the end.
     async fn with_timestamps(&self, program: &Program, stopwatch: &Stopwatch) -> Result<Timeline> {
         let begun = Instant::now();
         let now = || begun.elapsed().as_secs_f64();
         let mut encoder = self.gpu.device().create_command_encoder(&Default::default());
-        for (index, command) in program.commands.iter().enumerate() {
+        for (index, command) in program.commands.iter().map(Some).chain([None]).enumerate() {
             let timestamp_writes = Some(stopwatch.interval(index));
             let descriptor = wgpu::ComputePassDescriptor { label: None, timestamp_writes };
-            dispatch(&mut encoder.begin_compute_pass(&descriptor), command);
+            let mut pass = encoder.begin_compute_pass(&descriptor);
+            command.into_iter().for_each(|command| dispatch(&mut pass, command));
         }
         let source = stopwatch.resolve(&mut encoder);
         let finished = self.finished(encoder, &[source]);
@@ -60,7 +61,8 @@ impl GpuSession {
             ("submit", Interval::between(recorded, submitted)),
             ("wait", Interval::between(submitted, wall)),
         ];
-        let clock = Clock::Timestamps { period_ns: stopwatch.period() };
+        let empty = times.pop().flatten().map_or(0.0, |at| at.seconds);
+        let clock = Clock::Timestamps { period_ns: stopwatch.period(), empty };
         Ok(Timeline { clock, begun, wall, nodes: by_node(program, times), host })
     }
 

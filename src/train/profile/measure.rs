@@ -202,14 +202,14 @@ impl Bench {
         let nodes = nodes.collect();
         let over = |of: fn(&Timeline) -> f64| median(&self.timelines.iter().map(of).collect::<Vec<_>>());
         let all = || self.timelines.iter().flat_map(|timeline| &timeline.nodes).flatten();
+        let empty = over(|timeline| match timeline.clock {
+            Clock::Timestamps { empty, .. } | Clock::WallClock { empty } => empty,
+            Clock::Reference => 0.0,
+        });
         let clock = match self.timelines[0].clock {
-            Clock::WallClock { .. } => Clock::WallClock {
-                empty: over(|timeline| match timeline.clock {
-                    Clock::WallClock { empty } => empty,
-                    _ => 0.0,
-                }),
-            },
-            clock => clock,
+            Clock::Timestamps { period_ns, .. } => Clock::Timestamps { period_ns, empty },
+            Clock::WallClock { .. } => Clock::WallClock { empty },
+            Clock::Reference => Clock::Reference,
         };
         let a_step = |of: fn(&Launch) -> f64| {
             median(&self.launches.iter().map(|(steps, launch)| of(launch) / *steps as f64).collect::<Vec<_>>())
