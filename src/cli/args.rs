@@ -1,6 +1,7 @@
 //! Every option of every command, with the texts of `--help`.
 
 mod lockstep;
+mod profile;
 mod verify;
 
 use std::path::PathBuf;
@@ -10,6 +11,7 @@ use wgrad::gpu::{BackendChoice, Policy, Trust};
 use wgrad::graph::Pass;
 
 pub use lockstep::LockstepArgs;
+pub use profile::ProfileArgs;
 pub use verify::VerifyArgs;
 
 const EXAMPLES: &str = "\
@@ -20,7 +22,8 @@ Examples:
   wgrad predict runs/RUN digit.png    what is in a picture
   wgrad devices                       the GPUs of this machine
   wgrad verify                        proof that every kernel is right on yours
-  wgrad lockstep residual_bn          proof that whole training steps are";
+  wgrad lockstep residual_bn          proof that whole training steps are
+  wgrad profile reference             where the time of a training step goes";
 
 /// Trains convolutional networks on any GPU, through Vulkan, Metal or DirectX 12.
 #[derive(Debug, Parser)]
@@ -42,6 +45,8 @@ pub enum Command {
     Predict(PredictArgs),
     /// Run the same training steps on two devices and compare every value
     Lockstep(Box<LockstepArgs>),
+    /// Show where the time of a training step goes
+    Profile(ProfileArgs),
     /// Show a network's layers and costs without training it
     Summary(SummaryArgs),
     /// List the networks that come with the program

@@ -8,6 +8,7 @@ mod lockstep;
 mod open;
 mod output;
 mod predict;
+mod profile;
 mod report;
 mod summary;
 mod text;
@@ -49,6 +50,7 @@ fn run(command: Command, started: Instant) -> anyhow::Result<()> {
         Command::Evaluate(args) => evaluate::run(&args),
         Command::Predict(args) => predict::run(&args),
         Command::Lockstep(args) => lockstep::run(&args),
+        Command::Profile(args) => profile::run(&args),
         Command::Summary(args) => summary::run(&args),
         Command::Networks => summary::networks(&Output::new(false)),
         Command::Devices(args) => devices::run(&args),

@@ -9,7 +9,8 @@ use wgrad::data::{Dataset, LoadOptions, Progress};
 use wgrad::gpu::device::NO_ADAPTER;
 use wgrad::nn::{Network, shipped};
 use wgrad::session::Device;
-use wgrad::train::run::DeviceRecord;
+use wgrad::train::TrainConfig;
+use wgrad::train::run::{DeviceRecord, read_record};
 
 use super::args::{DeviceArgs, MirrorArgs};
 use super::bar;
@@ -86,4 +87,14 @@ pub fn network(word: &str, image: [usize; 3], classes: usize) -> anyhow::Result<
     }
     let text = std::fs::read_to_string(path).with_context(|| format!("{word} cannot be read"))?;
     Network::from_toml(&text).with_context(|| word.to_owned())
+}
+
+/// The network of a run, of a file, or with a name; and how it was or would be trained.
+pub fn recipe(word: &str, image: [usize; 3], classes: usize) -> anyhow::Result<(Network, TrainConfig)> {
+    let path = Path::new(word);
+    if path.is_dir() && !shipped::NAMES.contains(&word) {
+        let record = read_record(path)?;
+        return Ok((record.network, record.config));
+    }
+    Ok((network(word, image, classes)?, TrainConfig::default()))
 }

@@ -1,13 +1,10 @@
 //! `wgrad summary` and `wgrad networks`
 
-use std::path::Path;
-
 use anyhow::Result;
 use serde_json::json;
 use wgrad::nn::{Network, shipped};
 use wgrad::session::Options;
 use wgrad::train::program::{self, Resident};
-use wgrad::train::run::read_record;
 use wgrad::train::{Schedule, TrainConfig};
 use wgrad::verify::trust;
 
@@ -19,7 +16,7 @@ use super::{open, report};
 /// Shows a network without training it.
 pub fn run(args: &SummaryArgs) -> Result<()> {
     let output = Output::new(args.json);
-    let (network, config) = find(args)?;
+    let (network, config) = open::recipe(&args.network, args.image, args.classes)?;
     let config = TrainConfig { batch: args.batch.unwrap_or(config.batch), ..config };
     if config.batch == 0 {
         anyhow::bail!("--batch must be at least 1");
@@ -52,16 +49,6 @@ pub fn run(args: &SummaryArgs) -> Result<()> {
     }
     output.event(&object);
     output.finish()
-}
-
-/// The network of a run, of a file, or with a name; and how it was or would be trained.
-fn find(args: &SummaryArgs) -> Result<(Network, TrainConfig)> {
-    let path = Path::new(&args.network);
-    if path.is_dir() && !shipped::NAMES.contains(&args.network.as_str()) {
-        let record = read_record(path)?;
-        return Ok((record.network, record.config));
-    }
-    Ok((open::network(&args.network, args.image, args.classes)?, TrainConfig::default()))
 }
 
 /// A training step without a data set: on one batch that is there.

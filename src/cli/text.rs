@@ -84,6 +84,23 @@ pub fn duration(seconds: f64) -> String {
     }
 }
 
+/// `1.23 s`, `45.6 ms`, `7.89 µs`: three digits, with a sign where it is negative.
+pub fn moment(seconds: f64) -> String {
+    let sign = if seconds < 0.0 { "-" } else { "" };
+    let seconds = seconds.abs();
+    let (number, unit) = match seconds {
+        s if s >= 0.9995 => (s, "s"),
+        s if s >= 0.999_5e-3 => (1e3 * s, "ms"),
+        s => (1e6 * s, "µs"),
+    };
+    let digits = match number {
+        n if n < 9.995 => 2,
+        n if n < 99.95 => 1,
+        _ => 0,
+    };
+    format!("{sign}{number:.digits$} {unit}")
+}
+
 /// One line: blanks and line breaks shrink to a blank.
 pub fn sentence(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
@@ -152,6 +169,10 @@ mod tests {
             ["0.001", "1e-5", "0.05", "1e30", "0", "0.00123"]
         );
         assert_eq!([0.04, 59.9, 61.0, 3720.0].map(duration), ["0.0 s", "1 min 00 s", "1 min 01 s", "1 h 02 min"]);
+        assert_eq!(
+            [1.5, 0.01234, 9.9996e-4, -1.2e-5, 0.0].map(moment),
+            ["1.50 s", "12.3 ms", "1.00 ms", "-12.0 µs", "0.00 µs"]
+        );
         assert_eq!([0.12345, 1e9, f64::NAN].map(loss), ["0.1235", "1.00e9", "NaN"]);
     }
 

@@ -10,6 +10,7 @@ mod poll;
 pub mod readback;
 pub mod reflect;
 pub mod sources;
+pub mod timing;
 mod trust;
 mod trusted;
 mod workgroup_memory;

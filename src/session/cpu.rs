@@ -3,8 +3,9 @@
 //! In `f32` it trains on machines without an adapter; in `f64` it is what finite differences and shaders are held against.
 
 use std::collections::HashMap;
+use std::time::Instant;
 
-use super::PlanRow;
+use super::{Clock, Interval, PlanRow, Timed, Timeline};
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Node, Storage, ValueId, lifetimes};
 use crate::ops::{Operator, Real};
@@ -138,6 +139,20 @@ impl<T: Real> CpuSession<T> {
         kept.collect()
     }
 
+    /// See [`super::Session::profile`].
+    pub fn profile(&mut self, graph: usize) -> Timeline {
+        let begun = Instant::now();
+        let now = || begun.elapsed().as_secs_f64();
+        let nodes = (0..self.graphs[graph].graph.nodes().len()).map(|node| {
+            let start = now();
+            let outputs = self.evaluate(graph, node);
+            self.keep(graph, node, outputs);
+            vec![Timed { entry: "reference".into(), at: Some(Interval::between(start, now())) }]
+        });
+        let nodes = nodes.collect();
+        Timeline { clock: Clock::Reference, begun, wall: now(), nodes, host: Vec::new() }
+    }
+
     /// See [`super::Session::values`].
     pub fn values(&self, graph: usize) -> Result<Vec<(usize, Tensor<T>)>> {
         if self.reuse {
@@ -158,6 +173,11 @@ impl<T: Real> CpuSession<T> {
     /// Bytes of the persistent values, and of the values that live beside them at the worst moment.
     pub fn bytes(&self) -> u64 {
         self.most_live + self.store.values().map(|tensor| tensor.spec().bytes() as u64).sum::<u64>()
+    }
+
+    /// See [`super::Session::graph`].
+    pub fn graph(&self, graph: usize) -> &Graph {
+        &self.graphs[graph].graph
     }
 
     /// See [`super::Session::plan`].

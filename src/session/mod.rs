@@ -6,6 +6,9 @@
 pub mod cpu;
 pub mod gpu;
 pub mod memory;
+mod timeline;
+
+pub use timeline::{Clock, Interval, Launch, Timed, Timeline};
 
 use crate::error::{Error, Result};
 use crate::gpu::{BackendChoice, Gpu};
@@ -154,6 +157,34 @@ impl Session {
         match self {
             Self::Gpu(session) => session.trace(graph).await,
             Self::Cpu(session) => Ok(session.trace(graph)),
+        }
+    }
+
+    /// [`Session::run`], and what it cost the host; nothing beside the work itself on the CPU.
+    pub fn run_timed(&mut self, graph: usize, steps: usize, read: &[&str]) -> Result<(Reading, Option<Launch>)> {
+        match self {
+            Self::Gpu(session) => {
+                let (reading, launch) = session.run_timed(graph, steps, read)?;
+                Ok((Reading::Gpu(reading), Some(launch)))
+            }
+            Self::Cpu(_) => Ok((self.run(graph, steps, read)?, None)),
+        }
+    }
+
+    /// Runs graph `graph` once and measures each of its dispatches: the same ones that [`Session::run`] replays, with the device's
+    /// timestamps, or, where it has none or with `wall_clock`, by submitting each alone and waiting for it.
+    pub async fn profile(&mut self, graph: usize, wall_clock: bool) -> Result<Timeline> {
+        match self {
+            Self::Gpu(session) => session.profile(graph, wall_clock).await,
+            Self::Cpu(session) => Ok(session.profile(graph)),
+        }
+    }
+
+    /// Graph number `graph`, as it is run.
+    pub fn graph(&self, graph: usize) -> &Graph {
+        match self {
+            Self::Gpu(session) => session.graph(graph),
+            Self::Cpu(session) => session.graph(graph),
         }
     }
 

@@ -52,7 +52,7 @@ const SUBMISSION_SECONDS: f64 = 0.25;
 /// Most steps of a submission.
 const MOST_STEPS: u64 = 64;
 /// What is read back after each submission.
-const READ: [&str; 4] = [names::CONTROL, names::LOSSES, names::NORMS, names::CORRECTS];
+pub(super) const READ: [&str; 4] = [names::CONTROL, names::LOSSES, names::NORMS, names::CORRECTS];
 
 impl Trainer {
     /// Plans, compiles, allocates and uploads.
@@ -282,9 +282,13 @@ impl Trainer {
             let index = (epoch - 1) * steps + submitted;
             let checked = self.shadow.as_ref().is_some_and(|shadow| shadow.is_due(index));
             let alone = checked || before.is_some();
-            let room = flight.is_empty() || (flight.len() < self.in_flight() && self.step > 0 && !alone);
+            let room = flight.is_empty() || (flight.len() < in_flight(&self.device) && self.step > 0 && !alone);
             if !stopped && submitted < steps && room {
-                let count = if first_ever { 1 } else { self.steps_a_submission().min(steps - submitted) };
+                let count = if first_ever {
+                    1
+                } else {
+                    steps_a_submission(&self.device, self.step_seconds).min(steps - submitted)
+                };
                 let count = self.shadow.as_ref().map_or(count, |shadow| shadow.together(index, count));
                 if checked {
                     before = Some(self.before().await?);
@@ -351,22 +355,22 @@ impl Trainer {
             lr: shortest(rates[row][0]),
         }
     }
+}
 
-    /// Submissions that may be under way: while the GPU works on one, the next is ready. The CPU works when it is asked.
-    fn in_flight(&self) -> usize {
-        match self.device {
-            Device::Gpu(_) => 2,
-            Device::Cpu(_) => 1,
-        }
+/// Submissions that may be under way: while the GPU works on one, the next is ready. The CPU works when it is asked.
+pub(super) fn in_flight(device: &Device) -> usize {
+    match device {
+        Device::Gpu(_) => 2,
+        Device::Cpu(_) => 1,
     }
+}
 
-    /// Steps that take about [`SUBMISSION_SECONDS`]; one on the CPU, where nothing is gained by more.
-    fn steps_a_submission(&self) -> u64 {
-        match (&self.device, self.step_seconds) {
-            (Device::Cpu(_), _) => 1,
-            (Device::Gpu(_), None) => 2,
-            (Device::Gpu(_), Some(seconds)) => ((SUBMISSION_SECONDS / seconds) as u64).clamp(2, MOST_STEPS),
-        }
+/// Steps that take about [`SUBMISSION_SECONDS`], of which each takes so many; one on the CPU, where nothing is gained by more.
+pub(super) fn steps_a_submission(device: &Device, step_seconds: Option<f64>) -> u64 {
+    match (device, step_seconds) {
+        (Device::Cpu(_), _) => 1,
+        (Device::Gpu(_), None) => 2,
+        (Device::Gpu(_), Some(seconds)) => ((SUBMISSION_SECONDS / seconds) as u64).clamp(2, MOST_STEPS),
     }
 }
 

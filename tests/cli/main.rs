@@ -4,6 +4,7 @@
 mod errors;
 mod listings;
 mod lockstep;
+mod profile;
 mod runs;
 mod signals;
 mod verify;

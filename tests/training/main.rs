@@ -8,6 +8,7 @@ mod fitting;
 mod graphs;
 mod lockstep;
 mod memory;
+mod profile;
 mod steady;
 
 use wgrad::data::{Dataset, Split};

@@ -3,6 +3,7 @@
 
 mod build;
 pub mod launch;
+mod profile;
 mod proof;
 mod single;
 
@@ -96,6 +97,13 @@ impl Poison {
     }
 }
 
+/// Recorded, and not yet submitted.
+struct Finished {
+    commands: wgpu::CommandBuffer,
+    /// Where what is to be read is copied to.
+    staged: Option<wgpu::Buffer>,
+}
+
 /// Persistent values on their way from the device.
 pub struct Reading {
     pending: Option<Pending>,
@@ -150,6 +158,12 @@ impl GpuSession {
 
     /// Runs a graph `steps` times in one submission and starts to read persistent values after it.
     pub fn run(&mut self, graph: usize, steps: usize, read: &[&str]) -> Result<Reading> {
+        let recorded = self.recorded(graph, steps, read)?;
+        self.sent(recorded)
+    }
+
+    /// Steps with the copies of what is read after them, and what that is.
+    fn recorded(&self, graph: usize, steps: usize, read: &[&str]) -> Result<(Finished, Vec<Spec>)> {
         self.gpu.check()?;
         let label = wgpu::CommandEncoderDescriptor { label: Some("steps") };
         let mut encoder = self.gpu.device().create_command_encoder(&label);
@@ -163,17 +177,24 @@ impl GpuSession {
         let values: Vec<_> = read.iter().map(|name| self.lookup(name)).collect::<Result<_>>()?;
         let sources: Vec<_> = values.iter().map(|(buffer, spec)| (buffer, self.frame.before, padded(spec))).collect();
         let specs = values.iter().map(|(_, spec)| spec.clone()).collect();
-        let pending = self.submit(encoder, &sources)?;
-        Ok(Reading { pending, specs })
+        Ok((self.finished(encoder, &sources), specs))
     }
 
-    fn submit(
-        &self,
-        mut encoder: wgpu::CommandEncoder,
-        sources: &[(&wgpu::Buffer, u64, u64)],
-    ) -> Result<Option<Pending>> {
+    fn sent(&self, (finished, specs): (Finished, Vec<Spec>)) -> Result<Reading> {
+        Ok(Reading { pending: self.send(finished)?, specs })
+    }
+
+    fn submit(&self, encoder: wgpu::CommandEncoder, sources: &[(&wgpu::Buffer, u64, u64)]) -> Result<Option<Pending>> {
+        self.send(self.finished(encoder, sources))
+    }
+
+    fn finished(&self, mut encoder: wgpu::CommandEncoder, sources: &[(&wgpu::Buffer, u64, u64)]) -> Finished {
         let staged = (!sources.is_empty()).then(|| self.staging.copy(&self.gpu, &mut encoder, sources));
-        self.gpu.queue().submit([encoder.finish()]);
+        Finished { commands: encoder.finish(), staged }
+    }
+
+    fn send(&self, Finished { commands, staged }: Finished) -> Result<Option<Pending>> {
+        self.gpu.queue().submit([commands]);
         self.gpu.check()?;
         Ok(staged.map(|buffer| self.staging.read(&self.gpu, buffer)))
     }
@@ -273,6 +294,11 @@ impl GpuSession {
             + self.persistent.values().map(|(buffer, _)| buffer.size()).sum::<u64>()
     }
 
+    /// See [`super::Session::graph`].
+    pub fn graph(&self, graph: usize) -> &Graph {
+        &self.programs[graph].graph
+    }
+
     /// See [`super::Session::plan`].
     pub fn plan(&self, graph: usize) -> Vec<PlanRow> {
         self.programs[graph].rows.clone()
@@ -282,12 +308,15 @@ impl GpuSession {
 /// Records dispatches in one pass.
 fn record<'a>(encoder: &mut wgpu::CommandEncoder, commands: impl IntoIterator<Item = &'a Command>) {
     let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
-    for command in commands {
-        pass.set_pipeline(&command.kernel.pipeline);
-        pass.set_bind_group(0, &command.bindings, &[]);
-        let [x, y, z] = command.workgroups;
-        pass.dispatch_workgroups(x, y, z);
-    }
+    commands.into_iter().for_each(|command| dispatch(&mut pass, command));
+}
+
+/// Records one dispatch.
+fn dispatch(pass: &mut wgpu::ComputePass<'_>, command: &Command) {
+    pass.set_pipeline(&command.kernel.pipeline);
+    pass.set_bind_group(0, &command.bindings, &[]);
+    let [x, y, z] = command.workgroups;
+    pass.dispatch_workgroups(x, y, z);
 }
 
 /// The value in whose memory `id` lies, and the byte offset there.
