@@ -163,7 +163,7 @@ impl GpuSession {
     }
 
     /// Steps with the copies of what is read after them, and what that is.
-    fn recorded(&self, graph: usize, steps: usize, read: &[&str]) -> Result<(Finished, Vec<Spec>)> {
+    fn recorded(&mut self, graph: usize, steps: usize, read: &[&str]) -> Result<(Finished, Vec<Spec>)> {
         self.gpu.check()?;
         let label = wgpu::CommandEncoderDescriptor { label: Some("steps") };
         let mut encoder = self.gpu.device().create_command_encoder(&label);
