@@ -263,9 +263,11 @@ const BASELINE_VARIANT: Variant = Variant {
 
 const FAST: [Variant; 3] = [BASELINE_VARIANT, conv2d_tiled::VARIANT, conv2d_broadcast::VARIANT];
 
+const POOLING: [Variant; 2] = [BASELINE_VARIANT, pool2d_windows::VARIANT];
+
 /// The names of all variants of all operators.
 pub fn names() -> Vec<&'static str> {
-    FAST.iter().map(|variant| variant.name).collect()
+    FAST.iter().chain(&POOLING[1..]).map(|variant| variant.name).collect()
 }
 
 /// Every variant of an operator, whether this device can run it or not.
@@ -273,6 +275,7 @@ pub fn known(op: &Op) -> &'static [Variant] {
     match op {
         Op::Conv2d(_) | Op::Conv2dActivation(_) | Op::Conv2dGradInput(_) | Op::Conv2dGradWeight(_) => &FAST,
         Op::Linear(_) | Op::LinearActivation(_) | Op::LinearGradInput(_) | Op::LinearGradWeight(_) => &FAST,
+        Op::MaxPool2d(_) | Op::MaxPool2dGrad(_) => &POOLING,
         _ => &[BASELINE_VARIANT],
     }
 }
@@ -291,6 +294,7 @@ mod linear;
 mod loss;
 mod optimizer;
 mod pool2d;
+mod pool2d_windows;
 mod reduce;
 mod softmax;
 
@@ -305,6 +309,8 @@ pub fn variants(op: &Op, problem: &Problem) -> Vec<&'static str> {
         Op::Linear(_) | Op::LinearActivation(_) | Op::LinearGradInput(_) | Op::LinearGradWeight(_) => {
             linear::variants(problem)
         }
+        Op::MaxPool2d(op) => pool2d::variants(&op.0, problem),
+        Op::MaxPool2dGrad(op) => pool2d::variants(&op.pool, problem),
         _ => vec![BASELINE],
     }
 }
@@ -318,8 +324,8 @@ pub fn lower(op: &Op, problem: &Problem, variant: &'static str) -> Result<Lowere
         Op::Conv2dGradInput(op) => conv2d::grad_input(op, problem, variant),
         Op::Conv2dGradWeight(op) => conv2d::grad_weight(op, problem, variant),
         Op::SumRows(op) => reduce::sum_rows(op, problem),
-        Op::MaxPool2d(op) => pool2d::max_forward(op, problem),
-        Op::MaxPool2dGrad(op) => pool2d::max_grad(op, problem),
+        Op::MaxPool2d(op) => pool2d::max_forward(op, problem, variant),
+        Op::MaxPool2dGrad(op) => pool2d::max_grad(op, problem, variant),
         Op::AvgPool2d(op) => pool2d::avg_forward(op, problem),
         Op::AvgPool2dGrad(op) => pool2d::avg_grad(op, problem),
         Op::GlobalAvgPool2d(op) => pool2d::global_avg_forward(op, problem),

@@ -1,7 +1,7 @@
 //! Pooling on the GPU: one invocation a row and channel of the output; the global mean in two stages.
 
 use super::reduce::{Splits, in_splits};
-use super::{Dispatch, Lowered, Operand, Problem};
+use super::{BASELINE, Dispatch, Lowered, Operand, Problem, pool2d_windows};
 use crate::error::Result;
 use crate::ops::{AvgPool2d, AvgPool2dGrad, GlobalAvgPool2d, GlobalAvgPool2dGrad, MaxPool2d, MaxPool2dGrad, Pool2d};
 use crate::tensor::Spec;
@@ -80,7 +80,16 @@ fn image_size(spec: &Spec) -> [usize; 2] {
     [spec.shape[1], spec.shape[2]]
 }
 
-pub(super) fn max_forward(op: &MaxPool2d, problem: &Problem) -> Result<Lowered> {
+/// The variants of a maximum and its gradient.
+pub(super) fn variants(pool: &Pool2d, problem: &Problem) -> Vec<&'static str> {
+    let channels = problem.inputs[0].shape[3];
+    if pool2d_windows::serves(pool, channels) { vec![pool2d_windows::NAME, BASELINE] } else { vec![BASELINE] }
+}
+
+pub(super) fn max_forward(op: &MaxPool2d, problem: &Problem, variant: &'static str) -> Result<Lowered> {
+    if variant == pool2d_windows::NAME {
+        return Ok(pool2d_windows::forward(&op.0, problem));
+    }
     let dispatch = Geometry::new(op.0, image_size(&problem.inputs[0]), &problem.outputs[0])
         .forward("max_forward")
         .bind("x", Operand::Input(0))
@@ -89,7 +98,10 @@ pub(super) fn max_forward(op: &MaxPool2d, problem: &Problem) -> Result<Lowered> 
     Ok(Lowered::baseline(vec![dispatch]))
 }
 
-pub(super) fn max_grad(op: &MaxPool2dGrad, problem: &Problem) -> Result<Lowered> {
+pub(super) fn max_grad(op: &MaxPool2dGrad, problem: &Problem, variant: &'static str) -> Result<Lowered> {
+    if variant == pool2d_windows::NAME {
+        return Ok(pool2d_windows::grad(&op.pool, op.input, problem));
+    }
     let dispatch = Geometry::new(op.pool, op.input, &problem.inputs[0])
         .backward("max_grad")
         .bind("dy", Operand::Input(0))

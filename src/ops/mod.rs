@@ -160,6 +160,8 @@ impl Op {
             }
             (Self::Conv2dActivation(op), _) => op.element(inputs, outputs, index),
             (Self::LinearActivation(op), _) => op.element(inputs, index),
+            (Self::MaxPool2d(op), [x]) => pool2d::max_element(&op.0, x, &outputs[0].shape, index).0,
+            (Self::MaxPool2dGrad(op), [dy, argmax]) => pool2d::max_grad_element(op, dy, argmax.u32s(), index),
             (Self::Conv2dGradInput(op), [dy, w]) => conv2d::grad_input_element(op, dy, w, index),
             (Self::Conv2dGradWeight(op), [x, dy]) => conv2d::grad_weight_element(op, x, dy, index),
             (Self::Linear(_), [x, w, bias @ ..]) => linear::forward_element(x, w, bias.first().copied(), index),

@@ -1,6 +1,6 @@
 //! Pooling: windows that overlap, leave gaps, hang over borders; ties, NaN, whole images.
 
-use super::{DRIFTING, hard, mark};
+use super::{DRIFTING, edges, hard, image_of, mark};
 use crate::gpu::Caps;
 use crate::ops::{AvgPool2d, AvgPool2dGrad, GlobalAvgPool2d, GlobalAvgPool2dGrad, MaxPool2d, MaxPool2dGrad, Pool2d};
 use crate::verify::case::{Case, Depth, Operand, noise, outputs_of, values};
@@ -12,11 +12,12 @@ const fn pool(kernel: [usize; 2], stride: [usize; 2], padding: [usize; 4], ceil_
     Pool2d { kernel, stride, padding, ceil_mode }
 }
 
-const QUICK: [Row; 2] = [
+const QUICK: [Row; 3] = [
     ("window_2x2", pool([2, 2], [2, 2], [0; 4], false), [2, 8, 6, 32]),
+    ("window_2x2_cut", pool([2, 2], [2, 2], [0; 4], false), [2, 9, 7, 8]),
     ("window_3x3_overlapping", pool([3, 3], [2, 2], [0; 4], false), [2, 13, 11, 31]),
 ];
-const WINDOWS: [Row; 16] = [
+const WINDOWS: [Row; 19] = [
     ("window_1x1", pool([1, 1], [1, 1], [0; 4], false), [1, 1, 1, 1]),
     ("window_2x2_odd", pool([2, 2], [2, 2], [0; 4], false), [3, 27, 27, 5]),
     ("window_2x2_ceil", pool([2, 2], [2, 2], [0; 4], true), [1, 7, 9, 33]),
@@ -32,6 +33,9 @@ const WINDOWS: [Row; 16] = [
     ("one_row", pool([1, 2], [1, 2], [0; 4], false), [1, 1, 47, 3]),
     ("one_column", pool([2, 1], [2, 1], [0; 4], true), [1, 41, 1, 3]),
     ("one_window_that_starts_in_the_border", pool([3, 3], [1, 1], [1, 1, 0, 0], false), [2, 2, 2, 3]),
+    ("tiled_by_3x2", pool([3, 2], [3, 2], [0; 4], true), [3, 10, 9, 12]),
+    ("tiled_by_2x5_cut", pool([2, 5], [2, 5], [0; 4], false), [2, 7, 19, 4]),
+    ("tiled_by_1x1", pool([1, 1], [1, 1], [0; 4], false), [5, 3, 1, 4]),
     ("batch_of_ten", pool([3, 3], [3, 3], [0, 1, 0, 1], true), [10, 5, 4, 7]),
 ];
 const LARGE: [Row; 2] = [
@@ -64,7 +68,7 @@ fn global(name: impl Into<String>, [n, h, w, c]: [usize; 4]) -> [Case; 2] {
     ]
 }
 
-pub(super) fn cases(_caps: &Caps) -> Vec<Case> {
+pub(super) fn cases(caps: &Caps) -> Vec<Case> {
     let mut cases = Vec::new();
     for (rows, depth) in [(&QUICK[..], Depth::Quick), (&WINDOWS[..], Depth::Standard), (&LARGE[..], Depth::Full)] {
         for &(name, pool, shape) in rows {
@@ -73,6 +77,8 @@ pub(super) fn cases(_caps: &Caps) -> Vec<Case> {
     }
     let folded = windows("folded", pool([3, 2], [2, 1], [1, 0, 1, 1], false), [3, 19, 9, 47]);
     cases.extend(folded.into_iter().map(Case::squeezed));
+    let tiled = windows("folded_tiled", pool([2, 3], [2, 3], [0; 4], true), [3, 19, 14, 44]);
+    cases.extend(tiled.into_iter().map(Case::squeezed));
     for [n, h, w, c] in [[3, 8, 8, 64], [1, 1, 1, 1], [2, 16, 16, 5], [2, 16, 17, 33], [1, 61, 67, 5], [1, 300, 301, 1]]
     {
         let depth = if h == 8 { Depth::Quick } else { Depth::Standard };
@@ -81,6 +87,17 @@ pub(super) fn cases(_caps: &Caps) -> Vec<Case> {
     cases.extend(global("more_than_262144_pixels", [1, 513, 515, 2]));
     cases.extend(global("folded", [3, 21, 16, 113]).map(Case::squeezed));
     cases.push(Case::new("drifting", GlobalAvgPool2d, [values([1, 1024, 1024, 1], &DRIFTING[..1])]));
+    for (variant, [windows, ..], depth) in edges(MaxPool2d(pool([2, 2], [2, 2], [0; 4], false)), caps) {
+        let (pool, [n, h, w]) = (pool([2, 2], [2, 2], [0; 4], false), image_of(windows));
+        let (name, x) = (format!("edge_{windows}_windows"), noise(1, [n, 2 * h, 2 * w, 4]));
+        let saved = outputs_of(MaxPool2d(pool), std::slice::from_ref(&x));
+        let operands = [noise(2, [n, h, w, 4]), saved[1].clone()];
+        if !cases.iter().any(|case: &Case| case.name == name && case.variant == Some(variant)) {
+            cases.push(Case::new(&name, MaxPool2d(pool), [x]).only(variant).at(depth));
+            let op = MaxPool2dGrad { pool, input: [2 * h, 2 * w] };
+            cases.push(Case::new(&name, op, operands).only(variant).at(depth));
+        }
+    }
     cases.extend(values_of_maxima());
     for (name, x, special) in hard(&[2, 9, 8, 5], 1) {
         let forward = AvgPool2d { pool: pool([3, 3], [2, 2], [1; 4], false), count_include_pad: false };
@@ -99,8 +116,12 @@ pub(super) fn cases(_caps: &Caps) -> Vec<Case> {
 
 /// Ties, zeros of both signs, the lowest numbers, NaN and infinities, forward and backward.
 fn values_of_maxima() -> Vec<Case> {
-    let pool = pool([3, 3], [2, 2], [1; 4], false);
-    let shape = [2, 9, 9, 5];
+    let overlapping = maxima("", pool([3, 3], [2, 2], [1; 4], false), [2, 9, 9, 5]);
+    let tiled = maxima("tiled_", pool([3, 3], [3, 3], [0; 4], true), [2, 9, 11, 8]);
+    overlapping.into_iter().chain(tiled).collect()
+}
+
+fn maxima(prefix: &str, pool: Pool2d, shape: [usize; 4]) -> Vec<Case> {
     let images: [(&str, Operand, bool); 9] = [
         ("ties", values(shape, &[1.0, 0.0, 1.0, 1.0, 0.0, 0.0, 1.0]), false),
         ("all_equal", values(shape, &[0.25]), false),
@@ -115,7 +136,8 @@ fn values_of_maxima() -> Vec<Case> {
     let mut cases = Vec::new();
     for (name, x, special) in images {
         let saved = outputs_of(MaxPool2d(pool), std::slice::from_ref(&x));
-        cases.push(mark(Case::new(name, MaxPool2d(pool), [x]), special));
+        let name = format!("{prefix}{name}");
+        cases.push(mark(Case::new(&name, MaxPool2d(pool), [x]), special));
         let dy = noise(4, saved[0].spec.shape.clone());
         let op = MaxPool2dGrad { pool, input: [shape[1], shape[2]] };
         cases.push(mark(Case::new(name, op, [dy, saved[1].clone()]), special));
@@ -123,7 +145,7 @@ fn values_of_maxima() -> Vec<Case> {
     let argmax = outputs_of(MaxPool2d(pool), &[noise(1, shape)]).swap_remove(1);
     for (name, dy, special) in hard(&argmax.spec.shape.clone(), 2) {
         let op = MaxPool2dGrad { pool, input: [shape[1], shape[2]] };
-        let name = format!("upstream_{name}");
+        let name = format!("{prefix}upstream_{name}");
         cases.push(mark(Case::new(name, op, [dy, argmax.clone()]), special));
     }
     cases
