@@ -13,6 +13,8 @@
 
 #import grid
 #import chunk1
+#import operands_buffers
+#import store1
 
 struct Params {
     pixels: u32, // of dst (gather) or dy (grad_weight): n * h_dst * w_dst
@@ -53,10 +55,8 @@ const BLOCK: u32 = 256u;
 const WORKGROUP: u32 = 64u;
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> src: array<Chunk>; // [n, h_src, w_src, c_src]
-@group(0) @binding(2) var<storage, read> packed: array<Chunk>; // [c_dst, k_h, k_w, c_src]
+// 1, 2: src and packed, where a variant has its operands; 4: dst, so many channels at a time.
 @group(0) @binding(3) var<storage, read> b: array<f32>; // [c_dst], or anything
-@group(0) @binding(4) var<storage, read_write> dst: array<f32>; // [pixels, c_dst]
 @group(0) @binding(5) var<storage, read> dy: array<f32>; // [pixels, c_dst]
 @group(0) @binding(6) var<storage, read_write> part: array<Chunk>; // [splits, c_dst, k_h, k_w, c_src]
 @group(0) @binding(7) var<storage, read> w: array<f32>; // the weights as the network has them
@@ -85,6 +85,11 @@ fn gather(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) grou
     }
     var acc: array<f32, CHANNELS * PIXELS>;
     let taps = params.k_h * params.k_w;
+    var filter_at: array<u32, CHANNELS / SUBGROUP>;
+    //#unroll
+    for (var r = 0u; r < CHANNELS / SUBGROUP; r++) {
+        filter_at[r] = min(first + r * SUBGROUP + lane, params.c_dst - 1u) * taps * params.c_src;
+    }
     for (var p = 0u; p < params.k_h; p++) {
         for (var q = 0u; q < params.k_w; q++) {
             var base: array<u32, PIXELS>;
@@ -101,18 +106,17 @@ fn gather(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) grou
                     & (u32(h_at) < params.h_src) & (u32(w_at) < params.w_src);
                 base[v] = select(0u, ((image[v] * params.h_src + u32(h_at)) * params.w_src + u32(w_at)) * params.c_src, inside[v]);
             }
-            let tap = p * params.k_w + q;
+            let tap = (p * params.k_w + q) * params.c_src;
             for (var c = 0u; c < params.c_src; c++) {
                 var weight: array<Chunk, CHANNELS / SUBGROUP>;
                 //#unroll
                 for (var r = 0u; r < CHANNELS / SUBGROUP; r++) {
-                    let o = min(first + r * SUBGROUP + lane, params.c_dst - 1u);
-                    weight[r] = packed[(o * taps + tap) * params.c_src + c];
+                    weight[r] = load_packed(filter_at[r] + tap + c);
                 }
                 var value: array<Chunk, PIXELS>;
                 //#unroll
                 for (var v = 0u; v < PIXELS; v++) {
-                    value[v] = select(zero_chunk(), src[base[v] + c], inside[v]);
+                    value[v] = load_src(base[v] + c, inside[v]);
                 }
                 //#unroll
                 for (var o = 0u; o < CHANNELS; o++) {
@@ -126,14 +130,28 @@ fn gather(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) grou
         }
     }
     //#unroll
+    for (var r = 0u; r < CHANNELS / SUBGROUP; r++) {
+        let bias = select(0.0, b[min(first + r * SUBGROUP + lane, params.c_dst - 1u)], params.bias == 1u);
+        //#unroll
+        for (var o = 0u; o < SUBGROUP; o++) {
+            let a = subgroupBroadcast(bias, o);
+            //#unroll
+            for (var v = 0u; v < PIXELS; v++) {
+                acc[(r * SUBGROUP + o) * PIXELS + v] += a;
+            }
+        }
+    }
+    //#unroll
     for (var v = 0u; v < PIXELS; v++) {
         let pixel = start + v * SUBGROUP;
         if pixel < params.pixels {
+            let at = pixel * params.c_dst + first;
             //#unroll
-            for (var o = 0u; o < CHANNELS; o++) {
+            for (var o = 0u; o < CHANNELS; o += 4u) {
                 if first + o < params.c_dst {
-                    let bias = select(0.0, b[first + o], params.bias == 1u);
-                    dst[pixel * params.c_dst + first + o] = acc[o * PIXELS + v] + bias;
+                    let low = vec2<f32>(acc[o * PIXELS + v], acc[(o + 1u) * PIXELS + v]);
+                    let high = vec2<f32>(acc[(o + 2u) * PIXELS + v], acc[(o + 3u) * PIXELS + v]);
+                    store_dst(at + o, params.c_dst - first - o, vec4<f32>(low, high));
                 }
             }
         }
@@ -175,7 +193,7 @@ fn grad_weight(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups)
             let x = i32(j) * params.mul_w + col;
             let inside = (u32(h) < params.h_src) & (u32(x) < params.w_src);
             let from_at = select(0u, ((n * params.h_src + u32(h)) * params.w_src + u32(x)) * params.c_src + c, inside);
-            let value = select(zero_chunk(), src[from_at], inside);
+            let value = load_src(from_at, inside);
             //#unroll
             for (var o = 0u; o < ROWS; o++) {
                 acc[o] += subgroupBroadcast(upstream[o / SUBGROUP], o % SUBGROUP) * value;

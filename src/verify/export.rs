@@ -165,7 +165,7 @@ fn launch<'a>(dispatch: &Dispatch, caps: &Caps, place: impl Fn(Operand) -> (usiz
     let entries = reflect(&compose(&dispatch.module)?)?;
     let entry = entries.into_iter().find(|entry| entry.name == dispatch.entry);
     let entry = entry.ok_or_else(|| Error::Invalid(format!("there is no entry point {}", dispatch.entry)))?;
-    let bindings = launch::buffers(dispatch, &entry)?.into_iter().map(|(declared, given)| {
+    let bindings = launch::operands(dispatch, &entry)?.into_iter().map(|(declared, given)| {
         let (buffer, spec) = place(given.operand);
         let (offset, size) = launch::span(given, spec);
         let read_only = declared.kind == Kind::Storage { read_only: true };

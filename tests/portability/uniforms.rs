@@ -59,7 +59,7 @@ fn problem_of(dispatch: &Dispatch, entry: &Entry) -> Option<String> {
             }
         }
     }
-    let buffers = match launch::buffers(dispatch, entry) {
+    let buffers = match launch::operands(dispatch, entry) {
         Ok(buffers) => buffers,
         Err(error) => return Some(error.to_string()),
     };

@@ -5,6 +5,7 @@ mod build;
 pub mod launch;
 mod proof;
 mod single;
+mod textures;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -13,6 +14,7 @@ pub use proof::kernel_name;
 pub use single::{Trial, node_session, run_node, run_node_with, trial_session};
 
 use launch::{POISON, encode, padded};
+use textures::Texture;
 
 use super::{Options, PlanRow};
 use crate::error::{Error, Result};
@@ -30,6 +32,8 @@ pub struct GpuSession {
     staging: Staging,
     /// Buffers that values share.
     slots: Vec<Slot>,
+    /// Textures that copies of operands share.
+    textures: Vec<Texture>,
     frame: Frame,
     /// What the next submission leaves in workgroup memory before its kernels run.
     soil: Option<Poison>,
@@ -68,11 +72,25 @@ struct Program {
     reuse: bool,
 }
 
+/// An item of a plan.
+enum Command {
+    Dispatch(Dispatched),
+    Copy(Copied),
+}
+
 /// One dispatch.
-struct Command {
+struct Dispatched {
     kernel: Arc<Kernel>,
     bindings: wgpu::BindGroup,
     workgroups: [u32; 3],
+}
+
+/// One operand copied into a texture.
+struct Copied {
+    buffer: wgpu::Buffer,
+    offset: u64,
+    texels: usize,
+    texture: Texture,
 }
 
 /// What memory is filled with before a kernel is tried. It differs from buffer to buffer: a kernel that reads beyond one and
@@ -208,7 +226,7 @@ impl GpuSession {
         let mut encoder = self.gpu.device().create_command_encoder(&Default::default());
         let (mut commands, mut copied) = (commands.as_slice(), Vec::new());
         for (node, row) in graph.nodes().iter().zip(rows) {
-            let (own, rest) = commands.split_at(row.dispatches);
+            let (own, rest) = commands.split_at(row.dispatches + row.copies);
             commands = rest;
             record(&mut encoder, own);
             let mut sources = Vec::new();
@@ -234,7 +252,11 @@ impl GpuSession {
     /// what it should is found out.
     pub fn poison(&mut self, poison: Poison) {
         let mut commands = self.programs.iter().flat_map(|program| &program.commands);
-        self.soil = commands.any(|command| command.kernel.entry.workgroup_bytes > 0).then_some(poison);
+        let uses = |command: &Command| matches!(command, Command::Dispatch(d) if d.kernel.entry.workgroup_bytes > 0);
+        self.soil = commands.any(uses).then_some(poison);
+        for (number, texture) in self.textures.iter().enumerate() {
+            texture.poison(&self.gpu, poison.word(number, false));
+        }
         for (number, (buffer, _, integers)) in self.memory().enumerate() {
             let words = vec![poison.word(number, integers); buffer.size() as usize / 4];
             self.gpu.queue().write_buffer(buffer, 0, bytemuck::cast_slice(&words));
@@ -267,10 +289,11 @@ impl GpuSession {
         Ok(found.chunks_exact(4).zip(expected).filter(|(word, expected)| *word != expected.to_le_bytes()).count())
     }
 
-    /// Bytes of all buffers that hold values.
+    /// Bytes of all buffers and textures that hold values.
     pub fn bytes(&self) -> u64 {
         self.slots.iter().map(|slot| slot.bytes).sum::<u64>()
             + self.persistent.values().map(|(buffer, _)| buffer.size()).sum::<u64>()
+            + self.textures.iter().map(Texture::bytes).sum::<u64>()
     }
 
     /// See [`super::Session::plan`].
@@ -279,14 +302,24 @@ impl GpuSession {
     }
 }
 
-/// Records dispatches in one pass.
+/// Records a plan's items: all dispatches between two copies in one pass.
 fn record<'a>(encoder: &mut wgpu::CommandEncoder, commands: impl IntoIterator<Item = &'a Command>) {
-    let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
+    let mut open: Option<wgpu::ComputePass<'static>> = None;
     for command in commands {
-        pass.set_pipeline(&command.kernel.pipeline);
-        pass.set_bind_group(0, &command.bindings, &[]);
-        let [x, y, z] = command.workgroups;
-        pass.dispatch_workgroups(x, y, z);
+        match command {
+            Command::Dispatch(Dispatched { kernel, bindings, workgroups: [x, y, z] }) => {
+                let begin = || encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default()).forget_lifetime();
+                let pass = open.get_or_insert_with(begin);
+                pass.set_pipeline(&kernel.pipeline);
+                pass.set_bind_group(0, bindings, &[]);
+                pass.dispatch_workgroups(*x, *y, *z);
+            }
+            Command::Copy(Copied { buffer, offset, texels, texture }) => {
+                // A pass ends when it is dropped, and the encoder records nothing beside it before.
+                open = None;
+                texture.fill(encoder, buffer, *offset, *texels);
+            }
+        }
     }
 }
 
