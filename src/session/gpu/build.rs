@@ -196,13 +196,7 @@ fn persistent(gpu: &Gpu, drafts: &[Draft], frame: Frame) -> Result<HashMap<Strin
     Ok(all)
 }
 
-fn program(
-    gpu: &Gpu,
-    draft: Draft,
-    kernels: &[Arc<Kernel>],
-    memory: &Memory,
-    manner: &Manner,
-) -> Result<Program> {
+fn program(gpu: &Gpu, draft: Draft, kernels: &[Arc<Kernel>], memory: &Memory, manner: &Manner) -> Result<Program> {
     let mut places = Vec::with_capacity(draft.graph.values().len());
     for index in 0..draft.graph.values().len() {
         let (root, offset) = place(&draft.graph, ValueId(index));
@@ -240,7 +234,8 @@ fn program(
                 copies += 1;
             }
             let read = &draft.textures.read[index];
-            let place = Place { uniforms: (&uniforms, index as u64), frame: manner.frame, read, textures: memory.textures };
+            let place =
+                Place { uniforms: (&uniforms, index as u64), frame: manner.frame, read, textures: memory.textures };
             let bindings = bind(gpu, dispatch, &kernels[index], &place, resolve).map_err(|e| at_node(e, &node.name))?;
             let workgroups = workgroups(manner.caps, dispatch, &kernels[index].entry);
             let kernel = kernels[index].clone();
@@ -331,10 +326,9 @@ fn bind(
             size: std::num::NonZeroU64::new(*size),
         }),
     });
-    let views = views.into_iter().map(|(binding, view)| wgpu::BindGroupEntry {
-        binding,
-        resource: wgpu::BindingResource::TextureView(view),
-    });
+    let views = views
+        .into_iter()
+        .map(|(binding, view)| wgpu::BindGroupEntry { binding, resource: wgpu::BindingResource::TextureView(view) });
     let entries: Vec<_> = buffers.chain(views).collect();
     let descriptor =
         wgpu::BindGroupDescriptor { label: Some(dispatch.entry), layout: &kernel.layout, entries: &entries };

@@ -82,7 +82,9 @@ pub(super) fn textures(graph: &Graph, lowered: &[Lowered], reuse: bool) -> Textu
             for binding in dispatch.bindings.iter().filter(|binding| !binding.texture) {
                 match (binding.operand, origin(binding.operand)) {
                     (Operand::Input(_), _) => {}
-                    (_, Origin::Value(root, _)) => current.retain(|key, _| !matches!(key, Origin::Value(of, _) if *of == root)),
+                    (_, Origin::Value(root, _)) => {
+                        current.retain(|key, _| !matches!(key, Origin::Value(of, _) if *of == root))
+                    }
                     (_, workspace) => _ = current.remove(&workspace),
                 }
             }
@@ -132,7 +134,9 @@ impl Texture {
         });
         if pollster::block_on(scope.pop()).is_some() {
             let bytes = rows as u64 * ROW;
-            return Err(Error::Device(format!("the device has no {bytes} bytes left for a texture; use a smaller batch")));
+            return Err(Error::Device(format!(
+                "the device has no {bytes} bytes left for a texture; use a smaller batch"
+            )));
         }
         let view = texture.create_view(&wgpu::TextureViewDescriptor::default());
         Ok(Self { texture, view })
@@ -157,7 +161,8 @@ impl Texture {
         for (row, size) in [(0, extent(TEXTURE_WIDTH, rows)), (rows, extent(rest, 1))] {
             if size.width > 0 && size.height > 0 {
                 let offset = offset + row as u64 * ROW;
-                let layout = wgpu::TexelCopyBufferLayout { offset, bytes_per_row: Some(ROW as u32), rows_per_image: None };
+                let layout =
+                    wgpu::TexelCopyBufferLayout { offset, bytes_per_row: Some(ROW as u32), rows_per_image: None };
                 encoder.copy_buffer_to_texture(wgpu::TexelCopyBufferInfo { buffer, layout }, self.at(row), size);
             }
         }
@@ -174,3 +179,57 @@ fn extent(width: usize, height: usize) -> wgpu::Extent3d {
     wgpu::Extent3d { width: width as u32, height: height as u32, depth_or_array_layers: 1 }
 }
 
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernels::Dispatch;
+    use crate::ops::{Add, ClipGradNorm, Op};
+    use crate::tensor::Spec;
+
+    /// A graph of sums, each node lowered to one dispatch that reads its first input from a texture.
+    fn planned(sums: &[[usize; 2]], reuse: bool) -> Textures {
+        let mut graph = Graph::new();
+        let mut values = vec![graph.persistent("a", Spec::f32([1030]))];
+        for (number, inputs) in sums.iter().enumerate() {
+            let operands = inputs.map(|i| values[i]);
+            values.extend(graph.apply(&format!("sum{number}"), Op::from(Add), &operands).unwrap());
+        }
+        let dispatch = |_| {
+            let reads = Dispatch::new("elementwise.wgsl", "add").bind_texture("a", Operand::Input(0));
+            Lowered::baseline(vec![reads.bind("y", Operand::Output(0))])
+        };
+        textures(&graph, &sums.iter().map(dispatch).collect::<Vec<_>>(), reuse)
+    }
+
+    fn copies(textures: &Textures) -> Vec<usize> {
+        textures.fills.iter().map(Vec::len).collect()
+    }
+
+    #[test]
+    fn a_value_is_copied_once_for_all_that_read_it() {
+        let textures = planned(&[[0, 0], [1, 0], [0, 1], [1, 1]], true);
+        assert_eq!(copies(&textures), [1, 1, 0, 0]);
+        assert_eq!(textures.rows, [3, 3]);
+        assert_eq!(textures.fills[0][0].texels, 258);
+        assert_eq!(textures.read[0], textures.read[2]);
+    }
+
+    #[test]
+    fn a_value_that_changed_is_copied_again() {
+        let mut graph = Graph::new();
+        let a = graph.persistent("a", Spec::f32([8]));
+        let norm = graph.persistent("norm", Spec::f32([2]));
+        for step in ["first", "second"] {
+            graph.apply(step, Op::from(ClipGradNorm { max_norm: 1.0 }), &[a, norm]).unwrap();
+        }
+        let reads = Dispatch::new("optimizer.wgsl", "clip").bind_texture("a", Operand::Input(0));
+        let lowered = Lowered::baseline(vec![reads.clone(), reads.bind("g", Operand::Output(0))]);
+        assert_eq!(copies(&textures(&graph, &[lowered.clone(), lowered], true)), [1, 0, 1, 0]);
+    }
+
+    #[test]
+    fn copies_that_are_not_wanted_at_the_same_time_share_a_texture() {
+        assert_eq!(planned(&[[0, 0], [1, 0], [2, 0]], true).rows, [3]);
+        assert_eq!(planned(&[[0, 0], [1, 0], [2, 0]], false).rows, [3, 3, 3]);
+    }
+}
