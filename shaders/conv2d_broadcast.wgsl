@@ -1,13 +1,14 @@
 // Convolution for CPU adapters: no barriers, no workgroup memory; a workgroup is one subgroup, each lane loads a part of
 // what all need and subgroupBroadcast, which is free there, hands it round.
 //
-//   gather       dst[n,i,j,o] = b[o] + sum_{p,q,c} src[n,h,w,c] * packed[o,p,q,c]   lanes are pixels
+//   gather       dst[n,i,j,o] = b[o] + sum_{p,q,c} src[n,h,w,c] * packed[o,p,q,c]   lanes are pixels, first over images
 //                with h = (i*mul_h + off_h + p*step_h) / div_h where that divides and lies inside, w likewise:
 //                the forward convolution has div 1, the gradient of the input has mul 1 and div = stride
 //   grad_weight  part[s,o,p,q,c] = sum over the pixels of split s of dy[n,i,j,o] * src[n,h,w,c]   lanes are columns (p,q,c)
 //   pack         packed[o,p,q,c] = w[(p*k_w + q)*w_tap + c*w_c + o*w_o]
 //   sum_weight   dw[p,q,c,o] = sum_s part[s,o,p,q,c], in order, in blocks of 256
 //
+// Operands lie where shared/operands_buffers.wgsl, or what is linked in its place, says.
 // Dispatch: gather, grad_weight: one workgroup a tile, output-channel tile fastest; pack, sum_weight: one invocation an element.
 // Definition: src/ops/conv2d.rs. Host: src/kernels/conv2d_broadcast.rs. c_src counts in chunks of CHUNK channels.
 
@@ -72,17 +73,42 @@ fn gather(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) grou
     if unit / params.tiles_c * (PIXELS * SUBGROUP) >= params.pixels {
         return;
     }
+    // Images are the fastest: lanes then are at one place of different images, and agree on which taps lie inside.
+    let images = params.pixels / (params.h_dst * params.w_dst);
     var image: array<u32, PIXELS>;
     var row: array<i32, PIXELS>;
     var col: array<i32, PIXELS>;
+    var pixel: array<u32, PIXELS>;
     //#unroll
     for (var v = 0u; v < PIXELS; v++) {
-        let pixel = min(start + v * SUBGROUP, params.pixels - 1u);
-        let line = pixel / params.w_dst;
-        image[v] = line / params.h_dst;
-        row[v] = i32(line % params.h_dst) * params.mul_h + params.off_h;
-        col[v] = i32(pixel % params.w_dst) * params.mul_w + params.off_w;
+        let at = min(start + v * SUBGROUP, params.pixels - 1u);
+        let place = at / images;
+        image[v] = at % images;
+        row[v] = i32(place / params.w_dst) * params.mul_h + params.off_h;
+        col[v] = i32(place % params.w_dst) * params.mul_w + params.off_w;
+        pixel[v] = image[v] * (params.h_dst * params.w_dst) + place;
     }
+    // The taps that lie inside of some lane's image.
+    var tops = vec2<u32>(params.k_h, 0u);
+    for (var p = 0u; p < params.k_h; p++) {
+        var any = false;
+        //#unroll
+        for (var v = 0u; v < PIXELS; v++) {
+            any |= u32((row[v] + i32(p) * params.step_h) / DIV_H) < params.h_src;
+        }
+        tops = select(tops, vec2<u32>(min(tops.x, p), p + 1u), any);
+    }
+    var sides = vec2<u32>(params.k_w, 0u);
+    for (var q = 0u; q < params.k_w; q++) {
+        var any = false;
+        //#unroll
+        for (var v = 0u; v < PIXELS; v++) {
+            any |= u32((col[v] + i32(q) * params.step_w) / DIV_W) < params.w_src;
+        }
+        sides = select(sides, vec2<u32>(min(sides.x, q), q + 1u), any);
+    }
+    let bottom = subgroupMax(tops.y);
+    let right = subgroupMax(sides.y);
     var acc: array<f32, CHANNELS * PIXELS>;
     let taps = params.k_h * params.k_w;
     var filter_at: array<u32, CHANNELS / SUBGROUP>;
@@ -90,8 +116,8 @@ fn gather(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) grou
     for (var r = 0u; r < CHANNELS / SUBGROUP; r++) {
         filter_at[r] = min(first + r * SUBGROUP + lane, params.c_dst - 1u) * taps * params.c_src;
     }
-    for (var p = 0u; p < params.k_h; p++) {
-        for (var q = 0u; q < params.k_w; q++) {
+    for (var p = subgroupMin(tops.x); p < bottom; p++) {
+        for (var q = subgroupMin(sides.x); q < right; q++) {
             var base: array<u32, PIXELS>;
             var inside: array<bool, PIXELS>;
             //#unroll
@@ -143,9 +169,8 @@ fn gather(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) grou
     }
     //#unroll
     for (var v = 0u; v < PIXELS; v++) {
-        let pixel = start + v * SUBGROUP;
-        if pixel < params.pixels {
-            let at = pixel * params.c_dst + first;
+        if start + v * SUBGROUP < params.pixels {
+            let at = pixel[v] * params.c_dst + first;
             //#unroll
             for (var o = 0u; o < CHANNELS; o += 4u) {
                 if first + o < params.c_dst {

@@ -78,9 +78,10 @@ pub(super) fn textures_serve_weights(problem: &WeightGrad, caps: &Caps) -> bool 
     conv2d_rows::applies(problem) && fit(caps, &[shape.src, shape.dst].map(|[h, w, c]| shape.n * h * w * c))
 }
 
-/// Whether textures pay for the copies.
+/// Whether textures pay for the copies, each of which ends a compute pass. Convolutions gain from 2 million multiply-adds on,
+/// a linear layer of 2.4 million gained nothing.
 pub(super) fn textures_pay(problem: &Gather) -> bool {
-    const WORTH_IT: usize = 1 << 20;
+    const WORTH_IT: usize = 1 << 22;
     problem.pixels() * problem.taps() * problem.src[2] * problem.dst[2] >= WORTH_IT
 }
 
@@ -142,7 +143,7 @@ pub(super) fn gather(problem: &Gather, caps: &Caps, textures: bool) -> Lowered {
         .bind("b", b.unwrap_or(w))
         .bind("dst", Operand::Output(0))
         .workgroups(units)
-        .trips(taps * (c_src / chunk(c_src) + 1) + problem.kernel[0]);
+        .trips(taps * (c_src / chunk(c_src) + 1) + 2 * problem.kernel[0] + problem.kernel[1]);
     let main = if chunk(c_dst) == 4 { main.link("store1", "shared/store4.wgsl") } else { main };
     let main = match textures {
         false => main.bind("src", src).bind("packed", packed),

@@ -169,7 +169,7 @@ impl Dispatch {
 /// A node turned into dispatches.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Lowered {
-    /// The variant that was taken: `baseline`, `broadcast`, `tiled`.
+    /// The variant that was taken: `baseline`, `broadcast`, `broadcast_textures`, `tiled`.
     pub variant: &'static str,
     /// Scratch buffers, alive during this node only.
     pub workspaces: Vec<Spec>,
@@ -250,7 +250,7 @@ pub struct Edges {
 /// One of several kernels for an operator.
 #[derive(Debug)]
 pub struct Variant {
-    /// Its name: `baseline`, `broadcast`, `tiled`.
+    /// Its name: `baseline`, `broadcast`, `broadcast_textures`, `tiled`.
     pub name: &'static str,
     /// What it asks of a device.
     pub limits: Limits,
