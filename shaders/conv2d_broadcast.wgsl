@@ -1,7 +1,7 @@
 // Convolution for CPU adapters: no barriers, no workgroup memory; a workgroup is one subgroup, each lane loads a part of
 // what all need and subgroupBroadcast, which is free there, hands it round.
 //
-//   gather       dst[n,i,j,o] = f(b[o] + sum_{p,q,c} src[n,h,w,c] * packed[o,p,q,c])   lanes are pixels
+//   gather       dst[n,i,j,o] = f(b[o] + sum_{p,q,c} src[n,h,w,c] * packed[o,p,q,c])   lanes are pixels, first over images
 //                with h = (i*mul_h + off_h + p*step_h) / div_h where that divides and lies inside, w likewise:
 //                the forward convolution has div 1, the gradient of the input has mul 1 and div = stride;
 //                f is an activation, or nothing (shared/activate.wgsl)
@@ -9,12 +9,15 @@
 //   pack         packed[o,p,q,c] = w[(p*k_w + q)*w_tap + c*w_c + o*w_o]
 //   sum_weight   dw[p,q,c,o] = sum_s part[s,o,p,q,c], in order, in blocks of 256
 //
+// Operands lie where shared/operands_buffers.wgsl, or what is linked in its place, says.
 // Dispatch: gather, grad_weight: one workgroup a tile, output-channel tile fastest; pack, sum_weight: one invocation an element.
 // Definition: src/ops/conv2d.rs. Host: src/kernels/conv2d_broadcast.rs. c_src counts in chunks of CHUNK channels.
 
 #import grid
 #import activate
 #import chunk1
+#import operands_buffers
+#import store1
 
 struct Params {
     pixels: u32, // of dst (gather) or dy (grad_weight): n * h_dst * w_dst
@@ -56,10 +59,8 @@ const BLOCK: u32 = 256u;
 const WORKGROUP: u32 = 64u;
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> src: array<Chunk>; // [n, h_src, w_src, c_src]
-@group(0) @binding(2) var<storage, read> packed: array<Chunk>; // [c_dst, k_h, k_w, c_src]
+// 1, 2: src and packed, where a variant has its operands; 4: dst, so many channels at a time.
 @group(0) @binding(3) var<storage, read> b: array<f32>; // [c_dst], or anything
-@group(0) @binding(4) var<storage, read_write> dst: array<f32>; // [pixels, c_dst]
 @group(0) @binding(5) var<storage, read> dy: array<f32>; // [pixels, c_dst]
 @group(0) @binding(6) var<storage, read_write> part: array<Chunk>; // [splits, c_dst, k_h, k_w, c_src]
 @group(0) @binding(7) var<storage, read> w: array<f32>; // the weights as the network has them
@@ -75,21 +76,51 @@ fn gather(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) grou
     if unit / params.tiles_c * (PIXELS * SUBGROUP) >= params.pixels {
         return;
     }
+    // Images are the fastest: lanes then are at one place of different images, and agree on which taps lie inside.
+    let images = params.pixels / (params.h_dst * params.w_dst);
     var image: array<u32, PIXELS>;
     var row: array<i32, PIXELS>;
     var col: array<i32, PIXELS>;
+    var pixel: array<u32, PIXELS>;
     //#unroll
     for (var v = 0u; v < PIXELS; v++) {
-        let pixel = min(start + v * SUBGROUP, params.pixels - 1u);
-        let line = pixel / params.w_dst;
-        image[v] = line / params.h_dst;
-        row[v] = i32(line % params.h_dst) * params.mul_h + params.off_h;
-        col[v] = i32(pixel % params.w_dst) * params.mul_w + params.off_w;
+        let at = min(start + v * SUBGROUP, params.pixels - 1u);
+        let place = at / images;
+        image[v] = at % images;
+        row[v] = i32(place / params.w_dst) * params.mul_h + params.off_h;
+        col[v] = i32(place % params.w_dst) * params.mul_w + params.off_w;
+        pixel[v] = image[v] * (params.h_dst * params.w_dst) + place;
     }
+    // The taps that lie inside of some lane's image.
+    var tops = vec2<u32>(params.k_h, 0u);
+    for (var p = 0u; p < params.k_h; p++) {
+        var any = false;
+        //#unroll
+        for (var v = 0u; v < PIXELS; v++) {
+            any |= u32((row[v] + i32(p) * params.step_h) / DIV_H) < params.h_src;
+        }
+        tops = select(tops, vec2<u32>(min(tops.x, p), p + 1u), any);
+    }
+    var sides = vec2<u32>(params.k_w, 0u);
+    for (var q = 0u; q < params.k_w; q++) {
+        var any = false;
+        //#unroll
+        for (var v = 0u; v < PIXELS; v++) {
+            any |= u32((col[v] + i32(q) * params.step_w) / DIV_W) < params.w_src;
+        }
+        sides = select(sides, vec2<u32>(min(sides.x, q), q + 1u), any);
+    }
+    let bottom = subgroupMax(tops.y);
+    let right = subgroupMax(sides.y);
     var acc: array<f32, CHANNELS * PIXELS>;
     let taps = params.k_h * params.k_w;
-    for (var p = 0u; p < params.k_h; p++) {
-        for (var q = 0u; q < params.k_w; q++) {
+    var filter_at: array<u32, CHANNELS / SUBGROUP>;
+    //#unroll
+    for (var r = 0u; r < CHANNELS / SUBGROUP; r++) {
+        filter_at[r] = min(first + r * SUBGROUP + lane, params.c_dst - 1u) * taps * params.c_src;
+    }
+    for (var p = subgroupMin(tops.x); p < bottom; p++) {
+        for (var q = subgroupMin(sides.x); q < right; q++) {
             var base: array<u32, PIXELS>;
             var inside: array<bool, PIXELS>;
             //#unroll
@@ -104,18 +135,17 @@ fn gather(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) grou
                     & (u32(h_at) < params.h_src) & (u32(w_at) < params.w_src);
                 base[v] = select(0u, ((image[v] * params.h_src + u32(h_at)) * params.w_src + u32(w_at)) * params.c_src, inside[v]);
             }
-            let tap = p * params.k_w + q;
+            let tap = (p * params.k_w + q) * params.c_src;
             for (var c = 0u; c < params.c_src; c++) {
                 var weight: array<Chunk, CHANNELS / SUBGROUP>;
                 //#unroll
                 for (var r = 0u; r < CHANNELS / SUBGROUP; r++) {
-                    let o = min(first + r * SUBGROUP + lane, params.c_dst - 1u);
-                    weight[r] = packed[(o * taps + tap) * params.c_src + c];
+                    weight[r] = load_packed(filter_at[r] + tap + c);
                 }
                 var value: array<Chunk, PIXELS>;
                 //#unroll
                 for (var v = 0u; v < PIXELS; v++) {
-                    value[v] = select(zero_chunk(), src[base[v] + c], inside[v]);
+                    value[v] = load_src(base[v] + c, inside[v]);
                 }
                 //#unroll
                 for (var o = 0u; o < CHANNELS; o++) {
@@ -129,14 +159,27 @@ fn gather(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) grou
         }
     }
     //#unroll
-    for (var v = 0u; v < PIXELS; v++) {
-        let pixel = start + v * SUBGROUP;
-        if pixel < params.pixels {
+    for (var r = 0u; r < CHANNELS / SUBGROUP; r++) {
+        let bias = select(0.0, b[min(first + r * SUBGROUP + lane, params.c_dst - 1u)], params.bias == 1u);
+        //#unroll
+        for (var o = 0u; o < SUBGROUP; o++) {
+            let a = subgroupBroadcast(bias, o);
             //#unroll
-            for (var o = 0u; o < CHANNELS; o++) {
+            for (var v = 0u; v < PIXELS; v++) {
+                acc[(r * SUBGROUP + o) * PIXELS + v] += a;
+            }
+        }
+    }
+    //#unroll
+    for (var v = 0u; v < PIXELS; v++) {
+        if start + v * SUBGROUP < params.pixels {
+            let at = pixel[v] * params.c_dst + first;
+            //#unroll
+            for (var o = 0u; o < CHANNELS; o += 4u) {
                 if first + o < params.c_dst {
-                    let bias = select(0.0, b[first + o], params.bias == 1u);
-                    dst[pixel * params.c_dst + first + o] = activate(acc[o * PIXELS + v] + bias, params.slope);
+                    let low = vec2<f32>(activate(acc[o * PIXELS + v], params.slope), activate(acc[(o + 1u) * PIXELS + v], params.slope));
+                    let high = vec2<f32>(activate(acc[(o + 2u) * PIXELS + v], params.slope), activate(acc[(o + 3u) * PIXELS + v], params.slope));
+                    store_dst(at + o, params.c_dst - first - o, vec4<f32>(low, high));
                 }
             }
         }
@@ -178,7 +221,7 @@ fn grad_weight(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups)
             let x = i32(j) * params.mul_w + col;
             let inside = (u32(h) < params.h_src) & (u32(x) < params.w_src);
             let from_at = select(0u, ((n * params.h_src + u32(h)) * params.w_src + u32(x)) * params.c_src + c, inside);
-            let value = select(zero_chunk(), src[from_at], inside);
+            let value = load_src(from_at, inside);
             //#unroll
             for (var o = 0u; o < ROWS; o++) {
                 acc[o] += subgroupBroadcast(upstream[o / SUBGROUP], o % SUBGROUP) * value;

@@ -165,6 +165,19 @@ function compareFloats(got, want) {
     return relative <= suite.tolerance.relative_l2 ? null : `relative L2 error ${relative.toExponential(1)}`;
 }
 
+// A texture of four floats a texel: a row of zeros, then a buffer's contents in whole rows and a rest.
+function fill(device, encoder, { texels, rows }, buffer) {
+    const [width, bytesPerRow] = [256, 4096];
+    const usage = GPUTextureUsage.STORAGE_BINDING | GPUTextureUsage.COPY_DST;
+    const texture = device.createTexture({ size: [width, rows], format: 'rgba32float', usage });
+    const [whole, rest] = [Math.floor(texels / width), texels % width];
+    for (const [row, size] of [[0, [width, whole]], [whole, [rest, 1]]]) {
+        if (size[0] === 0 || size[1] === 0) continue;
+        encoder.copyBufferToTexture({ buffer, offset: row * bytesPerRow, bytesPerRow }, { texture, origin: [0, 1 + row] }, size);
+    }
+    return texture;
+}
+
 async function runCase(dawn, pipelines, test) {
     const { device } = dawn;
     const made = [];
@@ -187,6 +200,11 @@ async function runCase(dawn, pipelines, test) {
             const words = new Uint32Array(dispatch.uniform.words);
             const uniform = buffer(words.byteLength, words, GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST);
             entries.push({ binding: dispatch.uniform.binding, resource: { buffer: uniform, size: words.byteLength } });
+        }
+        for (const filled of dispatch.textures ?? []) {
+            const texture = fill(device, encoder, filled, buffers[filled.buffer]);
+            made.push(texture);
+            entries.push({ binding: filled.binding, resource: texture.createView() });
         }
         const pass = encoder.beginComputePass();
         pass.setPipeline(pipeline);

@@ -42,9 +42,15 @@ pub fn summary(output: &Output, summary: &Summary) {
 /// The nodes of a plan, aligned.
 pub fn plan(output: &Output, rows: &[PlanRow], fusions: &[Fusion]) {
     let dispatches: usize = rows.iter().map(|row| row.dispatches).sum();
+    let copies: usize = rows.iter().map(|row| row.copies).sum();
     let nodes = text::counted(rows.len() as u64, "node");
+    let copied = match copies {
+        0 => String::new(),
+        1 => " and 1 copy to a texture".to_owned(),
+        more => format!(" and {more} copies to textures"),
+    };
     output.say(format!(
-        "plan      one training step is {nodes} in {}:",
+        "plan      one training step is {nodes} in {}{copied}:",
         text::counted(dispatches as u64, "dispatch").replace("dispatchs", "dispatches")
     ));
     let mut table = Table::new(["node", "operator", "variant", ">dispatches"]);

@@ -70,6 +70,8 @@ pub struct Caps {
     pub max_invocations: u32,
     /// Workgroups in one dimension of a dispatch.
     pub max_workgroups: u32,
+    /// Texels in a row, and rows, of a texture.
+    pub max_texture_side: u32,
 }
 
 impl Caps {
@@ -81,6 +83,7 @@ impl Caps {
         max_workgroup_bytes: 16 << 10,
         max_invocations: 256,
         max_workgroups: 65_535,
+        max_texture_side: 8192,
     };
 
     /// Loop iterations that one invocation may make. Older lavapipe ends every loop after 65,535 iterations, counted over
@@ -254,6 +257,7 @@ impl Gpu {
             max_workgroup_bytes: limits.max_compute_workgroup_storage_size,
             max_invocations: limits.max_compute_invocations_per_workgroup,
             max_workgroups: limits.max_compute_workgroups_per_dimension,
+            max_texture_side: limits.max_texture_dimension_2d,
         };
         let adapter = summary(index, index == auto, adapter);
         let poller = Poller::start(device.clone());

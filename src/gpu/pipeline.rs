@@ -137,16 +137,17 @@ impl Kernels {
 }
 
 fn layout_entry(number: u32, kind: &Kind) -> wgpu::BindGroupLayoutEntry {
+    let buffer = |ty| wgpu::BindingType::Buffer { ty, has_dynamic_offset: false, min_binding_size: None };
     let ty = match kind {
-        Kind::Uniform { .. } => wgpu::BufferBindingType::Uniform,
-        Kind::Storage { read_only } => wgpu::BufferBindingType::Storage { read_only: *read_only },
+        Kind::Uniform { .. } => buffer(wgpu::BufferBindingType::Uniform),
+        Kind::Storage { read_only } => buffer(wgpu::BufferBindingType::Storage { read_only: *read_only }),
+        Kind::Texture => wgpu::BindingType::StorageTexture {
+            access: wgpu::StorageTextureAccess::ReadOnly,
+            format: wgpu::TextureFormat::Rgba32Float,
+            view_dimension: wgpu::TextureViewDimension::D2,
+        },
     };
-    wgpu::BindGroupLayoutEntry {
-        binding: number,
-        visibility: wgpu::ShaderStages::COMPUTE,
-        ty: wgpu::BindingType::Buffer { ty, has_dynamic_offset: false, min_binding_size: None },
-        count: None,
-    }
+    wgpu::BindGroupLayoutEntry { binding: number, visibility: wgpu::ShaderStages::COMPUTE, ty, count: None }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {

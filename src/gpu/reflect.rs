@@ -22,6 +22,8 @@ pub enum Kind {
         /// Whether the shader only reads it.
         read_only: bool,
     },
+    /// `var name: texture_storage_2d<rgba32float, read>`: four floats a texel.
+    Texture,
 }
 
 /// A scalar of a uniform struct.
@@ -158,6 +160,14 @@ fn kind(module: &naga::Module, variable: &naga::GlobalVariable) -> Result<Kind, 
             });
             Ok(Kind::Uniform { members: members.collect::<Result<_, _>>()?, size: *span })
         }
-        _ => Err("only uniform structs and storage buffers are bound"),
+        (naga::AddressSpace::Handle, naga::TypeInner::Image { dim, arrayed, class }) => {
+            let (format, access) = (naga::StorageFormat::Rgba32Float, naga::StorageAccess::LOAD);
+            let flat = *dim == naga::ImageDimension::D2 && !arrayed;
+            match flat && *class == (naga::ImageClass::Storage { format, access }) {
+                true => Ok(Kind::Texture),
+                false => Err("the only textures are texture_storage_2d<rgba32float, read>"),
+            }
+        }
+        _ => Err("only uniform structs, storage buffers and storage textures are bound"),
     }
 }

@@ -6,8 +6,9 @@
 
 use super::activation::epilogue;
 use super::reduce::sum_splits;
-use super::{BASELINE, Dispatch, Lowered, Operand, Problem, conv2d_broadcast, conv2d_tiled};
+use super::{BASELINE, Dispatch, Lowered, Operand, Problem, conv2d_broadcast, conv2d_rows, conv2d_tiled};
 use crate::error::Result;
+use crate::gpu::Caps;
 use crate::ops::{Activation, Conv2d, Conv2dGradInput, Conv2dGradWeight};
 use crate::tensor::Spec;
 
@@ -68,23 +69,47 @@ impl WeightGrad {
     }
 }
 
-/// The fast variants first where they apply. A tile through workgroup memory is ten times slower than the rest on a CPU
-/// adapter, the broadcast family exists for those alone.
-pub(super) fn variants(conv: &Conv2d, problem: &Problem) -> Vec<&'static str> {
-    if conv.groups != 1 {
-        return vec![BASELINE];
-    }
-    fast_variants(problem)
+/// The variants of a convolution.
+pub(super) fn forward_variants(op: &Conv2d, problem: &Problem) -> Vec<&'static str> {
+    let (x, w, y) = (&problem.inputs[0], &problem.inputs[1], &problem.outputs[0]);
+    if op.groups == 1 { gather_variants(&forward_gather(op, x, y, w), problem.caps) } else { vec![BASELINE] }
+}
+
+/// The variants of the gradient of its input.
+pub(super) fn grad_input_variants(op: &Conv2dGradInput, problem: &Problem) -> Vec<&'static str> {
+    if op.conv.groups == 1 { gather_variants(&input_gather(op, problem), problem.caps) } else { vec![BASELINE] }
+}
+
+/// The variants of the gradient of its weights.
+pub(super) fn grad_weight_variants(op: &Conv2dGradWeight, problem: &Problem) -> Vec<&'static str> {
+    let (x, dy, dw) = (&problem.inputs[0], &problem.inputs[1], &problem.outputs[0]);
+    let grad = WeightGrad { forward: forward_gather(&op.conv, x, dy, dw) };
+    if op.conv.groups == 1 { weight_variants(&grad, problem.caps) } else { vec![BASELINE] }
 }
 
 /// The variants of any [`Gather`] on this device.
-pub(super) fn fast_variants(problem: &Problem) -> Vec<&'static str> {
+pub(super) fn gather_variants(gather: &Gather, caps: &Caps) -> Vec<&'static str> {
+    fast_variants(caps, conv2d_broadcast::textures_serve(gather, caps), conv2d_broadcast::textures_pay(gather))
+}
+
+/// The variants of any [`WeightGrad`] on this device.
+pub(super) fn weight_variants(grad: &WeightGrad, caps: &Caps) -> Vec<&'static str> {
+    let pay = conv2d_broadcast::textures_pay(&grad.forward);
+    fast_variants(caps, conv2d_broadcast::textures_serve_weights(grad, caps), pay)
+}
+
+/// The fast variants first where they apply. A tile through workgroup memory is ten times slower than the rest on a CPU
+/// adapter, the broadcast family exists for those alone; operands go through textures where that is worth the copies.
+fn fast_variants(caps: &Caps, textures_serve: bool, textures_pay: bool) -> Vec<&'static str> {
     let mut variants = vec![BASELINE];
-    if conv2d_tiled::VARIANT.limits.refuse(problem.caps).is_none() {
-        variants.insert(if problem.caps.cpu { 1 } else { 0 }, conv2d_tiled::NAME);
+    if conv2d_tiled::VARIANT.limits.refuse(caps).is_none() {
+        variants.insert(if caps.cpu { 1 } else { 0 }, conv2d_tiled::NAME);
     }
-    if conv2d_broadcast::VARIANT.limits.refuse(problem.caps).is_none() {
+    if conv2d_broadcast::VARIANT.limits.refuse(caps).is_none() {
         variants.insert(0, conv2d_broadcast::NAME);
+        if textures_serve {
+            variants.insert(if textures_pay { 0 } else { 2 }, conv2d_broadcast::TEXTURES_NAME);
+        }
     }
     variants
 }
@@ -98,17 +123,38 @@ fn pair(values: [usize; 2]) -> [i32; 2] {
 }
 
 /// The forward convolution as a gather.
-fn forward_gather(conv: &Conv2d, x: &Spec, y: &Spec, kernel: [usize; 2], w_strides: [usize; 3]) -> Gather {
+fn forward_gather(conv: &Conv2d, x: &Spec, y: &Spec, w: &Spec) -> Gather {
+    let [k_h, k_w, c_in, c_out] = [w.shape[0], w.shape[1], w.shape[2], w.shape[3]];
     Gather {
         n: x.shape[0],
         dst: hwc(y),
         src: hwc(x),
-        kernel,
+        kernel: [k_h, k_w],
         mul: pair(conv.stride),
         off: [-(conv.padding[0] as i32), -(conv.padding[1] as i32)],
         step: pair(conv.dilation),
         div: [1, 1],
-        w_strides,
+        w_strides: [c_in * c_out, c_out, 1],
+        operands: (Operand::Input(0), Operand::Input(1), None),
+        activation: None,
+    }
+}
+
+/// The gradient of the input as a gather.
+fn input_gather(op: &Conv2dGradInput, problem: &Problem) -> Gather {
+    let (dy, w, dx) = (&problem.inputs[0], &problem.inputs[1], &problem.outputs[0]);
+    let [k_h, k_w, c_in, c_out] = [w.shape[0], w.shape[1], w.shape[2], w.shape[3]];
+    let conv = &op.conv;
+    Gather {
+        n: dy.shape[0],
+        dst: hwc(dx),
+        src: hwc(dy),
+        kernel: [k_h, k_w],
+        mul: [1, 1],
+        off: [conv.padding[0] as i32, conv.padding[1] as i32],
+        step: pair(conv.dilation).map(|step| -step),
+        div: pair(conv.stride),
+        w_strides: [c_in * c_out, 1, c_out],
         operands: (Operand::Input(0), Operand::Input(1), None),
         activation: None,
     }
@@ -116,7 +162,8 @@ fn forward_gather(conv: &Conv2d, x: &Spec, y: &Spec, kernel: [usize; 2], w_strid
 
 pub(super) fn gather(gather: &Gather, problem: &Problem, variant: &'static str) -> Option<Lowered> {
     match variant {
-        conv2d_broadcast::NAME => Some(conv2d_broadcast::gather(gather, problem.caps)),
+        conv2d_broadcast::NAME => Some(conv2d_broadcast::gather(gather, problem.caps, false)),
+        conv2d_broadcast::TEXTURES_NAME => Some(conv2d_broadcast::gather(gather, problem.caps, true)),
         conv2d_tiled::NAME => Some(conv2d_tiled::gather(gather)),
         _ => None,
     }
@@ -125,6 +172,7 @@ pub(super) fn gather(gather: &Gather, problem: &Problem, variant: &'static str) 
 pub(super) fn weight_grad(grad: &WeightGrad, problem: &Problem, variant: &'static str) -> Option<Lowered> {
     match variant {
         conv2d_broadcast::NAME => Some(conv2d_broadcast::weight_grad(grad, problem.caps)),
+        conv2d_broadcast::TEXTURES_NAME => Some(conv2d_rows::weight_grad(grad, problem.caps)),
         conv2d_tiled::NAME => Some(conv2d_tiled::weight_grad(grad)),
         _ => None,
     }
@@ -137,8 +185,8 @@ pub(super) fn forward(
     variant: &'static str,
 ) -> Result<Lowered> {
     let (x, w, y) = (&problem.inputs[0], &problem.inputs[1], &problem.outputs[0]);
-    let [k_h, k_w, c_in, c_out] = [w.shape[0], w.shape[1], w.shape[2], w.shape[3]];
-    let mut shape = forward_gather(op, x, y, [k_h, k_w], [c_in * c_out, c_out, 1]);
+    let [k_h, k_w, c_in] = [w.shape[0], w.shape[1], w.shape[2]];
+    let mut shape = forward_gather(op, x, y, w);
     shape.operands.2 = (problem.inputs.len() > 2).then_some(Operand::Input(2));
     shape.activation = activation;
     if let Some(lowered) = gather(&shape, problem, variant) {
@@ -159,22 +207,8 @@ pub(super) fn forward(
 
 pub(super) fn grad_input(op: &Conv2dGradInput, problem: &Problem, variant: &'static str) -> Result<Lowered> {
     let (dy, w, dx) = (&problem.inputs[0], &problem.inputs[1], &problem.outputs[0]);
-    let [k_h, k_w, c_in, c_out] = [w.shape[0], w.shape[1], w.shape[2], w.shape[3]];
-    let conv = &op.conv;
-    let shape = Gather {
-        n: dy.shape[0],
-        dst: hwc(dx),
-        src: hwc(dy),
-        kernel: [k_h, k_w],
-        mul: [1, 1],
-        off: [conv.padding[0] as i32, conv.padding[1] as i32],
-        step: pair(conv.dilation).map(|step| -step),
-        div: pair(conv.stride),
-        w_strides: [c_in * c_out, 1, c_out],
-        operands: (Operand::Input(0), Operand::Input(1), None),
-        activation: None,
-    };
-    if let Some(lowered) = gather(&shape, problem, variant) {
+    let ([k_h, k_w, c_out], conv) = ([w.shape[0], w.shape[1], w.shape[3]], &op.conv);
+    if let Some(lowered) = gather(&input_gather(op, problem), problem, variant) {
         return Ok(lowered);
     }
     let dispatch = epilogue(unsplit(conv, "grad_input", dx, dy, [k_h, k_w]), None)
@@ -188,9 +222,7 @@ pub(super) fn grad_input(op: &Conv2dGradInput, problem: &Problem, variant: &'sta
 
 pub(super) fn grad_weight(op: &Conv2dGradWeight, problem: &Problem, variant: &'static str) -> Result<Lowered> {
     let (x, dy, dw) = (&problem.inputs[0], &problem.inputs[1], &problem.outputs[0]);
-    let [_, _, c_in, c_out] = [dw.shape[0], dw.shape[1], dw.shape[2], dw.shape[3]];
-    let forward = forward_gather(&op.conv, x, dy, op.kernel, [c_in * c_out, c_out, 1]);
-    let grad = WeightGrad { forward };
+    let grad = WeightGrad { forward: forward_gather(&op.conv, x, dy, dw) };
     if let Some(lowered) = weight_grad(&grad, problem, variant) {
         return Ok(lowered);
     }

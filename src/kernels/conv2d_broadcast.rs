@@ -1,25 +1,32 @@
-//! The broadcast family of convolutions, for adapters that compute on a CPU: `shaders/conv2d_broadcast.wgsl`.
+//! The broadcast family of convolutions, for adapters that compute on a CPU: `shaders/conv2d_broadcast.wgsl`, with operands
+//! in buffers or in textures, and [`super::conv2d_rows`] for gradients of weights with operands in textures.
 
 use super::activation::epilogue;
 use super::conv2d::{Gather, WeightGrad};
 use super::reduce::sum_splits;
-use super::{BLOCK, Dispatch, Edges, Limits, Lowered, Operand, Variant};
+use super::{BLOCK, Dispatch, Edges, Limits, Lowered, Operand, Variant, conv2d_rows, texels};
 use crate::gpu::Caps;
 use crate::ops::Op;
 use crate::tensor::Spec;
 
 /// The variant's name.
 pub(super) const NAME: &str = "broadcast";
-/// Output channels and pixels (each of a subgroup's lanes) of an invocation of `gather`.
+/// The name of the variant that reads its operands from textures.
+pub(super) const TEXTURES_NAME: &str = "broadcast_textures";
+/// Output channels of an invocation of `gather`: more where the operands are textures, unless half of them would be left over.
 const CHANNELS: usize = 16;
+const MANY_CHANNELS: usize = 32;
+/// Its pixels, each of a subgroup's lanes.
 const PIXELS: usize = 4;
 /// Output channels of an invocation of `grad_weight`.
 const ROWS: usize = 32;
 
+const LIMITS: Limits = Limits { subgroups: &[4, 8, 16], cpu: true, ..Limits::DEFAULT };
+
 /// See [`Variant`].
 pub(super) const VARIANT: Variant = Variant {
     name: NAME,
-    limits: Limits { subgroups: &[4, 8, 16], cpu: true, ..Limits::DEFAULT },
+    limits: LIMITS,
     edges: |op, caps| match op {
         Op::Conv2dGradWeight(_) | Op::LinearGradWeight(_) => {
             let lanes = subgroup(caps);
@@ -29,7 +36,24 @@ pub(super) const VARIANT: Variant = Variant {
     },
 };
 
-fn subgroup(caps: &Caps) -> usize {
+/// See [`Variant`].
+pub(super) const TEXTURES: Variant = Variant {
+    name: TEXTURES_NAME,
+    limits: LIMITS,
+    edges: |op, caps| match op {
+        // Sizes that four does not divide are no problems of this variant.
+        Op::Conv2dGradWeight(_) | Op::LinearGradWeight(_) => {
+            let lanes = 4 * subgroup(caps);
+            Edges { rows: vec![36, lanes - 4, lanes, lanes + 4], columns: vec![4, 8, 12, 16, 20], depth: vec![BLOCK] }
+        }
+        _ => {
+            let (rows, columns) = (vec![PIXELS * subgroup(caps)], vec![CHANNELS, MANY_CHANNELS]);
+            Edges { rows, columns, depth: vec![4, 8, 36] }
+        }
+    },
+};
+
+pub(super) fn subgroup(caps: &Caps) -> usize {
     caps.subgroup.map_or(1, |size| size as usize)
 }
 
@@ -38,10 +62,39 @@ fn chunk(channels: usize) -> usize {
     if channels.is_multiple_of(4) { 4 } else { 1 }
 }
 
-fn dispatch(entry: &'static str, problem: &Gather, splits: (usize, usize), caps: &Caps) -> Dispatch {
+/// Whether tensors of these lengths fit into this device's textures.
+fn fit(caps: &Caps, lengths: &[usize]) -> bool {
+    lengths.iter().all(|&len| texels(&Spec::f32([len])).1 <= caps.max_texture_side as usize)
+}
+
+/// Whether a gather can have its operands in textures.
+pub(super) fn textures_serve(problem: &Gather, caps: &Caps) -> bool {
+    let [h, w, c_src] = problem.src;
+    c_src.is_multiple_of(4) && fit(caps, &[problem.n * h * w * c_src, problem.taps() * c_src * problem.dst[2]])
+}
+
+/// Whether a gradient of weights can.
+pub(super) fn textures_serve_weights(problem: &WeightGrad, caps: &Caps) -> bool {
+    let shape = &problem.forward;
+    conv2d_rows::applies(problem) && fit(caps, &[shape.src, shape.dst].map(|[h, w, c]| shape.n * h * w * c))
+}
+
+/// Whether textures pay for the copies, each of which ends a compute pass. Convolutions gain from 2 million multiply-adds on,
+/// a linear layer of 2.4 million gained nothing.
+pub(super) fn textures_pay(problem: &Gather) -> bool {
+    const WORTH_IT: usize = 1 << 22;
+    problem.pixels() * problem.taps() * problem.src[2] * problem.dst[2] >= WORTH_IT
+}
+
+/// The channels of an invocation of `gather`.
+fn channels(c_dst: usize, textures: bool) -> usize {
+    let many = c_dst.next_multiple_of(MANY_CHANNELS) == c_dst.next_multiple_of(CHANNELS);
+    if textures && many { MANY_CHANNELS } else { CHANNELS }
+}
+
+fn dispatch(entry: &'static str, problem: &Gather, splits: (usize, usize), caps: &Caps, tile: usize) -> Dispatch {
     let (chunk, subgroup) = (chunk(problem.src[2]), subgroup(caps));
     let columns = problem.taps() * problem.src[2] / chunk;
-    let rows = if entry == "grad_weight" { ROWS } else { CHANNELS };
     let dispatch = epilogue(Dispatch::new("conv2d_broadcast.wgsl", entry), problem.activation)
         .link("chunk1", if chunk == 4 { "shared/chunk4.wgsl" } else { "shared/chunk1.wgsl" })
         .set("pixels", problem.pixels())
@@ -60,7 +113,7 @@ fn dispatch(entry: &'static str, problem: &Gather, splits: (usize, usize), caps:
         .set("step_h", problem.step[0])
         .set("step_w", problem.step[1])
         .set("bias", usize::from(problem.operands.2.is_some()))
-        .set("tiles_c", problem.dst[2].div_ceil(rows))
+        .set("tiles_c", problem.dst[2].div_ceil(tile))
         .set("tiles_q", columns.div_ceil(subgroup))
         .set("splits", splits.0)
         .set("pixels_per_split", splits.1)
@@ -70,6 +123,7 @@ fn dispatch(entry: &'static str, problem: &Gather, splits: (usize, usize), caps:
     match entry {
         "gather" => dispatch
             .constant("SUBGROUP", format!("{subgroup}u"))
+            .constant("CHANNELS", format!("{tile}u"))
             .constant("DIV_H", problem.div[0])
             .constant("DIV_W", problem.div[1]),
         "grad_weight" => dispatch.constant("SUBGROUP", format!("{subgroup}u")),
@@ -78,29 +132,37 @@ fn dispatch(entry: &'static str, problem: &Gather, splits: (usize, usize), caps:
 }
 
 /// Lowers a gather; the weights are packed first, unless they lie as the kernel wants them.
-pub(super) fn gather(problem: &Gather, caps: &Caps) -> Lowered {
+pub(super) fn gather(problem: &Gather, caps: &Caps, textures: bool) -> Lowered {
     let (src, w, b) = problem.operands;
     let [c_src, c_dst, taps] = [problem.src[2], problem.dst[2], problem.taps()];
     let as_packed = problem.w_strides == [c_src, 1, taps * c_src];
     let packed = if as_packed { w } else { Operand::Workspace(0) };
-    let units = c_dst.div_ceil(CHANNELS) * problem.pixels().div_ceil(PIXELS * subgroup(caps));
-    let main = dispatch("gather", problem, (1, 1), caps)
-        .bind("src", src)
-        .bind("packed", packed)
+    let channels = channels(c_dst, textures);
+    let units = c_dst.div_ceil(channels) * problem.pixels().div_ceil(PIXELS * subgroup(caps));
+    let main = dispatch("gather", problem, (1, 1), caps, channels)
         // Something must be bound: without a bias the weights, which are then not read as one.
         .bind("b", b.unwrap_or(w))
         .bind("dst", Operand::Output(0))
         .workgroups(units)
-        .trips(taps * (c_src / chunk(c_src) + 1) + problem.kernel[0]);
+        .trips(taps * (c_src / chunk(c_src) + 1) + 2 * problem.kernel[0] + problem.kernel[1]);
+    let main = if chunk(c_dst) == 4 { main.link("store1", "shared/store4.wgsl") } else { main };
+    let main = match textures {
+        false => main.bind("src", src).bind("packed", packed),
+        true => {
+            let main = main.link("operands_buffers", "shared/operands_textures.wgsl");
+            main.bind_texture("src", src).bind_texture("packed", packed)
+        }
+    };
     let weights = taps * c_src * c_dst;
-    let pack = dispatch("pack", problem, (1, 1), caps)
+    let pack = dispatch("pack", problem, (1, 1), caps, channels)
         .bind("w", w)
         .bind("packed_out", Operand::Workspace(0))
         .invocations(weights);
+    let variant = if textures { TEXTURES_NAME } else { NAME };
     if as_packed {
-        return Lowered { variant: NAME, workspaces: Vec::new(), dispatches: vec![main] };
+        return Lowered { variant, workspaces: Vec::new(), dispatches: vec![main] };
     }
-    Lowered { variant: NAME, workspaces: vec![Spec::f32([weights])], dispatches: vec![pack, main] }
+    Lowered { variant, workspaces: vec![Spec::f32([weights])], dispatches: vec![pack, main] }
 }
 
 /// Lowers the gradient of the weights: partial sums a split, then their ordered sum in the weights' own layout.
@@ -111,20 +173,26 @@ pub(super) fn weight_grad(problem: &WeightGrad, caps: &Caps) -> Lowered {
     let tiles = c_dst.div_ceil(ROWS) * (taps * c_src / chunk(c_src)).div_ceil(subgroup(caps));
     // Enough workgroups for a few cores to share evenly; more would only write more partial sums.
     let splits = problem.splits(tiles, 64);
-    let main = dispatch("grad_weight", forward, splits, caps)
+    let main = dispatch("grad_weight", forward, splits, caps, ROWS)
         .bind("src", src)
         .bind("dy", dy)
         .bind("part", Operand::Workspace(0))
         .workgroups(tiles * splits.0)
         .trips(splits.1 + splits.1 / 256 + 1);
-    let sum = if forward.w_strides == [c_src, 1, taps * c_src] {
-        sum_splits(Operand::Workspace(0), Operand::Output(0), splits.0, problem.len())
-    } else {
-        dispatch("sum_weight", forward, splits, caps)
-            .bind("part_in", Operand::Workspace(0))
-            .bind("dw", Operand::Output(0))
-            .invocations(problem.len())
-            .trips(splits.0 + splits.0 / 256 + 1)
-    };
-    Lowered { variant: NAME, workspaces: vec![Spec::f32([splits.0, problem.len()])], dispatches: vec![main, sum] }
+    let workspaces = vec![Spec::f32([splits.0, problem.len()])];
+    Lowered { variant: NAME, workspaces, dispatches: vec![main, sum_partials(problem, splits.0, caps)] }
+}
+
+/// The ordered sum of partial sums `[splits, o, p, q, c]` in the first workspace, in the weights' own layout.
+pub(super) fn sum_partials(problem: &WeightGrad, splits: usize, caps: &Caps) -> Dispatch {
+    let forward = &problem.forward;
+    let [c_src, taps] = [forward.src[2], forward.taps()];
+    if forward.w_strides == [c_src, 1, taps * c_src] {
+        return sum_splits(Operand::Workspace(0), Operand::Output(0), splits, problem.len());
+    }
+    dispatch("sum_weight", forward, (splits, 1), caps, ROWS)
+        .bind("part_in", Operand::Workspace(0))
+        .bind("dw", Operand::Output(0))
+        .invocations(problem.len())
+        .trips(splits + splits / 256 + 1)
 }

@@ -1,16 +1,12 @@
 //! Linear layers on the GPU: to the fast variants a convolution of one pixel, whose weights lie `[out, in]`.
 
 use super::activation::epilogue;
-use super::conv2d::{Gather, WeightGrad, fast_variants, gather, weight_grad};
+use super::conv2d::{Gather, WeightGrad, gather, weight_grad};
 use super::reduce::sum_splits;
 use super::{BASELINE, Dispatch, Lowered, Operand, Problem};
 use crate::error::Result;
 use crate::ops::{Activation, LinearGradInput, LinearGradWeight};
 use crate::tensor::Spec;
-
-pub(super) fn variants(problem: &Problem) -> Vec<&'static str> {
-    fast_variants(problem)
-}
 
 /// `[n, from]` to `[n, to]` as a gather over one pixel, with these distances in the weights between inputs and outputs.
 fn one_pixel(n: usize, from: usize, to: usize, [w_c, w_o]: [usize; 2]) -> Gather {
@@ -30,6 +26,26 @@ fn one_pixel(n: usize, from: usize, to: usize, [w_c, w_o]: [usize; 2]) -> Gather
     }
 }
 
+/// The layer as a gather.
+pub(super) fn forward_shape(problem: &Problem) -> Gather {
+    let (n, [outputs, inputs]) = (problem.inputs[0].shape[0], matrix(&problem.inputs[1]));
+    let mut shape = one_pixel(n, inputs, outputs, [1, inputs]);
+    shape.operands.2 = (problem.inputs.len() > 2).then_some(Operand::Input(2));
+    shape
+}
+
+/// The gradient of its input as a gather.
+pub(super) fn input_shape(problem: &Problem) -> Gather {
+    let (n, [outputs, inputs]) = (problem.inputs[0].shape[0], matrix(&problem.inputs[1]));
+    one_pixel(n, outputs, inputs, [inputs, 1])
+}
+
+/// The gradient of its weights as that of a convolution.
+pub(super) fn weight_shape(problem: &Problem) -> WeightGrad {
+    let (n, [outputs, inputs]) = (problem.inputs[0].shape[0], matrix(&problem.outputs[0]));
+    WeightGrad { forward: one_pixel(n, inputs, outputs, [1, inputs]) }
+}
+
 fn baseline(entry: &'static str, n: usize, [inputs, outputs]: [usize; 2], splits: (usize, usize)) -> Dispatch {
     Dispatch::new("linear.wgsl", entry)
         .set("n", n)
@@ -41,14 +57,12 @@ fn baseline(entry: &'static str, n: usize, [inputs, outputs]: [usize; 2], splits
 
 pub(super) fn forward(activation: Option<Activation>, problem: &Problem, variant: &'static str) -> Result<Lowered> {
     let (n, [outputs, inputs]) = (problem.inputs[0].shape[0], matrix(&problem.inputs[1]));
-    let bias = (problem.inputs.len() > 2).then_some(Operand::Input(2));
-    let mut shape = one_pixel(n, inputs, outputs, [1, inputs]);
-    shape.operands.2 = bias;
+    let mut shape = forward_shape(problem);
     shape.activation = activation;
     if let Some(lowered) = gather(&shape, problem, variant) {
         return Ok(lowered);
     }
-    let dispatch = match bias {
+    let dispatch = match shape.operands.2 {
         Some(bias) => baseline("forward_bias", n, [inputs, outputs], (1, 1)).bind("b", bias),
         None => baseline("forward", n, [inputs, outputs], (1, 1)),
     };
@@ -63,8 +77,7 @@ pub(super) fn forward(activation: Option<Activation>, problem: &Problem, variant
 
 pub(super) fn grad_input(_op: &LinearGradInput, problem: &Problem, variant: &'static str) -> Result<Lowered> {
     let (n, [outputs, inputs]) = (problem.inputs[0].shape[0], matrix(&problem.inputs[1]));
-    let shape = one_pixel(n, outputs, inputs, [inputs, 1]);
-    if let Some(lowered) = gather(&shape, problem, variant) {
+    if let Some(lowered) = gather(&input_shape(problem), problem, variant) {
         return Ok(lowered);
     }
     let dispatch = epilogue(baseline("grad_input", n, [inputs, outputs], (1, 1)), None)
@@ -78,7 +91,7 @@ pub(super) fn grad_input(_op: &LinearGradInput, problem: &Problem, variant: &'st
 
 pub(super) fn grad_weight(_op: &LinearGradWeight, problem: &Problem, variant: &'static str) -> Result<Lowered> {
     let (n, [outputs, inputs]) = (problem.inputs[0].shape[0], matrix(&problem.outputs[0]));
-    let grad = WeightGrad { forward: one_pixel(n, inputs, outputs, [1, inputs]) };
+    let grad = weight_shape(problem);
     if let Some(lowered) = weight_grad(&grad, problem, variant) {
         return Ok(lowered);
     }

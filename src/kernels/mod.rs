@@ -64,7 +64,7 @@ pub enum Operand {
     Workspace(usize),
 }
 
-/// A buffer given to a shader variable.
+/// A buffer, or the copy of one in a texture, given to a shader variable.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Binding {
     /// The variable's name in WGSL.
@@ -73,6 +73,8 @@ pub struct Binding {
     pub operand: Operand,
     /// Elements to bind, or all of them.
     pub range: Option<Range<usize>>,
+    /// Whether the variable is a texture, into which the session copies the operand first; see [`TEXTURE_WIDTH`].
+    pub texture: bool,
 }
 
 /// How much of a kernel runs.
@@ -117,13 +119,19 @@ impl Dispatch {
 
     /// Binds an operand.
     pub fn bind(mut self, name: &'static str, operand: Operand) -> Self {
-        self.bindings.push(Binding { name, operand, range: None });
+        self.bindings.push(Binding { name, operand, range: None, texture: false });
+        self
+    }
+
+    /// Binds a texture that holds a copy of an operand as it is when this dispatch runs; see [`TEXTURE_WIDTH`].
+    pub fn bind_texture(mut self, name: &'static str, operand: Operand) -> Self {
+        self.bindings.push(Binding { name, operand, range: None, texture: true });
         self
     }
 
     /// Binds some elements of an operand; the range must start at a multiple of 64 elements.
     pub fn bind_range(mut self, name: &'static str, operand: Operand, range: Range<usize>) -> Self {
-        self.bindings.push(Binding { name, operand, range: Some(range) });
+        self.bindings.push(Binding { name, operand, range: Some(range), texture: false });
         self
     }
 
@@ -161,7 +169,7 @@ impl Dispatch {
 /// A node turned into dispatches.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Lowered {
-    /// The variant that was taken: `baseline`, `broadcast`, `tiled`.
+    /// The variant that was taken: `baseline`, `broadcast`, `broadcast_textures`, `tiled`.
     pub variant: &'static str,
     /// Scratch buffers, alive during this node only.
     pub workspaces: Vec<Spec>,
@@ -242,7 +250,7 @@ pub struct Edges {
 /// One of several kernels for an operator.
 #[derive(Debug)]
 pub struct Variant {
-    /// Its name: `baseline`, `broadcast`, `tiled`.
+    /// Its name: `baseline`, `broadcast`, `broadcast_textures`, `tiled`.
     pub name: &'static str,
     /// What it asks of a device.
     pub limits: Limits,
@@ -252,6 +260,17 @@ pub struct Variant {
 
 /// Invocations of a workgroup of every baseline kernel, `WORKGROUP` in the shaders.
 pub const WORKGROUP: usize = 64;
+/// Texels in a row of a texture that holds an operand, as `shaders/shared/operands_textures.wgsl` has it: the first row is
+/// zeros, so that what lies outside of an image can be read as texel 0, and then element 4·i is the first of texel
+/// `(i mod 256, 1 + i / 256)`.
+pub const TEXTURE_WIDTH: usize = 256;
+
+/// Texels, and rows with the one of zeros, that an operand takes in a texture.
+pub fn texels(spec: &Spec) -> (usize, usize) {
+    let texels = spec.len().div_ceil(4);
+    (texels, 1 + texels.div_ceil(TEXTURE_WIDTH))
+}
+
 /// Terms that one accumulator may take over batch and space, `BLOCK` in the shaders.
 pub const BLOCK: usize = 256;
 
@@ -261,7 +280,8 @@ const BASELINE_VARIANT: Variant = Variant {
     edges: |_, _| Edges { rows: vec![WORKGROUP], columns: vec![], depth: vec![BLOCK] },
 };
 
-const FAST: [Variant; 3] = [BASELINE_VARIANT, conv2d_tiled::VARIANT, conv2d_broadcast::VARIANT];
+const FAST: [Variant; 4] =
+    [BASELINE_VARIANT, conv2d_tiled::VARIANT, conv2d_broadcast::VARIANT, conv2d_broadcast::TEXTURES];
 
 const POOLING: [Variant; 2] = [BASELINE_VARIANT, pool2d_windows::VARIANT];
 
@@ -286,6 +306,7 @@ mod batch_norm2d;
 mod control;
 mod conv2d;
 mod conv2d_broadcast;
+mod conv2d_rows;
 mod conv2d_tiled;
 mod dropout;
 mod elementwise;
@@ -302,13 +323,15 @@ mod softmax;
 /// among them.
 pub fn variants(op: &Op, problem: &Problem) -> Vec<&'static str> {
     match op {
-        Op::Conv2d(op) => conv2d::variants(op, problem),
-        Op::Conv2dActivation(op) => conv2d::variants(&op.conv, problem),
-        Op::Conv2dGradInput(op) => conv2d::variants(&op.conv, problem),
-        Op::Conv2dGradWeight(op) => conv2d::variants(&op.conv, problem),
-        Op::Linear(_) | Op::LinearActivation(_) | Op::LinearGradInput(_) | Op::LinearGradWeight(_) => {
-            linear::variants(problem)
+        Op::Conv2d(op) => conv2d::forward_variants(op, problem),
+        Op::Conv2dActivation(op) => conv2d::forward_variants(&op.conv, problem),
+        Op::Conv2dGradInput(op) => conv2d::grad_input_variants(op, problem),
+        Op::Conv2dGradWeight(op) => conv2d::grad_weight_variants(op, problem),
+        Op::Linear(_) | Op::LinearActivation(_) => {
+            conv2d::gather_variants(&linear::forward_shape(problem), problem.caps)
         }
+        Op::LinearGradInput(_) => conv2d::gather_variants(&linear::input_shape(problem), problem.caps),
+        Op::LinearGradWeight(_) => conv2d::weight_variants(&linear::weight_shape(problem), problem.caps),
         Op::MaxPool2d(op) => pool2d::variants(&op.0, problem),
         Op::MaxPool2dGrad(op) => pool2d::variants(&op.pool, problem),
         _ => vec![BASELINE],

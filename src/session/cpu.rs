@@ -187,6 +187,7 @@ impl<T: Real> CpuSession<T> {
             operator: node.op.name(),
             variant: "reference",
             dispatches: 0,
+            copies: 0,
         };
         self.graphs[graph].graph.nodes().iter().map(row).collect()
     }

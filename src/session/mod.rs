@@ -216,4 +216,6 @@ pub struct PlanRow {
     pub variant: &'static str,
     /// How many dispatches that takes.
     pub dispatches: usize,
+    /// How many operands are copied into textures for them.
+    pub copies: usize,
 }

@@ -64,6 +64,19 @@ pub struct Bound {
     pub read_only: bool,
 }
 
+/// A texture as an entry point sees it: a copy of a buffer, made before the dispatch (see [`kernels::TEXTURE_WIDTH`]).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Filled {
+    /// Its `@binding`.
+    pub number: u32,
+    /// Which buffer of the case.
+    pub buffer: usize,
+    /// Texels that are copied.
+    pub texels: usize,
+    /// Rows of the texture, the first of which is zeros.
+    pub rows: usize,
+}
+
 /// One dispatch, ready to be recorded.
 #[derive(Debug, Clone)]
 pub struct Launch {
@@ -75,6 +88,8 @@ pub struct Launch {
     pub uniform: Option<(u32, Vec<u8>)>,
     /// Its storage buffers.
     pub bindings: Vec<Bound>,
+    /// Its textures.
+    pub textures: Vec<Filled>,
     /// Workgroups.
     pub workgroups: [u32; 3],
     /// The most loop iterations that an invocation is declared to make.
@@ -165,16 +180,23 @@ fn launch<'a>(dispatch: &Dispatch, caps: &Caps, place: impl Fn(Operand) -> (usiz
     let entries = reflect(&compose(&dispatch.module)?)?;
     let entry = entries.into_iter().find(|entry| entry.name == dispatch.entry);
     let entry = entry.ok_or_else(|| Error::Invalid(format!("there is no entry point {}", dispatch.entry)))?;
-    let bindings = launch::buffers(dispatch, &entry)?.into_iter().map(|(declared, given)| {
-        let (buffer, spec) = place(given.operand);
-        let (offset, size) = launch::span(given, spec);
-        let read_only = declared.kind == Kind::Storage { read_only: true };
-        Bound { number: declared.number, buffer, offset, size, read_only }
-    });
+    let (mut bindings, mut textures) = (Vec::new(), Vec::new());
+    for (declared, given) in launch::operands(dispatch, &entry)? {
+        let (number, (buffer, spec)) = (declared.number, place(given.operand));
+        if given.texture {
+            let (texels, rows) = kernels::texels(spec);
+            textures.push(Filled { number, buffer, texels, rows });
+        } else {
+            let (offset, size) = launch::span(given, spec);
+            let read_only = declared.kind == Kind::Storage { read_only: true };
+            bindings.push(Bound { number, buffer, offset, size, read_only });
+        }
+    }
     Ok(Launch {
         module: dispatch.module.clone(),
         uniform: launch::uniform(dispatch, &entry)?,
-        bindings: bindings.collect(),
+        bindings,
+        textures,
         workgroups: launch::workgroups(caps, dispatch, &entry),
         trips: dispatch.trips,
         entry,
@@ -250,6 +272,7 @@ impl Suite {
                 "workgroups": launch.workgroups,
                 "uniform": uniform,
                 "bindings": bindings,
+                "textures": launch.textures.iter().map(filled).collect::<Vec<_>>(),
                 "needs": {
                     "storage_buffers": launch.bindings.len(),
                     "workgroup_bytes": launch.entry.workgroup_bytes,
@@ -333,6 +356,11 @@ impl Suite {
 fn bound(bound: &Bound) -> Value {
     let Bound { number, buffer, offset, size, read_only } = *bound;
     json!({ "binding": number, "buffer": buffer, "offset": offset, "bytes": size, "read_only": read_only })
+}
+
+fn filled(texture: &Filled) -> Value {
+    let Filled { number, buffer, texels, rows } = *texture;
+    json!({ "binding": number, "buffer": buffer, "texels": texels, "rows": rows })
 }
 
 fn words(bytes: &[u8]) -> Vec<u32> {

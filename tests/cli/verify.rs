@@ -112,8 +112,11 @@ fn a_fast_kernel_that_is_wrong_here_is_not_used_and_said_once() {
     let plain = text(&run(dir.path(), &[&train[..], &["--out", "a"]].concat()).stdout);
     let fast = ["broadcast", "tiled"].into_iter().find(|name| plain.contains(name));
     let Some(fast) = fast else { return println!("skipped: this adapter prefers baseline kernels") };
-    let sum = if fast == "broadcast" { "acc[o * PIXELS + v] + bias" } else { "acc[r][s] + select(" };
-    let shaders = broken(dir.path(), &format!("conv2d_{fast}.wgsl"), sum, &sum.replacen("acc", "1.5 + acc", 1));
+    let (sum, wrong) = match fast {
+        "broadcast" => ("PIXELS + v] += a;", "PIXELS + v] += a + 1.5;"),
+        _ => ("acc[r][s] + select(", "1.5 + acc[r][s] + select("),
+    };
+    let shaders = broken(dir.path(), &format!("conv2d_{fast}.wgsl"), sum, wrong);
     let go = |more: &[&str]| {
         let arguments = [&train[..], more].concat();
         let output = wgrad(dir.path(), &arguments).env("WGRAD_SHADERS", &shaders).output().unwrap();

@@ -60,8 +60,14 @@ pub fn stages(file: &str) -> Vec<Vec<&'static str>> {
         "linear.wgsl" => &["linear baseline"],
         // What only long sums show is asked last: a tile of 64 by 64 takes its time over a million pixels.
         "conv2d_tiled.wgsl" => &["conv2d tiled", "linear tiled", "conv2d tiled --full --case drifting"],
-        "conv2d_broadcast.wgsl" | "shared/chunk1.wgsl" | "shared/chunk4.wgsl" => {
-            &["conv2d broadcast", "linear broadcast"]
+        "conv2d_broadcast.wgsl"
+        | "shared/chunk1.wgsl"
+        | "shared/chunk4.wgsl"
+        | "shared/operands_buffers.wgsl"
+        | "shared/store1.wgsl"
+        | "shared/store4.wgsl" => &["conv2d broadcast", "linear broadcast"],
+        "conv2d_rows.wgsl" | "shared/operands_textures.wgsl" | "shared/texel.wgsl" => {
+            &["conv2d broadcast_textures", "linear broadcast_textures"]
         }
         "shared/grid.wgsl" => &["reduce", "dropout", "control", "batch", "elementwise", "conv2d baseline"],
         "shared/random.wgsl" => &["dropout", "batch"],
@@ -103,6 +109,11 @@ fn modules(file: &str) -> Vec<Module> {
     let mut found: Vec<Module> = programs.map(Module::new).collect();
     if ["conv2d_broadcast.wgsl", "shared/chunk4.wgsl"].contains(&file) {
         let links = vec![("chunk1", "shared/chunk4.wgsl")];
+        found.push(Module { links, ..Module::new("conv2d_broadcast.wgsl") });
+    }
+    if ["shared/operands_textures.wgsl", "shared/texel.wgsl", "shared/store4.wgsl"].contains(&file) {
+        let four = [("chunk1", "shared/chunk4.wgsl"), ("store1", "shared/store4.wgsl")];
+        let links = four.into_iter().chain([("operands_buffers", "shared/operands_textures.wgsl")]).collect();
         found.push(Module { links, ..Module::new("conv2d_broadcast.wgsl") });
     }
     found

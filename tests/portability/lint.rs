@@ -6,6 +6,7 @@ use crate::programs::{Kernel, kernels};
 
 /// WebGPU's default limits, which every device keeps.
 const STORAGE_BUFFERS: usize = 8;
+const STORAGE_TEXTURES: usize = 4;
 const WORKGROUP_BYTES: u32 = 16 << 10;
 const INVOCATIONS: u32 = 256;
 /// Smaller workgroups than this are a single subgroup on some GPU; one vendor's driver miscompiles those of 32.
@@ -126,6 +127,15 @@ fn no_kernel_binds_more_storage_buffers_than_every_device_has() {
         more => vec![format!("binds {more} storage buffers, WebGPU promises {STORAGE_BUFFERS}")],
     });
     expect_none("too many storage buffers:", found);
+}
+
+#[test]
+fn no_kernel_binds_more_storage_textures_than_every_device_has() {
+    let found = each(|kernel| match kernel.storage_textures() {
+        0..=STORAGE_TEXTURES => vec![],
+        more => vec![format!("binds {more} storage textures, WebGPU promises {STORAGE_TEXTURES}")],
+    });
+    expect_none("too many storage textures:", found);
 }
 
 #[test]

@@ -44,6 +44,10 @@ impl Kernel {
         self.entry.bindings.iter().filter(|binding| matches!(binding.kind, Kind::Storage { .. })).count()
     }
 
+    pub fn storage_textures(&self) -> usize {
+        self.entry.bindings.iter().filter(|binding| binding.kind == Kind::Texture).count()
+    }
+
     pub fn invocations(&self) -> u32 {
         self.entry.workgroup_size.iter().product()
     }

@@ -29,6 +29,12 @@ fn the_files_of_the_suite_hold_together() {
         }
         for dispatch in list(&case["dispatches"]) {
             assert!(dispatch["program"].as_u64().unwrap() < programs as u64);
+            for texture in list(&dispatch["textures"]) {
+                let size = buffers[texture["buffer"].as_u64().unwrap() as usize]["bytes"].as_u64().unwrap();
+                let [texels, rows] = ["texels", "rows"].map(|field| texture[field].as_u64().unwrap());
+                let fits = (16 * texels).saturating_sub(size) < 16 && rows == 1 + texels.div_ceil(256);
+                assert!(fits, "{}: {texture} is no copy of {size} bytes", case["name"]);
+            }
             for binding in list(&dispatch["bindings"]) {
                 let size = buffers[binding["buffer"].as_u64().unwrap() as usize]["bytes"].as_u64().unwrap();
                 let end = binding["offset"].as_u64().unwrap() + binding["bytes"].as_u64().unwrap();

@@ -83,6 +83,10 @@ impl Row {
         } else if self.kernels.iter().all(|kernel| kernel.cpu_only()) {
             needs.push("a CPU device".to_owned());
         }
+        // A feature of the language there, and part of every native API.
+        if self.most(Kernel::storage_textures) > 0 && backend.language.is_none() {
+            needs.push("read-only storage textures".to_owned());
+        }
         if needs.is_empty() { "runs".to_owned() } else { format!("needs {}", needs.join(", ")) }
     }
 
@@ -166,6 +170,10 @@ fn document() -> String {
             .map(|(file, entries)| format!("{file}: {}", entries.into_iter().collect::<Vec<_>>().join(", ")));
         let [buffers, bytes, invocations] = row.limits().map(|limit| limit.to_string());
         let mut features = Vec::new();
+        match row.most(Kernel::storage_textures) {
+            0 => {}
+            textures => features.push(format!("{textures} read-only storage textures")),
+        }
         if row.subgroups() {
             let sizes: BTreeSet<String> = row
                 .kernels

@@ -7,8 +7,9 @@ use std::collections::HashMap;
 
 use wgrad::gpu::reflect::Kind;
 use wgrad::gpu::{Gpu, Module, compose::compose};
+use wgrad::kernels::TEXTURE_WIDTH;
 use wgrad::verify::case::Depth;
-use wgrad::verify::export::{Launch, Recipe, is_small, recipes};
+use wgrad::verify::export::{Filled, Launch, Recipe, is_small, recipes};
 use wgrad::verify::sweep::cases;
 
 /// Where the counter is bound in the copies; far above what programs use.
@@ -59,6 +60,12 @@ fn count(gpu: &Gpu, pipelines: &mut HashMap<(Module, String), wgpu::ComputePipel
                 wgpu::BindGroupEntry { binding: bound.number, resource: wgpu::BindingResource::Buffer(binding) }
             })
             .collect();
+        let views: Vec<_> =
+            launch.textures.iter().map(|t| (t.number, fill(device, &mut encoder, t, &buffers[t.buffer]))).collect();
+        entries.extend(views.iter().map(|(binding, view)| wgpu::BindGroupEntry {
+            binding: *binding,
+            resource: wgpu::BindingResource::TextureView(view),
+        }));
         let whole = uniform.iter().map(|(number, buffer)| (*number, buffer)).chain([(COUNTER, counter)]);
         entries.extend(
             whole.map(|(binding, buffer)| wgpu::BindGroupEntry { binding, resource: buffer.as_entire_binding() }),
@@ -84,22 +91,60 @@ fn count(gpu: &Gpu, pipelines: &mut HashMap<(Module, String), wgpu::ComputePipel
     bytes.chunks_exact(4).map(|word| u32::from_le_bytes(word.try_into().unwrap())).collect()
 }
 
+/// The copy of a buffer in a texture, as plans make it: a row of zeros, then whole rows and a rest.
+fn fill(
+    device: &wgpu::Device,
+    encoder: &mut wgpu::CommandEncoder,
+    filled: &Filled,
+    buffer: &wgpu::Buffer,
+) -> wgpu::TextureView {
+    let extent = |width, height| wgpu::Extent3d { width, height, depth_or_array_layers: 1 };
+    let width = TEXTURE_WIDTH as u32;
+    let texture = device.create_texture(&wgpu::TextureDescriptor {
+        label: None,
+        size: extent(width, filled.rows as u32),
+        mip_level_count: 1,
+        sample_count: 1,
+        dimension: wgpu::TextureDimension::D2,
+        format: wgpu::TextureFormat::Rgba32Float,
+        usage: wgpu::TextureUsages::STORAGE_BINDING | wgpu::TextureUsages::COPY_DST,
+        view_formats: &[],
+    });
+    let (whole, rest) = (filled.texels as u32 / width, filled.texels as u32 % width);
+    for (row, size) in [(0, extent(width, whole)), (whole, extent(rest, 1))] {
+        if size.width > 0 && size.height > 0 {
+            let (offset, bytes_per_row) = (u64::from(row * width * 16), Some(width * 16));
+            let layout = wgpu::TexelCopyBufferLayout { offset, bytes_per_row, rows_per_image: None };
+            let mut to = texture.as_image_copy();
+            to.origin.y = 1 + row;
+            encoder.copy_buffer_to_texture(wgpu::TexelCopyBufferInfo { buffer, layout }, to, size);
+        }
+    }
+    texture.create_view(&Default::default())
+}
+
 fn pipeline(device: &wgpu::Device, launch: &Launch) -> wgpu::ComputePipeline {
     // Loops that nobody counts would make this test worthless.
     let text = counting(&compose(&launch.module).unwrap().text);
     let source = wgpu::ShaderSource::Wgsl(text.into());
     let module = device.create_shader_module(wgpu::ShaderModuleDescriptor { label: None, source });
-    let storage = |read_only| wgpu::BufferBindingType::Storage { read_only };
+    let buffer = |ty| wgpu::BindingType::Buffer { ty, has_dynamic_offset: false, min_binding_size: None };
+    let storage = |read_only| buffer(wgpu::BufferBindingType::Storage { read_only });
     let declared = launch.entry.bindings.iter().map(|binding| match binding.kind {
-        Kind::Uniform { .. } => (binding.number, wgpu::BufferBindingType::Uniform),
+        Kind::Uniform { .. } => (binding.number, buffer(wgpu::BufferBindingType::Uniform)),
         Kind::Storage { read_only } => (binding.number, storage(read_only)),
+        Kind::Texture => {
+            let (access, format) = (wgpu::StorageTextureAccess::ReadOnly, wgpu::TextureFormat::Rgba32Float);
+            let view_dimension = wgpu::TextureViewDimension::D2;
+            (binding.number, wgpu::BindingType::StorageTexture { access, format, view_dimension })
+        }
     });
     let entries: Vec<_> = declared
         .chain([(COUNTER, storage(false))])
         .map(|(binding, ty)| wgpu::BindGroupLayoutEntry {
             binding,
             visibility: wgpu::ShaderStages::COMPUTE,
-            ty: wgpu::BindingType::Buffer { ty, has_dynamic_offset: false, min_binding_size: None },
+            ty,
             count: None,
         })
         .collect();

@@ -36,7 +36,7 @@ fn problem_of(dispatch: &Dispatch, entry: &Entry) -> Option<String> {
     };
     let declared = entry.bindings.iter().find_map(|binding| match &binding.kind {
         Kind::Uniform { members, .. } => Some(members),
-        Kind::Storage { .. } => None,
+        Kind::Storage { .. } | Kind::Texture => None,
     });
     if let (Some((_, bytes)), Some(members)) = (uniform, declared) {
         if members.len() != dispatch.uniforms.len() {
@@ -59,7 +59,7 @@ fn problem_of(dispatch: &Dispatch, entry: &Entry) -> Option<String> {
             }
         }
     }
-    let buffers = match launch::buffers(dispatch, entry) {
+    let buffers = match launch::operands(dispatch, entry) {
         Ok(buffers) => buffers,
         Err(error) => return Some(error.to_string()),
     };

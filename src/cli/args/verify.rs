@@ -34,7 +34,7 @@ pub struct VerifyArgs {
     /// Only this operator: conv2d, conv2d_grad_input, or a room of several such as pool2d; may be given several times
     #[arg(long, value_name = "NAME")]
     pub op: Vec<String>,
-    /// Only this variant: baseline, broadcast, tiled
+    /// Only this variant: baseline, broadcast, broadcast_textures, tiled
     #[arg(long, value_name = "NAME")]
     pub variant: Option<String>,
     /// Only cases whose name contains this

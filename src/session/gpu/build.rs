@@ -3,8 +3,9 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::launch::{UNIFORM_ALIGNMENT, buffers, encode, mismatch, padded, span, uniform, workgroups};
-use super::{Command, Frame, GpuSession, Options, PlanRow, Program, Slot, Trial, place, proof};
+use super::launch::{UNIFORM_ALIGNMENT, encode, mismatch, operands, padded, span, uniform, workgroups};
+use super::textures::{Texture, Textures, textures};
+use super::{Command, Copied, Dispatched, Frame, GpuSession, Options, PlanRow, Program, Slot, Trial, place, proof};
 use crate::error::{Error, Result};
 use crate::gpu::pipeline::{Checks, Kernel};
 use crate::gpu::readback::Staging;
@@ -25,6 +26,7 @@ struct Draft {
     slot_of_value: HashMap<ValueId, usize>,
     /// For each node, the slots of its workspaces.
     slots_of_workspaces: Vec<Vec<usize>>,
+    textures: Textures,
 }
 
 pub(super) fn session(gpu: &Gpu, graphs: Vec<Graph>, options: Options) -> Result<GpuSession> {
@@ -60,16 +62,9 @@ fn realise(gpu: &Gpu, drafts: Vec<Draft>, manner: &Manner) -> Result<GpuSession>
     let mut kernels = gpu.kernels().get(gpu, &wanted)?.into_iter();
     let frame = manner.frame;
     let persistent = persistent(gpu, &drafts, frame)?;
-    // Graphs of a session never run at the same time: they share their slots.
-    let mut sizes: Vec<u64> = Vec::new();
-    for draft in &drafts {
-        for (index, &bytes) in draft.memory.slots.iter().enumerate() {
-            if index == sizes.len() {
-                sizes.push(0);
-            }
-            sizes[index] = sizes[index].max(bytes);
-        }
-    }
+    // Graphs of a session never run at the same time: they share their slots and textures.
+    let sizes: Vec<u64> = largest(drafts.iter().map(|draft| draft.memory.slots.as_slice()));
+    let rows: Vec<usize> = largest(drafts.iter().map(|draft| draft.textures.rows.as_slice()));
     let mut integers = vec![false; sizes.len()];
     for draft in &drafts {
         let values = draft.slot_of_value.iter().map(|(value, slot)| (*slot, draft.graph.spec(*value)));
@@ -78,16 +73,40 @@ fn realise(gpu: &Gpu, drafts: Vec<Draft>, manner: &Manner) -> Result<GpuSession>
         values.chain(workspaces).for_each(|(slot, spec)| integers[slot] |= spec.dtype != DType::F32);
     }
     let slots: Vec<_> = sizes.iter().map(|&bytes| buffer(gpu, "slot", bytes, frame)).collect::<Result<_>>()?;
+    let textures: Vec<_> = rows.iter().map(|&rows| Texture::new(gpu, rows)).collect::<Result<_>>()?;
+    let memory = Memory { slots: &slots, textures: &textures, persistent: &persistent };
     let programs = drafts.into_iter().map(|draft| {
         let count = draft.lowered.iter().map(|lowered| lowered.dispatches.len()).sum();
         let kernels: Vec<_> = kernels.by_ref().take(count).collect();
-        program(gpu, draft, &kernels, &slots, &persistent, manner)
+        program(gpu, draft, &kernels, &memory, manner)
     });
     let programs = programs.collect::<Result<_>>()?;
     gpu.check()?;
     let slots = slots.into_iter().zip(sizes).zip(integers);
     let slots = slots.map(|((buffer, bytes), integers)| Slot { buffer, bytes, integers }).collect();
-    Ok(GpuSession { gpu: gpu.clone(), persistent, programs, staging: Staging::default(), slots, frame, soil: None })
+    let (gpu, staging) = (gpu.clone(), Staging::default());
+    Ok(GpuSession { gpu, persistent, programs, staging, slots, textures, frame, soil: None })
+}
+
+/// What values lie in.
+struct Memory<'a> {
+    slots: &'a [wgpu::Buffer],
+    textures: &'a [Texture],
+    persistent: &'a HashMap<String, (wgpu::Buffer, Spec)>,
+}
+
+/// The largest size at each position of some lists.
+fn largest<'a, T: Copy + Ord + 'a>(lists: impl Iterator<Item = &'a [T]>) -> Vec<T> {
+    let mut sizes: Vec<T> = Vec::new();
+    for list in lists {
+        for (index, &size) in list.iter().enumerate() {
+            match sizes.get_mut(index) {
+                Some(known) => *known = size.max(*known),
+                None => sizes.push(size),
+            }
+        }
+    }
+    sizes
 }
 
 fn draft(
@@ -124,7 +143,8 @@ fn draft(
     let mut rest = memory.slot_of[lives.len()..].iter().copied();
     let slots_of_workspaces =
         lowered.iter().map(|lowered| rest.by_ref().take(lowered.workspaces.len()).collect()).collect();
-    Ok(Draft { graph, lowered, checks: kept, memory, slot_of_value, slots_of_workspaces })
+    let textures = textures(&graph, &lowered, reuse);
+    Ok(Draft { graph, lowered, checks: kept, memory, slot_of_value, slots_of_workspaces, textures })
 }
 
 fn at_node(error: Error, node: &str) -> Error {
@@ -176,52 +196,54 @@ fn persistent(gpu: &Gpu, drafts: &[Draft], frame: Frame) -> Result<HashMap<Strin
     Ok(all)
 }
 
-fn program(
-    gpu: &Gpu,
-    draft: Draft,
-    kernels: &[Arc<Kernel>],
-    slots: &[wgpu::Buffer],
-    persistent: &HashMap<String, (wgpu::Buffer, Spec)>,
-    manner: &Manner,
-) -> Result<Program> {
+fn program(gpu: &Gpu, draft: Draft, kernels: &[Arc<Kernel>], memory: &Memory, manner: &Manner) -> Result<Program> {
     let mut places = Vec::with_capacity(draft.graph.values().len());
     for index in 0..draft.graph.values().len() {
         let (root, offset) = place(&draft.graph, ValueId(index));
         let value = draft.graph.value(root);
         let buffer = match &value.storage {
-            Storage::Persistent => persistent.get(&value.name).map(|(buffer, _)| buffer.clone()),
+            Storage::Persistent => memory.persistent.get(&value.name).map(|(buffer, _)| buffer.clone()),
             Storage::Constant(data) => Some(constant(gpu, &value.name, &value.spec, data)?),
-            _ => draft.slot_of_value.get(&root).map(|&slot| slots[slot].clone()),
+            _ => draft.slot_of_value.get(&root).map(|&slot| memory.slots[slot].clone()),
         };
         let before = if matches!(value.storage, Storage::Constant(_)) { 0 } else { manner.frame.before };
         places.push(buffer.map(|buffer| (buffer, before + offset)));
     }
     let uniforms = uniforms(gpu, &draft, kernels)?;
     let mut commands = Vec::with_capacity(kernels.len());
+    let mut index = 0;
     let mut rows = Vec::with_capacity(draft.graph.nodes().len());
     for (position, (node, lowered)) in draft.graph.nodes().iter().zip(&draft.lowered).enumerate() {
-        for dispatch in &lowered.dispatches {
-            let index = commands.len();
-            let resolve = |operand: Operand| -> (Option<(wgpu::Buffer, u64)>, Spec) {
-                match operand {
-                    Operand::Input(i) => (places[node.inputs[i].0].clone(), draft.graph.spec(node.inputs[i]).clone()),
-                    Operand::Output(i) => {
-                        (places[node.outputs[i].0].clone(), draft.graph.spec(node.outputs[i]).clone())
-                    }
-                    Operand::Workspace(i) => {
-                        let slot = draft.slots_of_workspaces[position][i];
-                        (Some((slots[slot].clone(), manner.frame.before)), lowered.workspaces[i].clone())
-                    }
+        let resolve = |operand: Operand| -> (Option<(wgpu::Buffer, u64)>, Spec) {
+            match operand {
+                Operand::Input(i) => (places[node.inputs[i].0].clone(), draft.graph.spec(node.inputs[i]).clone()),
+                Operand::Output(i) => (places[node.outputs[i].0].clone(), draft.graph.spec(node.outputs[i]).clone()),
+                Operand::Workspace(i) => {
+                    let slot = draft.slots_of_workspaces[position][i];
+                    (Some((memory.slots[slot].clone(), manner.frame.before)), lowered.workspaces[i].clone())
                 }
-            };
-            let uniform = (&uniforms, index as u64);
-            let bindings = bind(gpu, dispatch, &kernels[index], uniform, manner.frame, resolve)
-                .map_err(|e| at_node(e, &node.name))?;
+            }
+        };
+        let mut copies = 0;
+        for dispatch in &lowered.dispatches {
+            for fill in &draft.textures.fills[index] {
+                let place = resolve(fill.operand).0.ok_or_else(|| mismatch(dispatch, "nothing to copy".into()));
+                let (buffer, offset) = place.map_err(|e| at_node(e, &node.name))?;
+                let texture = memory.textures[fill.texture].clone();
+                commands.push(Command::Copy(Copied { buffer, offset, texels: fill.texels, texture }));
+                copies += 1;
+            }
+            let read = &draft.textures.read[index];
+            let place =
+                Place { uniforms: (&uniforms, index as u64), frame: manner.frame, read, textures: memory.textures };
+            let bindings = bind(gpu, dispatch, &kernels[index], &place, resolve).map_err(|e| at_node(e, &node.name))?;
             let workgroups = workgroups(manner.caps, dispatch, &kernels[index].entry);
-            commands.push(Command { kernel: kernels[index].clone(), bindings, workgroups });
+            let kernel = kernels[index].clone();
+            commands.push(Command::Dispatch(Dispatched { kernel, bindings, workgroups }));
+            index += 1;
         }
         let (operator, variant, dispatches) = (node.op.name(), lowered.variant, lowered.dispatches.len());
-        rows.push(PlanRow { node: node.name.clone(), operator, variant, dispatches });
+        rows.push(PlanRow { node: node.name.clone(), operator, variant, dispatches, copies });
     }
     Ok(Program { graph: draft.graph, commands, rows, places, reuse: manner.reuse })
 }
@@ -253,20 +275,35 @@ fn uniforms(gpu: &Gpu, draft: &Draft, kernels: &[Arc<Kernel>]) -> Result<wgpu::B
     Ok(buffer)
 }
 
+/// Where a dispatch finds what is bound beside its buffers.
+struct Place<'a> {
+    /// The uniform structs of all dispatches, and the number of this one.
+    uniforms: (&'a wgpu::Buffer, u64),
+    frame: Frame,
+    /// The textures that it reads, by the names of its variables.
+    read: &'a HashMap<&'static str, usize>,
+    textures: &'a [Texture],
+}
+
 fn bind(
     gpu: &Gpu,
     dispatch: &Dispatch,
     kernel: &Kernel,
-    (uniforms, index): (&wgpu::Buffer, u64),
-    frame: Frame,
+    place: &Place,
     resolve: impl Fn(Operand) -> (Option<(wgpu::Buffer, u64)>, Spec),
 ) -> Result<wgpu::BindGroup> {
+    let Place { uniforms: (uniforms, index), frame, read, textures } = *place;
     let most = gpu.caps().max_binding_bytes;
     let mut bound: Vec<(u32, wgpu::Buffer, u64, u64)> = Vec::new();
     if let Some((number, bytes)) = uniform(dispatch, &kernel.entry)? {
         bound.push((number, uniforms.clone(), index * UNIFORM_ALIGNMENT, bytes.len() as u64));
     }
-    for (declared, given) in buffers(dispatch, &kernel.entry)? {
+    let mut views = Vec::new();
+    for (declared, given) in operands(dispatch, &kernel.entry)? {
+        if let Some(&texture) = read.get(given.name) {
+            views.push((declared.number, &textures[texture].view));
+            continue;
+        }
         let (place, spec) = resolve(given.operand);
         let (buffer, start) =
             place.ok_or_else(|| mismatch(dispatch, format!("buffer {} has no memory", declared.name)))?;
@@ -281,17 +318,18 @@ fn bind(
         let room = frame.after.min(most - size).min(buffer.size() - offset - size) / 4 * 4;
         bound.push((declared.number, buffer, offset, size + room));
     }
-    let entries: Vec<_> = bound
-        .iter()
-        .map(|(number, buffer, offset, size)| wgpu::BindGroupEntry {
-            binding: *number,
-            resource: wgpu::BindingResource::Buffer(wgpu::BufferBinding {
-                buffer,
-                offset: *offset,
-                size: std::num::NonZeroU64::new(*size),
-            }),
-        })
-        .collect();
+    let buffers = bound.iter().map(|(number, buffer, offset, size)| wgpu::BindGroupEntry {
+        binding: *number,
+        resource: wgpu::BindingResource::Buffer(wgpu::BufferBinding {
+            buffer,
+            offset: *offset,
+            size: std::num::NonZeroU64::new(*size),
+        }),
+    });
+    let views = views
+        .into_iter()
+        .map(|(binding, view)| wgpu::BindGroupEntry { binding, resource: wgpu::BindingResource::TextureView(view) });
+    let entries: Vec<_> = buffers.chain(views).collect();
     let descriptor =
         wgpu::BindGroupDescriptor { label: Some(dispatch.entry), layout: &kernel.layout, entries: &entries };
     Ok(gpu.device().create_bind_group(&descriptor))

@@ -23,7 +23,7 @@ pub(super) fn mismatch(dispatch: &Dispatch, problem: String) -> Error {
 pub fn uniform(dispatch: &Dispatch, entry: &Entry) -> Result<Option<(u32, Vec<u8>)>> {
     let declared = entry.bindings.iter().find_map(|binding| match &binding.kind {
         Kind::Uniform { members, size } => Some((binding.number, members, *size)),
-        Kind::Storage { .. } => None,
+        Kind::Storage { .. } | Kind::Texture => None,
     });
     let Some((number, members, size)) = declared else { return Ok(None) };
     if u64::from(size) > UNIFORM_ALIGNMENT {
@@ -52,18 +52,23 @@ pub fn uniform(dispatch: &Dispatch, entry: &Entry) -> Result<Option<(u32, Vec<u8
     }
 }
 
-/// The storage buffers of an entry point as the shader declares them, each with what the host binds.
-pub fn buffers<'a>(dispatch: &'a Dispatch, entry: &'a Entry) -> Result<Vec<(&'a reflect::Binding, &'a Binding)>> {
-    let declared = entry.bindings.iter().filter(|binding| matches!(binding.kind, Kind::Storage { .. }));
+/// The storage buffers and textures of an entry point as the shader declares them, each with what the host binds.
+pub fn operands<'a>(dispatch: &'a Dispatch, entry: &'a Entry) -> Result<Vec<(&'a reflect::Binding, &'a Binding)>> {
+    let declared = entry.bindings.iter().filter(|binding| !matches!(binding.kind, Kind::Uniform { .. }));
     let pairs = declared.map(|declared| {
-        let given = dispatch.bindings.iter().find(|given| given.name == declared.name);
-        let given = given.ok_or_else(|| mismatch(dispatch, format!("buffer {} is not bound", declared.name)))?;
-        Ok((declared, given))
+        let (name, texture) = (&declared.name, declared.kind == Kind::Texture);
+        let given = dispatch.bindings.iter().find(|given| given.name == name);
+        let given = given.ok_or_else(|| mismatch(dispatch, format!("operand {name} is not bound")))?;
+        match given.texture == texture {
+            true => Ok((declared, given)),
+            false if texture => Err(mismatch(dispatch, format!("{name} is a texture, and a buffer is bound"))),
+            false => Err(mismatch(dispatch, format!("{name} is a buffer, and a texture is bound"))),
+        }
     });
     let pairs: Vec<_> = pairs.collect::<Result<_>>()?;
     match dispatch.bindings.iter().find(|given| !pairs.iter().any(|(declared, _)| declared.name == given.name)) {
         None => Ok(pairs),
-        Some(extra) => Err(mismatch(dispatch, format!("the entry point uses no buffer {}", extra.name))),
+        Some(extra) => Err(mismatch(dispatch, format!("the entry point uses no operand {}", extra.name))),
     }
 }
 

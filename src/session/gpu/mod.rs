@@ -6,6 +6,7 @@ pub mod launch;
 mod profile;
 mod proof;
 mod single;
+mod textures;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -14,6 +15,7 @@ pub use proof::kernel_name;
 pub use single::{Trial, node_session, run_node, run_node_with, trial_session};
 
 use launch::{POISON, encode, padded};
+use textures::Texture;
 
 use super::{Options, PlanRow};
 use crate::error::{Error, Result};
@@ -31,6 +33,8 @@ pub struct GpuSession {
     staging: Staging,
     /// Buffers that values share.
     slots: Vec<Slot>,
+    /// Textures that copies of operands share.
+    textures: Vec<Texture>,
     frame: Frame,
     /// What the next submission leaves in workgroup memory before its kernels run.
     soil: Option<Poison>,
@@ -69,11 +73,25 @@ struct Program {
     reuse: bool,
 }
 
+/// An item of a plan.
+enum Command {
+    Dispatch(Dispatched),
+    Copy(Copied),
+}
+
 /// One dispatch.
-struct Command {
+struct Dispatched {
     kernel: Arc<Kernel>,
     bindings: wgpu::BindGroup,
     workgroups: [u32; 3],
+}
+
+/// One operand copied into a texture.
+struct Copied {
+    buffer: wgpu::Buffer,
+    offset: u64,
+    texels: usize,
+    texture: Texture,
 }
 
 /// What memory is filled with before a kernel is tried. It differs from buffer to buffer: a kernel that reads beyond one and
@@ -229,7 +247,7 @@ impl GpuSession {
         let mut encoder = self.gpu.device().create_command_encoder(&Default::default());
         let (mut commands, mut copied) = (commands.as_slice(), Vec::new());
         for (node, row) in graph.nodes().iter().zip(rows) {
-            let (own, rest) = commands.split_at(row.dispatches);
+            let (own, rest) = commands.split_at(row.dispatches + row.copies);
             commands = rest;
             record(&mut encoder, own);
             let mut sources = Vec::new();
@@ -255,7 +273,11 @@ impl GpuSession {
     /// what it should is found out.
     pub fn poison(&mut self, poison: Poison) {
         let mut commands = self.programs.iter().flat_map(|program| &program.commands);
-        self.soil = commands.any(|command| command.kernel.entry.workgroup_bytes > 0).then_some(poison);
+        let uses = |command: &Command| matches!(command, Command::Dispatch(d) if d.kernel.entry.workgroup_bytes > 0);
+        self.soil = commands.any(uses).then_some(poison);
+        for (number, texture) in self.textures.iter().enumerate() {
+            texture.poison(&self.gpu, poison.word(number, false));
+        }
         for (number, (buffer, _, integers)) in self.memory().enumerate() {
             let words = vec![poison.word(number, integers); buffer.size() as usize / 4];
             self.gpu.queue().write_buffer(buffer, 0, bytemuck::cast_slice(&words));
@@ -288,10 +310,11 @@ impl GpuSession {
         Ok(found.chunks_exact(4).zip(expected).filter(|(word, expected)| *word != expected.to_le_bytes()).count())
     }
 
-    /// Bytes of all buffers that hold values.
+    /// Bytes of all buffers and textures that hold values.
     pub fn bytes(&self) -> u64 {
         self.slots.iter().map(|slot| slot.bytes).sum::<u64>()
             + self.persistent.values().map(|(buffer, _)| buffer.size()).sum::<u64>()
+            + self.textures.iter().map(Texture::bytes).sum::<u64>()
     }
 
     /// See [`super::Session::graph`].
@@ -305,18 +328,35 @@ impl GpuSession {
     }
 }
 
-/// Records dispatches in one pass.
+/// Records a plan's items: all dispatches between two copies in one pass.
 fn record<'a>(encoder: &mut wgpu::CommandEncoder, commands: impl IntoIterator<Item = &'a Command>) {
-    let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
-    commands.into_iter().for_each(|command| dispatch(&mut pass, command));
+    let mut open: Option<wgpu::ComputePass<'static>> = None;
+    for command in commands {
+        match command {
+            Command::Dispatch(dispatched) => {
+                let begin = || encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default()).forget_lifetime();
+                dispatch(open.get_or_insert_with(begin), dispatched);
+            }
+            Command::Copy(copied) => {
+                // A pass ends when it is dropped, and the encoder records nothing beside it before.
+                open = None;
+                copy(encoder, copied);
+            }
+        }
+    }
 }
 
 /// Records one dispatch.
-fn dispatch(pass: &mut wgpu::ComputePass<'_>, command: &Command) {
-    pass.set_pipeline(&command.kernel.pipeline);
-    pass.set_bind_group(0, &command.bindings, &[]);
-    let [x, y, z] = command.workgroups;
+fn dispatch(pass: &mut wgpu::ComputePass<'_>, dispatched: &Dispatched) {
+    pass.set_pipeline(&dispatched.kernel.pipeline);
+    pass.set_bind_group(0, &dispatched.bindings, &[]);
+    let [x, y, z] = dispatched.workgroups;
     pass.dispatch_workgroups(x, y, z);
+}
+
+/// Records one copy.
+fn copy(encoder: &mut wgpu::CommandEncoder, Copied { buffer, offset, texels, texture }: &Copied) {
+    texture.fill(encoder, buffer, *offset, *texels);
 }
 
 /// The value in whose memory `id` lies, and the byte offset there.

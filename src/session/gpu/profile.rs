@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use super::{Command, GpuSession, Program, Reading, dispatch, record};
+use super::{Command, GpuSession, Program, Reading, copy, dispatch, record};
 use crate::error::Result;
 use crate::gpu::timing::{Interval, Stopwatch, done, thread_seconds};
 use crate::session::timeline::{Clock, Launch, Timed, Timeline};
@@ -36,10 +36,24 @@ impl GpuSession {
         let now = || begun.elapsed().as_secs_f64();
         let mut encoder = self.gpu.device().create_command_encoder(&Default::default());
         for (index, command) in program.commands.iter().map(Some).chain([None]).enumerate() {
-            let timestamp_writes = Some(stopwatch.interval(index));
-            let descriptor = wgpu::ComputePassDescriptor { label: None, timestamp_writes };
-            let mut pass = encoder.begin_compute_pass(&descriptor);
-            command.into_iter().for_each(|command| dispatch(&mut pass, command));
+            let both = stopwatch.interval(index);
+            let begins = wgpu::ComputePassTimestampWrites { end_of_pass_write_index: None, ..both.clone() };
+            let ends = wgpu::ComputePassTimestampWrites { beginning_of_pass_write_index: None, ..both.clone() };
+            let pass = |timestamp_writes, encoder: &mut wgpu::CommandEncoder| {
+                let timestamp_writes = Some(timestamp_writes);
+                let descriptor = wgpu::ComputePassDescriptor { label: None, timestamp_writes };
+                encoder.begin_compute_pass(&descriptor).forget_lifetime()
+            };
+            match command {
+                None => drop(pass(both, &mut encoder)),
+                Some(Command::Dispatch(dispatched)) => dispatch(&mut pass(both, &mut encoder), dispatched),
+                // No copy is part of a pass: one of nothing before it and one after it look at the clock.
+                Some(Command::Copy(copied)) => {
+                    drop(pass(begins, &mut encoder));
+                    copy(&mut encoder, copied);
+                    drop(pass(ends, &mut encoder));
+                }
+            }
         }
         let source = stopwatch.resolve(&mut encoder);
         let finished = self.finished(encoder, &[source]);
@@ -106,6 +120,9 @@ impl GpuSession {
 /// Times of dispatches, sorted into their nodes.
 fn by_node(program: &Program, times: Vec<Option<Interval>>) -> Vec<Vec<Timed>> {
     let mut all = program.commands.iter().zip(times);
-    let timed = |(command, at): (&Command, _)| Timed { entry: command.kernel.entry.name.clone(), at };
-    program.rows.iter().map(|row| all.by_ref().take(row.dispatches).map(timed).collect()).collect()
+    let timed = |(command, at): (&Command, _)| match command {
+        Command::Dispatch(dispatched) => Timed { entry: dispatched.kernel.entry.name.clone(), at },
+        Command::Copy(_) => Timed { entry: "copy_to_texture".into(), at },
+    };
+    program.rows.iter().map(|row| all.by_ref().take(row.dispatches + row.copies).map(timed).collect()).collect()
 }

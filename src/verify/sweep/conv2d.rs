@@ -55,6 +55,25 @@ const GEOMETRIES: [Row; 24] = [
     ("many_pixels", padded(1), [4, 65, 67, 2], [3, 3, 2, 3]),
 ];
 
+/// Channels in fours: operands in textures serve no others. Rows of lengths that have few divisors or many, more columns than a
+/// workgroup has lanes or just not so many, more taps than are summed at once.
+const FOURS: [Row; 14] = [
+    ("one_pixel", PLAIN, [1, 1, 1, 4], [1, 1, 4, 4]),
+    ("rows_of_1", PLAIN, [3, 5, 3, 8], [3, 3, 8, 12]),
+    ("rows_of_6", padded(1), [2, 3, 6, 12], [3, 3, 12, 4]),
+    ("rows_of_11_pixels", PLAIN, [3, 6, 13, 32], [3, 3, 32, 64]),
+    ("rows_of_17_pixels", padded(1), [2, 3, 17, 4], [3, 3, 4, 20]),
+    ("rows_of_26_pixels", padded(1), [1, 12, 26, 8], [3, 3, 8, 8]),
+    ("pixels_in_one_row", PLAIN, [3, 7, 5, 36], [1, 1, 36, 28]),
+    ("taps_2x2", PLAIN, [2, 5, 9, 8], [2, 2, 8, 8]),
+    ("taps_5x5", padded(2), [2, 7, 6, 8], [5, 5, 8, 12]),
+    ("taps_7x4_padded_unevenly", Conv2d { padding: [3, 1, 0, 2], ..PLAIN }, [1, 8, 9, 12], [7, 4, 12, 8]),
+    ("stride_of_2", strided(2, 2, [1; 4]), [2, 11, 13, 8], [3, 3, 8, 16]),
+    ("stride_of_3x2", strided(3, 2, [0, 1, 2, 0]), [2, 10, 12, 4], [2, 5, 4, 8]),
+    ("dilated_rows", Conv2d { dilation: [2, 1], ..padded(2) }, [1, 9, 8, 8], [3, 3, 8, 8]),
+    ("dilated_columns", Conv2d { dilation: [1, 2], ..padded(1) }, [1, 6, 9, 8], [3, 3, 8, 8]),
+];
+
 /// Channel counts that people use, and those beside powers of two.
 const CHANNELS: [usize; 8] = [1, 3, 5, 31, 32, 33, 64, 65];
 
@@ -90,6 +109,9 @@ pub(super) fn cases(caps: &Caps) -> Vec<Case> {
     }
     for (name, conv, x, w) in GEOMETRIES {
         cases.extend(directions(name, conv, x, w));
+    }
+    for (name, conv, x, w) in FOURS {
+        cases.extend(directions(&format!("fours_{name}"), conv, x, w));
     }
     for (i, c_in) in CHANNELS.into_iter().enumerate() {
         let c_out = CHANNELS[(i + 3) % CHANNELS.len()];
@@ -189,9 +211,15 @@ fn long_sums() -> Vec<Case> {
         let operands = [values([1, h, w, c_in], std::slice::from_ref(term)), values([1, h, w, 1], &[1.0])];
         Case::new("drifting", op([1, 1]), operands).only(variant)
     };
+    let drifting_fours = |variant: &'static str, [h, w]: [usize; 2], term: &f32| {
+        let operands = [values([1, h, w, 4], std::slice::from_ref(term)), values([1, h, w, 4], &[1.0])];
+        Case::new("drifting", op([1, 1]), operands).only(variant)
+    };
     vec![
         drifting("baseline", [1024, 1024, 1], &DRIFTING[0]),
         drifting("broadcast", [256, 512, 1], &DRIFTING[1]),
+        // The same channels and pixels several times over: four is the fewest that go into a texel.
+        drifting_fours("broadcast_textures", [256, 512], &DRIFTING[1]),
         drifting("tiled", [1024, 1024, 4], &DRIFTING[1]).at(Depth::Full),
         Case::new("sum_over_12099_pixels", op([2, 2]), [one_sided(1, [3, 38, 110, 1]), one_sided(2, [3, 37, 109, 2])]),
         Case::new(
