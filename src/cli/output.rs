@@ -1,7 +1,10 @@
 //! Where words go: to stdout for people, and with `--json` to stderr, so that stdout holds JSON alone.
 
 use std::io::{self, Write};
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
+
+use anyhow::Result;
 
 /// Nobody reads stdout any more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -63,5 +66,19 @@ impl Output {
     /// The error with which a command ends whose output nobody read to the end.
     pub fn finish(&self) -> anyhow::Result<()> {
         if self.silenced() { Err(Silenced.into()) } else { Ok(()) }
+    }
+}
+
+/// Refuses, before any work, a file that cannot be written since its directory is not there.
+pub fn writable(file: &Path) -> Result<()> {
+    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty());
+    if file.is_dir() {
+        anyhow::bail!("{} is a directory, not a file to write", file.display());
+    }
+    match folder.filter(|folder| !folder.is_dir()) {
+        Some(folder) => {
+            anyhow::bail!("{} cannot be written: there is no directory {}", file.display(), folder.display())
+        }
+        None => Ok(()),
     }
 }

@@ -4,8 +4,6 @@ mod chart;
 mod html;
 mod trace;
 
-use std::path::Path;
-
 use anyhow::Result;
 use serde_json::{Value, json};
 use wgrad::session::{Clock, Device};
@@ -15,7 +13,7 @@ use wgrad::train::{Schedule, TrainConfig};
 
 use super::args::ProfileArgs;
 use super::open;
-use super::output::Output;
+use super::output::{self, Output};
 use super::text::{self, Table, counted};
 
 /// What was measured, where.
@@ -36,7 +34,7 @@ pub fn run(args: &ProfileArgs) -> Result<()> {
     if batch == 0 {
         anyhow::bail!("--batch must be at least 1");
     }
-    args.html.iter().chain(&args.trace).try_for_each(|file| writable(file))?;
+    args.html.iter().chain(&args.trace).try_for_each(|file| output::writable(file))?;
     let config = TrainConfig { batch, schedule: Schedule::Constant, ..config };
     let device = open::device(&args.device)?;
     open::introduce(&output, &device);
@@ -68,20 +66,6 @@ pub fn run(args: &ProfileArgs) -> Result<()> {
         output.say(format!("trace     {} (ui.perfetto.dev or chrome://tracing shows it)", file.display()));
     }
     output.finish()
-}
-
-/// Refuses, before anything is measured, a file whose directory is not there.
-fn writable(file: &Path) -> Result<()> {
-    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty());
-    if file.is_dir() {
-        anyhow::bail!("{} is a directory, not a file to write", file.display());
-    }
-    match folder.filter(|folder| !folder.is_dir()) {
-        Some(folder) => {
-            anyhow::bail!("{} cannot be written: there is no directory {}", file.display(), folder.display())
-        }
-        None => Ok(()),
-    }
 }
 
 /// What measured the dispatches, how often, and what of it was believed.

@@ -23,7 +23,7 @@ use wgrad::verify::trial::{self, Outcome, Passes, Settings, Verdict};
 use wgrad::verify::{dump, export, gradients, sweep};
 
 use super::args::VerifyArgs;
-use super::output::{Output, complain};
+use super::output::{Output, complain, writable};
 use super::{bar, open, text};
 use rows::Row;
 
@@ -77,6 +77,7 @@ pub fn run(args: &VerifyArgs) -> Result<()> {
     if let Some(folder) = &args.dump {
         std::fs::create_dir_all(folder).with_context(|| format!("{} cannot be made", folder.display()))?;
     }
+    args.html.iter().try_for_each(|file| writable(file))?;
     let mut reports = Vec::new();
     for device in &devices {
         let report = verify(args, &output, device)?;

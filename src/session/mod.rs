@@ -77,11 +77,13 @@ pub struct Options {
     pub reuse: bool,
     /// Whether only baseline kernels are used.
     pub baseline: bool,
+    /// Whether baseline kernels may run that are known to be wrong on this device: only where their results are compared.
+    pub suspects: bool,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { reuse: true, baseline: false }
+        Self { reuse: true, baseline: false, suspects: false }
     }
 }
 

@@ -1,7 +1,8 @@
 //! After a loss or a gradient that is not finite: which operator was the first?
 //!
 //! The device skipped every write that lasts since its flag was set, so the state is the one before the failing step. The
-//! host replays that step without sharing memory, with baseline kernels, and looks at every value in order.
+//! host replays that step without sharing memory, unfused and with baseline kernels, and looks at every value in order. Where
+//! these stay finite, it was a fast or a fused kernel: the step is replayed with the kernels that trained.
 
 use crate::error::{Error, Result};
 use crate::graph::Graph;
@@ -30,7 +31,8 @@ impl Trainer {
         let mut state = self.session.read(&names).await?;
         state.push(self.session.read(&[names::RATES]).await?.remove(0));
         let named: Vec<_> = names.into_iter().chain([names::RATES]).zip(state).collect();
-        let replay = Replay { device: &self.device, graph, state: &named, step: self.step as u32 };
+        let (fused, _) = graph.clone().fuse(&self.config.no_fuse)?;
+        let replay = Replay { device: &self.device, graphs: [graph, fused], state: &named, step: self.step as u32 };
         Err(replay.explain(|session| upload(session, &self.train, &self.data.train)).await)
     }
 }
@@ -38,7 +40,8 @@ impl Trainer {
 /// What is needed to repeat a step.
 struct Replay<'a> {
     device: &'a Device,
-    graph: Graph,
+    /// Unfused and fused.
+    graphs: [Graph; 2],
     /// Persistent values as they were before the step.
     state: &'a [(&'static str, Tensor)],
     /// Steps done before it.
@@ -48,7 +51,7 @@ struct Replay<'a> {
 impl Replay<'_> {
     /// The error that says what diverged. That the step could not be repeated, for want of memory perhaps, is no reason to lose
     /// the run: then the error says so.
-    async fn explain(self, upload: impl FnOnce(&mut Session) -> Result<()>) -> Error {
+    async fn explain(self, upload: impl Fn(&mut Session) -> Result<()>) -> Error {
         let step = u64::from(self.step) + 1;
         self.find(upload).await.unwrap_or_else(|error| {
             let operator = format!("an operator that is not known, since the step could not be repeated ({error}),");
@@ -57,15 +60,36 @@ impl Replay<'_> {
     }
 
     /// Repeats the step and answers the error that names the first operator whose output was not finite.
-    async fn find(self, upload: impl FnOnce(&mut Session) -> Result<()>) -> Result<Error> {
-        let operators: Vec<_> = self.graph.nodes().iter().map(|node| (node.name.clone(), node.op.name())).collect();
+    async fn find(self, upload: impl Fn(&mut Session) -> Result<()>) -> Result<Error> {
+        let step = u64::from(self.step) + 1;
         for (name, tensor) in self.state {
             if let Some((count, value)) = first_non_finite(tensor) {
                 let operator = format!("the value `{name}`, before the step,");
-                return Ok(Error::Diverged { step: u64::from(self.step) + 1, operator, value, count });
+                return Ok(Error::Diverged { step, operator, value, count });
             }
         }
-        let mut session = trust::session(self.device, vec![self.graph], Options { reuse: false, baseline: true })?;
+        let ways = [true, false].map(|baseline| Options { reuse: false, baseline, suspects: true });
+        for (graph, options) in self.graphs.iter().zip(ways) {
+            if let Some((node, variant, value, count)) = self.repeat(graph, options, &upload).await? {
+                let operator = match options.baseline {
+                    true => node,
+                    false => format!("{node}, in the {variant} kernel and not in baseline kernels,"),
+                };
+                return Ok(Error::Diverged { step, operator, value, count });
+            }
+        }
+        let operator = "an operator that no repetition of the step names".to_owned();
+        Ok(Error::Diverged { step, operator, value: "a non-finite number".into(), count: 1 })
+    }
+
+    /// The first node whose output is not finite, its variant, and that output's first such element and their count.
+    async fn repeat(
+        &self,
+        graph: &Graph,
+        options: Options,
+        upload: impl Fn(&mut Session) -> Result<()>,
+    ) -> Result<Option<(String, &'static str, String, usize)>> {
+        let mut session = trust::session(self.device, vec![graph.clone()], options)?;
         upload(&mut session)?;
         for (name, tensor) in self.state {
             session.write(name, tensor)?;
@@ -74,15 +98,15 @@ impl Replay<'_> {
         words[control::STEP] = self.step;
         session.write(names::CONTROL, &Tensor::u32([control::LEN], words))?;
         session.run(0, 1, &[])?;
+        let variants: Vec<_> = session.plan(0).into_iter().map(|row| row.variant).collect();
         for (position, tensor) in session.values(0).await? {
             if let Some((count, value)) = first_non_finite(&tensor) {
-                let (node, op) = &operators[position];
-                let operator = if node == op { node.clone() } else { format!("{node} ({op})") };
-                return Ok(Error::Diverged { step: u64::from(self.step) + 1, operator, value, count });
+                let (node, op) = (&graph.nodes()[position].name, graph.nodes()[position].op.name());
+                let named = if node == op { node.clone() } else { format!("{node} ({op})") };
+                return Ok(Some((named, variants[position], value, count)));
             }
         }
-        let operator = "a fast kernel, but no baseline kernel in a repetition of the step,".to_owned();
-        Ok(Error::Diverged { step: u64::from(self.step) + 1, operator, value: "a non-finite number".into(), count: 1 })
+        Ok(None)
     }
 }
 

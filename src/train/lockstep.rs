@@ -123,7 +123,7 @@ impl Lockstep {
         let graph = program::train(network, &layout, &resident, config)?;
         let data = (&resident, &split);
         let (fused, fusions) = graph.clone().fuse(&config.no_fuse)?;
-        let mut plan = trust::session(other, vec![fused.clone()], Options::default())?;
+        let mut plan = trust::session(other, vec![fused.clone()], Options { suspects: true, ..Options::default() })?;
         parts(&resident, &split, |name, tensor| plan.write(name, &tensor))?;
         let start = start.unwrap_or_else(|| Start { state: layout.draw(config.seed), step: 0 });
         let mut lockstep = Self {

@@ -136,7 +136,7 @@ fn answer(device: &Device, case: &OracleCase, way: &'static str) -> Result<Diffe
         ("lr_schedule", _, _) => schedule(case),
         ("training", _, FLOAT64) => Training::read(case)?.check(&mut |graph| Ok(Machine::wide(graph)), REFERENCE),
         ("training", device, way) => {
-            let options = Options { baseline: way == BASELINE, ..Options::default() };
+            let options = Options { baseline: way == BASELINE, suspects: true, ..Options::default() };
             let make = &mut |graph| Ok(Machine::Narrow(trust::session(device, vec![graph], options)?));
             Training::read(case)?.check(make, FLOAT32)
         }

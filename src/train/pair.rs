@@ -140,7 +140,7 @@ impl Side {
 
     /// A device, on which every value has memory of its own.
     pub fn device(device: &Device, graph: &Graph, data: (&Resident, &Split)) -> Result<Self> {
-        let options = Options { reuse: false, baseline: false };
+        let options = Options { reuse: false, baseline: false, suspects: true };
         Self::of(device.name(), trust::session(device, vec![graph.clone()], options)?, graph, data)
     }
 

@@ -36,7 +36,7 @@ pub fn session(device: &Device, graphs: Vec<Graph>, options: Options) -> Result<
 pub fn certify(device: &Device, graphs: &[Graph]) -> Result<()> {
     let Device::Gpu(gpu) = device else { return Ok(()) };
     let trust = gpu.trust();
-    if trust.policy == Policy::All || (trust.policy == Policy::Baseline && trust.checked) {
+    if trust.policy == Policy::All {
         return Ok(());
     }
     let mut unknown: BTreeSet<(&'static str, &'static str)> = BTreeSet::new();
@@ -48,8 +48,8 @@ pub fn certify(device: &Device, graphs: &[Graph]) -> Result<()> {
             let all = variants(&node.op, &problem);
             let last = all.iter().position(|variant| *variant == BASELINE);
             for variant in all.into_iter().take(last.map_or(0, |last| last + 1)) {
-                let needed =
-                    variant == BASELINE && !trust.checked || variant != BASELINE && trust.policy == Policy::Proven;
+                // The baseline too: it need not be proven to run, but does not run where it is known to be wrong.
+                let needed = variant == BASELINE || trust.policy == Policy::Proven;
                 if needed && gpu.proof(&kernel_name(node.op.name(), variant)).is_none() {
                     unknown.insert((node.op.name(), variant));
                 }
@@ -77,6 +77,10 @@ fn prove(gpu: &Gpu, unknown: &BTreeSet<(&'static str, &'static str)>) -> Result<
         match remembered.get(&kernel.key) {
             // What was proven with the checks alone is asked without them when that is wanted.
             Some(&proof) if !with_unchecked || proof.unchecked || !proof.right || !proof.checks_alone => {
+                if let (Some(consequence), Some(file)) = (kernel.consequence(proof, with_unchecked), &file) {
+                    let (op, file) = (kernel.op, file.display());
+                    tracing::warn!("{consequence}, as {file} remembers; `wgrad verify --op {op}` asks again");
+                }
                 kernel.note(gpu, proof)
             }
             _ => asked.push(kernel),
@@ -85,28 +89,14 @@ fn prove(gpu: &Gpu, unknown: &BTreeSet<(&'static str, &'static str)>) -> Result<
     if asked.is_empty() {
         return Ok(());
     }
-    // With the checks first: on an adapter that nobody knows, a kernel that is wrong must not do harm.
-    let checked = ask_all(gpu, &asked, Passes::Checked);
-    let right: Vec<Asked> = asked.iter().filter(|kernel| checked.passed(kernel)).cloned().collect();
-    let unchecked = if with_unchecked { ask_all(gpu, &right, Passes::Unchecked) } else { Answers::default() };
-    let mut learned = BTreeMap::new();
-    for kernel in &asked {
-        let proof =
-            Proof { right: checked.passed(kernel), unchecked: unchecked.passed(kernel), checks_alone: !with_unchecked };
-        if let Some(story) = checked.wrong.get(&kernel.name()).or_else(|| unchecked.wrong.get(&kernel.name())) {
-            let story = story.lines().next().unwrap_or_default();
-            let instead = match (proof.right, kernel.variant) {
-                (true, _) => "keeps its run-time checks",
-                (false, BASELINE) => "is wrong on this adapter; `wgrad verify` tells more",
-                (false, _) => "is wrong on this adapter and is not used",
-            };
-            tracing::warn!("the {} kernel of {} {instead} ({story})", kernel.variant, kernel.op);
-        }
-        kernel.note(gpu, proof);
-        // That nothing could be asked, for want of memory perhaps, says nothing about next time.
-        let answered = checked.passed(kernel) || checked.wrong.contains_key(&kernel.name());
-        if answered && (gpu.check().is_ok() || kernel.variant != BASELINE) {
-            learned.insert(kernel.key.clone(), proof);
+    // Fast kernels one after the other: where one of them loses the device, it is known which one it was.
+    let (baselines, fast): (Vec<_>, Vec<_>) = asked.into_iter().partition(|kernel| kernel.variant == BASELINE);
+    let groups = [baselines].into_iter().chain(fast.into_iter().map(|kernel| vec![kernel]));
+    let (mut learned, mut ended) = (BTreeMap::new(), Ok(()));
+    for group in groups {
+        ended = ask_group(gpu, &group, with_unchecked, &mut learned);
+        if ended.is_err() {
+            break;
         }
     }
     if let Some(file) = file
@@ -114,8 +104,42 @@ fn prove(gpu: &Gpu, unknown: &BTreeSet<(&'static str, &'static str)>) -> Result<
     {
         tracing::warn!("what was proven of this adapter's kernels cannot be remembered: {error}");
     }
-    // A device that was lost on the way is of no use; the next start knows which kernel to leave out.
-    gpu.check()
+    ended
+}
+
+/// Asks kernels together and notes what is learned of them. A device that is lost on the way is of no use any more; where one
+/// fast kernel was asked alone, the next start leaves it out.
+fn ask_group(gpu: &Gpu, group: &[Asked], with_unchecked: bool, learned: &mut BTreeMap<String, Proof>) -> Result<()> {
+    // With the checks first: on an adapter that nobody knows, a kernel that is wrong must not do harm.
+    let checked = ask_all(gpu, group, Passes::Checked);
+    let right: Vec<Asked> = group.iter().filter(|kernel| checked.passed(kernel)).cloned().collect();
+    let unchecked = if with_unchecked { ask_all(gpu, &right, Passes::Unchecked) } else { Answers::default() };
+    if let Err(lost) = gpu.check() {
+        let [kernel] = group else { return Err(lost) };
+        if kernel.variant != BASELINE {
+            learned.insert(kernel.key.clone(), Proof { right: false, unchecked: false, checks_alone: false });
+            tracing::warn!("{} was lost by the {} kernel of {}", gpu.adapter().name, kernel.variant, kernel.op);
+        }
+        return Err(lost);
+    }
+    for kernel in group {
+        let proof =
+            Proof { right: checked.passed(kernel), unchecked: unchecked.passed(kernel), checks_alone: !with_unchecked };
+        let answered = checked.passed(kernel) || checked.wrong.contains_key(&kernel.name());
+        if let Some(story) = checked.wrong.get(&kernel.name()).or_else(|| unchecked.wrong.get(&kernel.name())) {
+            let story = story.lines().next().unwrap_or_default();
+            let consequence = kernel.consequence(proof, with_unchecked).unwrap_or_default();
+            tracing::warn!("{consequence} ({story}); `wgrad verify --op {}` tells more", kernel.op);
+        }
+        // That nothing could be asked, for want of memory perhaps, says nothing: a baseline then runs with its checks.
+        if answered || kernel.variant != BASELINE {
+            kernel.note(gpu, proof);
+        }
+        if answered {
+            learned.insert(kernel.key.clone(), proof);
+        }
+    }
+    Ok(())
 }
 
 /// A kernel with the cases that prove it, and the programs that these run.
@@ -131,6 +155,16 @@ struct Asked {
 impl Asked {
     fn name(&self) -> String {
         kernel_name(self.op, self.variant)
+    }
+
+    /// What follows for this kernel, where something does.
+    fn consequence(&self, proof: Proof, with_unchecked: bool) -> Option<String> {
+        let what = match (proof.right, proof.unchecked || !with_unchecked) {
+            (true, true) => return None,
+            (true, false) => "keeps its run-time checks on this adapter",
+            (false, _) => "is wrong on this adapter and is not used",
+        };
+        Some(format!("the {} kernel of {} {what}", self.variant, self.op))
     }
 
     fn note(&self, gpu: &Gpu, proof: Proof) {

@@ -133,13 +133,33 @@ fn a_fast_kernel_that_is_wrong_here_is_not_used_and_said_once() {
         warned.contains(&format!("the {fast} kernel of conv2d is wrong on this adapter and is not used")),
         "{warned}"
     );
-    // The verdict is remembered under the shader's hash, so that the next run neither asks nor says it again.
+    // The verdict is remembered under the shader's hash: the next run says so, and does not ask again.
     let (plan, warned) = go(&["--out", "c"]);
-    assert!(!line(&plan).contains(fast) && !warned.contains("is wrong"), "{warned}");
+    assert!(!line(&plan).contains(fast) && warned.contains("verdicts.json remembers"), "{warned}");
     let (plan, _) = go(&["--out", "d", "--trust-all"]);
     assert!(line(&plan).contains(fast), "{}", line(&plan));
     let (plan, _) = go(&["--out", "e", "--baseline-only"]);
     assert!(!plan.contains(fast), "{plan}");
+}
+
+#[test]
+fn a_baseline_kernel_that_is_wrong_here_trains_nothing() {
+    let Some(device) = adapter() else { return };
+    let dir = workplace();
+    let shaders = broken(dir.path(), "reduce.wgsl", "total += ", "total -= ");
+    let train = ["train", "--network", "tiny.toml", "--data", "idx", "--epochs", "1", "--device", device];
+    // Asked, then remembered.
+    for _ in 0..2 {
+        let arguments = [&train[..], &["--out", "a"]].concat();
+        let output = wgrad(dir.path(), &arguments).env("WGRAD_SHADERS", &shaders).output().unwrap();
+        let complained = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{complained}");
+        assert!(complained.contains("is wrong on this adapter, the baseline too"), "{complained}");
+        assert!(!dir.path().join("a").exists());
+    }
+    let arguments = [&train[..], &["--out", "b", "--trust-all"]].concat();
+    let output = wgrad(dir.path(), &arguments).env("WGRAD_SHADERS", &shaders).output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
 }
 
 #[test]

@@ -59,7 +59,7 @@ fn a_residual_network_needs_at_most_60_percent_of_its_values() {
 #[test]
 fn a_session_allocates_what_its_plan_says() {
     let Some(device) = crate::adapter() else { return };
-    let bytes = |reuse| Session::new(&device, vec![graph()], Options { reuse, baseline: false }).unwrap().bytes();
+    let bytes = |reuse| Session::new(&device, vec![graph()], Options { reuse, ..Options::default() }).unwrap().bytes();
     let (shared, separate) = (bytes(true), bytes(false));
     println!("{shared} bytes with reuse, {separate} without");
     assert!(shared * 100 <= separate * 60, "{shared} of {separate}");

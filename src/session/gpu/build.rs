@@ -30,7 +30,7 @@ struct Draft {
 }
 
 pub(super) fn session(gpu: &Gpu, graphs: Vec<Graph>, options: Options) -> Result<GpuSession> {
-    let choose = |op: &Op, problem: &Problem| proof::choose(gpu, op, problem, options.baseline);
+    let choose = |op: &Op, problem: &Problem| proof::choose(gpu, op, problem, options);
     let draft = |graph| draft(gpu.caps(), graph, options.reuse, choose, |lowered| proof::checks(gpu, lowered));
     let drafts = graphs.into_iter().map(draft).collect::<Result<_>>()?;
     realise(gpu, drafts, &Manner { reuse: options.reuse, frame: Frame::NONE, caps: gpu.caps() })

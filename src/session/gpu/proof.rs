@@ -4,12 +4,13 @@
 //! takes its place, and the baseline needs no such leave.
 
 use super::single::{Trial, run_node_with};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::gpu::pipeline::Checks;
 use crate::gpu::{Gpu, Policy, Trust};
 use crate::kernels::{BASELINE, Lowered, Problem, lower, variants};
 use crate::ops::random::random;
 use crate::ops::{Op, Operator, fill};
+use crate::session::Options;
 use crate::tensor::{DType, Elements, Spec, Tensor};
 
 /// Output elements that are looked at, fewer where each is a long sum.
@@ -32,13 +33,11 @@ pub(super) fn checks(gpu: &Gpu, lowered: &Lowered) -> Checks {
 }
 
 /// The variant that runs a node.
-pub(super) fn choose(gpu: &Gpu, op: &Op, problem: &Problem, baseline: bool) -> Result<&'static str> {
+pub(super) fn choose(gpu: &Gpu, op: &Op, problem: &Problem, options: Options) -> Result<&'static str> {
     let policy = gpu.trust().policy;
-    if baseline || policy == Policy::Baseline {
-        return Ok(BASELINE);
-    }
-    for variant in variants(op, problem) {
-        if variant == BASELINE || policy == Policy::All {
+    let fast = !options.baseline && policy != Policy::Baseline;
+    for variant in variants(op, problem).into_iter().filter(|variant| fast && *variant != BASELINE) {
+        if policy == Policy::All {
             return Ok(variant);
         }
         if !gpu.proof(&kernel_name(op.name(), variant)).is_some_and(|proof| proof.right) {
@@ -56,6 +55,14 @@ pub(super) fn choose(gpu: &Gpu, op: &Op, problem: &Problem, baseline: bool) -> R
             }
         };
         tracing::warn!("the {variant} kernel of {} {problem} and is not used", op.name());
+    }
+    let name = op.name();
+    let wrong = gpu.proof(&kernel_name(name, BASELINE)).is_some_and(|proof| !proof.right);
+    if wrong && !options.suspects && policy != Policy::All {
+        return Err(Error::Device(format!(
+            "every kernel of {name} is wrong on this adapter, the baseline too: `wgrad verify --op {name}` shows how, \
+             another --device may be right, and --trust-all computes with it all the same"
+        )));
     }
     Ok(BASELINE)
 }

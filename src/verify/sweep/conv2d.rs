@@ -129,14 +129,14 @@ pub(super) fn cases(caps: &Caps) -> Vec<Case> {
     // A third tile is not covered by the first two if it begins where it must not.
     cases.extend(directions("three_tiles_by_three", padded(1), [1, 13, 10, 16], [3, 3, 16, 131]));
     cases.extend(at_edges(caps));
-    cases.extend(activated());
+    cases.extend(activated(caps));
     cases.extend(hard_values());
     cases.extend(long_sums());
     cases
 }
 
 /// With activations, whose own room asks for their values: one of each that takes an attribute, a long and a short way.
-fn activated() -> Vec<Case> {
+fn activated(caps: &Caps) -> Vec<Case> {
     let [x, w] = [[2, 6, 7, 8], [3, 3, 8, 18]];
     let mut cases = Vec::new();
     for activation in [Activation::Relu, Activation::Elu { alpha: 1.25 }, Activation::Gelu] {
@@ -148,22 +148,43 @@ fn activated() -> Vec<Case> {
     }
     let grouped = Conv2dActivation { conv: Conv2d { groups: 2, ..padded(1) }, activation: Activation::Tanh };
     cases.push(Case::new("tanh_two_groups", grouped, [noise(1, x), noise(2, [3, 3, 4, 18])]));
-    let op = Conv2dActivation { conv: padded(1), activation: Activation::Relu };
+    let relu = |conv| Conv2dActivation { conv, activation: Activation::Relu };
+    for (name, conv, x, w) in QUICK.into_iter().chain(GEOMETRIES) {
+        cases.push(Case::new(name, relu(conv), [noise(1, x), noise(2, w), noise(3, [w[3]])]));
+    }
+    for (variant, sizes, depth) in edges(relu(PLAIN), caps) {
+        let (conv, x, w) = at_edge(sizes);
+        let operands = [noise(1, x), noise(2, w), noise(3, [w[3]])];
+        cases.push(Case::new(edge_name(sizes), relu(conv), operands).only(variant).at(depth));
+    }
+    let op = relu(padded(1));
     for (name, x, special) in hard(&x, 1) {
         cases.push(mark(Case::new(name, op, [x, noise(2, w), noise(3, [w[3]])]), special));
     }
     cases
 }
 
+fn edge_name([rows, columns, depth]: [usize; 3]) -> String {
+    format!("edge_{rows}_by_{columns}_over_{depth}")
+}
+
+/// So many terms as taps times input channels, where that can be.
+fn taps(depth: usize) -> (usize, usize) {
+    if depth.is_multiple_of(9) { (3, depth / 9) } else { (1, depth) }
+}
+
+/// A convolution of so many pixels, output channels, and terms.
+fn at_edge(sizes: [usize; 3]) -> (Conv2d, [usize; 4], [usize; 4]) {
+    let ((k, c_in), [n, h, w]) = (taps(sizes[2]), image_of(sizes[0]));
+    (padded(k / 2), [n, h, w, c_in], [k, k, c_in, sizes[1]])
+}
+
 /// One below, at and above each edge of each variant.
 fn at_edges(caps: &Caps) -> Vec<Case> {
     let mut cases = Vec::new();
-    let name = |[rows, columns, depth]: [usize; 3]| format!("edge_{rows}_by_{columns}_over_{depth}");
-    // Pixels, output channels, and terms as taps times input channels where that can be.
-    let taps = |depth: usize| if depth.is_multiple_of(9) { (3, depth / 9) } else { (1, depth) };
+    let name = edge_name;
     for (variant, sizes, depth) in edges(PLAIN, caps) {
-        let ((k, c_in), [n, h, w]) = (taps(sizes[2]), image_of(sizes[0]));
-        let (conv, x, weight) = (padded(k / 2), [n, h, w, c_in], [k, k, c_in, sizes[1]]);
+        let (conv, x, weight) = at_edge(sizes);
         let operands = [noise(1, x), noise(2, weight), noise(3, [sizes[1]])];
         cases.push(Case::new(name(sizes), conv, operands).only(variant).at(depth));
     }

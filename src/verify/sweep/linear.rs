@@ -53,7 +53,9 @@ pub(super) fn cases(caps: &Caps) -> Vec<Case> {
     for (variant, sizes, depth) in edges(Linear, caps) {
         let [n, outputs, inputs] = sizes;
         let operands = [noise(1, [n, inputs]), noise(2, [outputs, inputs]), noise(3, [outputs])];
-        cases.push(Case::new(name(sizes), Linear, operands).only(variant).at(depth));
+        cases.push(Case::new(name(sizes), Linear, operands.clone()).only(variant).at(depth));
+        let activated = LinearActivation { activation: Activation::Relu };
+        cases.push(Case::new(name(sizes), activated, operands).only(variant).at(depth));
         let operands = [noise(4, [n, inputs]), noise(2, [inputs, outputs])];
         cases.push(Case::new(name(sizes), LinearGradInput, operands).only(variant).at(depth));
     }
