@@ -44,7 +44,7 @@ pub(super) const TEXTURES: Variant = Variant {
         // Sizes that four does not divide are no problems of this variant.
         Op::Conv2dGradWeight(_) | Op::LinearGradWeight(_) => {
             let lanes = 4 * subgroup(caps);
-            Edges { rows: vec![36, lanes - 4, lanes, lanes + 4], columns: vec![4, 8, 12, 16, 20], depth: vec![BLOCK] }
+            Edges { rows: vec![36, lanes, lanes + 4], columns: vec![4, 8, 12, 16, 20], depth: vec![BLOCK] }
         }
         _ => {
             let (rows, columns) = (vec![PIXELS * subgroup(caps)], vec![CHANNELS, MANY_CHANNELS]);

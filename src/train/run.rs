@@ -116,15 +116,12 @@ pub struct Variant {
     pub variant: String,
     /// How many dispatches that took.
     pub dispatches: usize,
-    /// How many copies into textures.
-    #[serde(default)]
-    pub copies: usize,
 }
 
 impl From<PlanRow> for Variant {
     fn from(row: PlanRow) -> Self {
-        let PlanRow { node, operator, variant, dispatches, copies } = row;
-        Self { node, operator: operator.into(), variant: variant.into(), dispatches, copies }
+        let PlanRow { node, operator, variant, dispatches, .. } = row;
+        Self { node, operator: operator.into(), variant: variant.into(), dispatches }
     }
 }
 
