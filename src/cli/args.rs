@@ -1,5 +1,6 @@
 //! Every option of every command, with the texts of `--help`.
 
+mod bench;
 mod lockstep;
 mod verify;
 
@@ -8,6 +9,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use wgrad::gpu::{BackendChoice, Policy, Trust};
 
+pub use bench::BenchArgs;
 pub use lockstep::LockstepArgs;
 pub use verify::VerifyArgs;
 
@@ -19,7 +21,8 @@ Examples:
   wgrad predict runs/RUN digit.png    what is in a picture
   wgrad devices                       the GPUs of this machine
   wgrad verify                        proof that every kernel is right on yours
-  wgrad lockstep residual_bn          proof that whole training steps are";
+  wgrad lockstep residual_bn          proof that whole training steps are
+  wgrad bench                         how fast your devices are";
 
 /// Trains convolutional networks on any GPU, through Vulkan, Metal or DirectX 12.
 #[derive(Debug, Parser)]
@@ -49,6 +52,8 @@ pub enum Command {
     Devices(DevicesArgs),
     /// Prove on this machine's devices that every kernel is right
     Verify(VerifyArgs),
+    /// Measure how fast this machine's devices are, and how close to their own best
+    Bench(BenchArgs),
 }
 
 /// Where to compute.

@@ -89,6 +89,21 @@ pub fn sentence(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
+/// Words in lines of at most so many characters, each behind this indentation.
+pub fn wrapped(text: &str, indentation: &str, most: usize) -> String {
+    let mut lines = vec![String::new()];
+    for word in text.split(' ') {
+        let last = lines.len() - 1;
+        let used = lines[last].chars().count();
+        if used > 0 && indentation.len() + used + 1 + word.chars().count() > most {
+            lines.push(word.to_owned());
+        } else {
+            lines[last] += &if used > 0 { format!(" {word}") } else { word.to_owned() };
+        }
+    }
+    lines.iter().map(|line| format!("{indentation}{line}")).collect::<Vec<_>>().join("\n")
+}
+
 /// An aligned table.
 #[derive(Debug, Default)]
 pub struct Table {
@@ -153,6 +168,12 @@ mod tests {
         );
         assert_eq!([0.04, 59.9, 61.0, 3720.0].map(duration), ["0.0 s", "1 min 00 s", "1 min 01 s", "1 h 02 min"]);
         assert_eq!([0.12345, 1e9, f64::NAN].map(loss), ["0.1235", "1.00e9", "NaN"]);
+    }
+
+    #[test]
+    fn long_lines_are_wrapped_between_words() {
+        assert_eq!(wrapped("aa bb ccc d", "  ", 7), "  aa bb\n  ccc d");
+        assert_eq!(wrapped("endless", "  ", 4), "  endless");
     }
 
     #[test]
