@@ -49,12 +49,12 @@ impl Pair {
     }
 }
 
-/// What two files have in common, and how many rows of each are in it alone, or have no number.
+/// What two files have in common, and how many rows with a number are in one of them alone.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Comparison {
     /// The same work, in the order of the first file.
     pub pairs: Vec<Pair>,
-    /// Rows without a partner.
+    /// Rows with a number, but without a partner.
     pub alone: [usize; 2],
 }
 
@@ -73,7 +73,7 @@ pub fn compare(a: &[Row], b: &[Row]) -> Comparison {
             pairs.push(Pair { a: row.clone(), b: partner.clone(), ms });
         }
     }
-    let alone = [a.len() - pairs.len(), b.len().saturating_sub(pairs.len())];
+    let alone = [a, b].map(|rows| rows.iter().filter(|row| row.ms.is_some()).count().saturating_sub(pairs.len()));
     Comparison { pairs, alone }
 }
 

@@ -55,7 +55,7 @@ pub fn run(args: &BenchArgs) -> Result<()> {
         reports.push(report);
     }
     if reports.len() > 1 {
-        output.say(format!("\n{}", rows::side_by_side(&reports)));
+        output.say(format!("\nside by side\n\n{}", rows::side_by_side(&reports)));
     }
     if let Some(file) = &args.html {
         html::write(file, &reports)?;
@@ -249,7 +249,7 @@ fn compared(output: &Output, comparison: &Comparison, [a, b]: [&str; 2]) -> Resu
         }
     }
     if only_a + only_b > 0 {
-        output.say(format!("alone     {only_a} of A and {only_b} of B have no partner with a number"));
+        output.say(format!("alone     {only_a} of A and {only_b} of B have a number and no partner"));
     }
     output.finish()
 }

@@ -97,15 +97,15 @@ pub fn without_number(rows: &[Row]) -> Vec<(String, String)> {
 const TOO_LONG: &str =
     "one run would take too long here; more `--seconds` time them, and --json says how many each one needs";
 
-/// The same work on several devices.
+/// What was timed on more than one device, their times beside each other; the devices have numbers.
 pub fn side_by_side(reports: &[Report]) -> String {
-    let mut headings: Vec<String> = ["workload", "direction", "variant"].map(str::to_owned).to_vec();
-    for (number, report) in reports.iter().enumerate() {
+    let mut lines: Vec<String> = Vec::new();
+    let mut headings: Vec<String> = ["workload, direction, variant"].map(str::to_owned).to_vec();
+    for (number, report) in (1..).zip(reports) {
         let name = report.rows.first().map_or_else(|| report.device.name(), Row::place);
-        headings.push(format!("ms on {name}"));
-        if number > 0 {
-            headings.push("times the first".to_owned());
-        }
+        lines.push(format!("  {number}  {name}"));
+        headings.push(format!("ms on {number}"));
+        headings.extend((number > 1).then(|| format!("{number} / 1")));
     }
     let mut table = Table::matrix(headings);
     let mut subjects: Vec<[&str; 3]> = Vec::new();
@@ -115,24 +115,25 @@ pub fn side_by_side(reports: &[Report]) -> String {
         }
     }
     for subject in subjects {
-        let mut cells: Vec<String> = subject.map(str::to_owned).to_vec();
-        let row =
+        let timed =
             |report: &Report| report.rows.iter().find(|row| row.subject() == subject && row.ms.is_some()).cloned();
-        let first = row(&reports[0]);
-        for (number, report) in reports.iter().enumerate() {
-            let here = row(report);
+        let found: Vec<Option<Row>> = reports.iter().map(timed).collect();
+        if found.iter().flatten().count() < 2 {
+            continue;
+        }
+        let mut cells = vec![subject.join(" ")];
+        for (number, here) in found.iter().enumerate() {
             cells.push(cell(here.as_ref().and_then(|row| row.ms)));
             if number > 0 {
-                let ratio = first.as_ref().zip(here).and_then(|(first, here)| {
-                    // Another batch is other work.
-                    (first.batch == here.batch).then(|| here.ms.zip(first.ms).map(|(here, first)| here / first))?
-                });
-                cells.push(cell(ratio));
+                // Another batch is other work.
+                let alike = found[0].as_ref().zip(here.as_ref()).filter(|(first, here)| first.batch == here.batch);
+                cells.push(cell(alike.and_then(|(first, here)| Some(here.ms? / first.ms?))));
             }
         }
         table.row(cells);
     }
-    table.lines()
+    lines.push(format!("\n{}", table.lines()));
+    lines.join("\n")
 }
 
 /// Two files, row by row.
