@@ -34,7 +34,7 @@ started=$SECONDS
 budget=530
 results=()
 
-# stage NAME SECONDS COMMAND…: stdout to NAME's file, stderr beside it. A first word that ends in `.jsonl` or `.txt` names the file.
+# stage FILE SECONDS COMMAND…: its stdout to the file, its stderr beside it.
 stage() {
     local file=$1 limit=$2 begun=$SECONDS left code
     shift 2
@@ -112,7 +112,7 @@ summary() {
     printf 'roofs: %s GFLOP/s, %s GB/s\n' "$(number reference.jsonl roof_gflops)" "$(number reference.jsonl roof_gb_s)"
     printf 'PyTorch: '
     sed -n 's/.*"workload": *"reference",.*"variant": *"\([^"]*\)".*"ms": *\([0-9.eE+-]*\).*/\1 \2 ms; /p' "$out/pytorch.jsonl" "$out/pytorch_compiled.jsonl" 2>/dev/null | tr -d '\n'
-    printf '\naccuracy after training: %s\n\n' "$(number train.jsonl accuracy)"
+    printf '\naccuracy after training: %s\n\n' "$(number train.jsonl test_accuracy)"
     local result
     for result in "${results[@]}"; do
         printf '%-24s %s\n' "${result%%|*}" "${result#*|}"

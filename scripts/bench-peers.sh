@@ -8,7 +8,7 @@
 #   scripts/bench-peers.sh --modes "eager compile"    PyTorch compiled too (graphs on CUDA); eager alone otherwise
 #   scripts/bench-peers.sh --build-burn           build benches/peers/burn first (minutes); later runs then take it along
 #
-# PYTHON names the Python whose PyTorch is used. Environment variables of drivers (LP_NATIVE_VECTOR_WIDTH, VK_ICD_FILENAMES …) and of
+# PYTHON names the Python whose PyTorch is used, WGRAD the wgrad to measure instead of one that is built first. Environment variables of drivers (LP_NATIVE_VECTOR_WIDTH, VK_ICD_FILENAMES …) and of
 # threads (OMP_NUM_THREADS) reach every engine; the table says which of them are set.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -40,11 +40,12 @@ while [ $# -gt 0 ]; do
 done
 [[ $rounds =~ ^[0-9]+$ && $rounds -ge 1 ]] || stop "--rounds $rounds must be a whole number of at least 1"
 [[ $seconds =~ ^[0-9]*\.?[0-9]+$ ]] || stop "--seconds $seconds must be a number above 0"
-has cargo || stop "cargo was not found; install Rust from https://rustup.rs"
+[ -n "${WGRAD:-}" ] || has cargo || stop "cargo was not found; install Rust from https://rustup.rs"
 
 target=${CARGO_TARGET_DIR:-$PWD/target}
-cargo build --release --quiet
-wgrad=$target/release/wgrad
+wgrad=${WGRAD:-$target/release/wgrad}
+[ -n "${WGRAD:-}" ] || cargo build --release --quiet
+[ -x "$wgrad" ] || stop "$wgrad is no program; WGRAD names the wgrad to measure, and without it one is built"
 burn=$target/peers/release/wgrad-peer-burn
 if [ "$build_burn" = 1 ]; then
     CARGO_TARGET_DIR=$target/peers cargo build --release --manifest-path benches/peers/burn/Cargo.toml
@@ -151,13 +152,22 @@ table() {
                 work = works[w]
                 count = split(substr(variants[work], 2), names, "\n")
                 best = 0
+                others = 0
                 for (i = 1; i <= count; i++) {
                     key = work SUBSEP names[i]
                     m[i] = median(all[key]); low[i] = least; high[i] = most
-                    if (of[key] == "wgrad" && (!best || m[i] < best)) best = m[i]
+                    if (of[key] != "wgrad") others = 1
+                    else if (!best || m[i] < best) best = m[i]
                 }
-                for (i = 1; i <= count; i++)
+                # What no other engine does is no comparison. The fastest comes first.
+                for (shown = 0; others && shown < count; shown++) {
+                    next_one = 0
+                    for (i = 1; i <= count; i++)
+                        if (m[i] != "" && (!next_one || m[i] < m[next_one])) next_one = i
+                    i = next_one
                     printf "| %s | %s | %.3g | %.3g to %.3g | %s |\n", work, names[i], m[i], low[i], high[i], best ? sprintf("%.2f", m[i] / best) : "–"
+                    m[i] = ""
+                }
             }
         }' "$rows"
 }

@@ -226,6 +226,10 @@ fn show(output: &Output, report: &Report) {
             output.say(format!("          {line}"));
         }
     }
+    if let Some(spread) = rows::busy(&report.rows) {
+        let note = "something else is running on this machine, and the numbers say little";
+        output.say(format!("note      half of the rows spread by more than {spread:.0} %: {note}"));
+    }
     output.say(format!("time      {}", text::duration(report.seconds)));
 }
 

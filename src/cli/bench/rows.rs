@@ -72,6 +72,14 @@ pub fn operators(rows: &[Row]) -> Option<String> {
     (!rows.is_empty()).then(|| table.lines())
 }
 
+/// The spread in percent that half of the rows pass, where it is so large that the machine must have been busy.
+pub fn busy(rows: &[Row]) -> Option<f64> {
+    const QUIET: f64 = 20.0;
+    let mut spreads: Vec<f64> = rows.iter().filter_map(|row| row.spread_percent).collect();
+    spreads.sort_by(f64::total_cmp);
+    spreads.get(spreads.len() / 2).copied().filter(|spread| *spread > QUIET)
+}
+
 /// The reasons for which rows were not run, and of each how many rows and which workloads. How long each would take is in the
 /// row itself; here alike reasons come together.
 pub fn without_number(rows: &[Row]) -> Vec<(String, String)> {
