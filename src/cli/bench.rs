@@ -45,6 +45,10 @@ pub fn run(args: &BenchArgs) -> Result<()> {
     }
     let (items, settings) = (selected(args)?, settings(args)?);
     let devices = devices(args)?;
+    let replaced = wgrad::gpu::sources::replaced()?;
+    if !replaced.is_empty() {
+        complain(&format!("note: {} stand in for the program's own shaders", replaced.join(", ")));
+    }
     if args.csv {
         output.line(rows::CSV);
     }

@@ -75,9 +75,11 @@ pub fn operators(rows: &[Row]) -> Option<String> {
 /// The spread in percent that half of the rows pass, where it is so large that the machine must have been busy.
 pub fn busy(rows: &[Row]) -> Option<f64> {
     const QUIET: f64 = 20.0;
+    const FEWEST: usize = 4;
     let mut spreads: Vec<f64> = rows.iter().filter_map(|row| row.spread_percent).collect();
     spreads.sort_by(f64::total_cmp);
-    spreads.get(spreads.len() / 2).copied().filter(|spread| *spread > QUIET)
+    let middle = spreads.get(spreads.len().saturating_sub(1) / 2).copied();
+    middle.filter(|spread| spreads.len() >= FEWEST && *spread > QUIET)
 }
 
 /// The reasons for which rows were not run, and of each how many rows and which workloads. How long each would take is in the
