@@ -106,6 +106,8 @@ describe() {
     done
     printf -- '- environment:%s\n' "${set:- nothing set that matters}"
     printf -- '- load before and after: %s, %s\n' "$load_before" "$(load)"
+    # The engines themselves are in the second figure, not in the first.
+    awk -v load="$load_before" 'BEGIN { if (load + 0 > 0.5) print "- **something else was running: these ratios say little**" }'
     [ ${#missing[@]} -eq 0 ] || printf -- '- not installed: %s\n' "$(printf '%s; ' "${missing[@]}" | sed 's/; $//')"
 }
 
