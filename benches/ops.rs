@@ -14,13 +14,14 @@
 use std::time::{Duration, Instant};
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use wgrad::bench::operator::Question;
+use wgrad::bench::workload::{Task, Workload};
 use wgrad::gpu::Gpu;
 use wgrad::kernels::{Problem, variants};
 use wgrad::nn::shipped;
 use wgrad::ops::*;
-use wgrad::session::gpu::{GpuSession, Poison, node_session};
-use wgrad::tensor::{Elements, Spec, Tensor};
-use wgrad::verify::compare::{FLOAT32, compare};
+use wgrad::session::gpu::GpuSession;
+use wgrad::verify::case::{Operand, bytes, control as control_value, floats, integers, noise, values};
 
 const BATCH: usize = 64;
 
@@ -28,66 +29,17 @@ const BATCH: usize = 64;
 const TOGETHER: u64 = 16;
 
 /// A forward operator with its operands, under the name of the layer whose shapes it has.
-struct Workload {
-    name: &'static str,
-    op: Op,
-    inputs: Vec<Tensor<f64>>,
+fn workload(name: &'static str, op: impl Into<Op>, operands: Vec<Operand>) -> Workload {
+    Workload::new(name, op, operands)
 }
 
-fn workload(name: &'static str, op: impl Into<Op>, inputs: Vec<Tensor<f64>>) -> Workload {
-    Workload { name, op: op.into(), inputs }
-}
-
-/// Random floats in -1..1 that float32 holds exactly.
-fn noise(seed: u32, shape: impl Into<Vec<usize>>) -> Tensor<f64> {
-    let shape = shape.into();
-    let value = |i: usize| f64::from((f64::from(random::random(seed, 0, i as u32)) / 2f64.powi(31) - 1.0) as f32);
-    Tensor::float(shape.clone(), (0..shape.iter().product()).map(value).collect())
-}
-
-fn positive(seed: u32, shape: impl Into<Vec<usize>>) -> Tensor<f64> {
-    let Tensor { shape, elements } = noise(seed, shape);
-    let Elements::Float(data) = elements else { unreachable!("noise makes floats") };
-    Tensor::float(shape, data.into_iter().map(|value| value.abs() + 0.5).collect())
-}
-
-fn integers(seed: u32, len: usize, below: u32) -> Tensor<f64> {
-    Tensor::u32([len], (0..len).map(|i| random::random(seed, 0, i as u32) % below).collect())
+fn positive(seed: u32, shape: impl Into<Vec<usize>>) -> Operand {
+    floats(seed, shape, 0.5, 1.5)
 }
 
 /// The control value of the first step.
-fn first_step() -> Tensor<f64> {
-    Tensor::u32([wgrad::ops::control::LEN], vec![0; wgrad::ops::control::LEN])
-}
-
-/// A value that an operator saves, as a device holds it.
-fn rounded(tensor: Tensor<f64>) -> Tensor<f64> {
-    match tensor.elements {
-        Elements::Float(data) => Tensor::float(tensor.shape, data.into_iter().map(|v| f64::from(v as f32)).collect()),
-        _ => tensor,
-    }
-}
-
-fn reference(op: &Op, inputs: &[Tensor<f64>]) -> Vec<Tensor<f64>> {
-    op.evaluate(&inputs.iter().collect::<Vec<_>>()).unwrap_or_else(|error| panic!("{}: {error}", op.name()))
-}
-
-/// The backward operators of a workload with their operands.
-fn backward(forward: &Workload) -> Vec<(Op, Vec<Tensor<f64>>)> {
-    let specs: Vec<Spec> = forward.inputs.iter().map(Tensor::spec).collect();
-    let rules = forward.op.gradient(&specs);
-    if rules.is_empty() {
-        return Vec::new();
-    }
-    let outputs: Vec<Tensor<f64>> = reference(&forward.op, &forward.inputs).into_iter().map(rounded).collect();
-    let operand = |source: &Source| match *source {
-        Source::Input(i) => forward.inputs[i].clone(),
-        Source::Output(i) => outputs[i].clone(),
-        Source::Upstream(i) => noise(99, outputs[i].shape.clone()),
-    };
-    let backward = rules.into_iter().map(|rule| (rule.op, rule.operands.iter().map(operand).collect()));
-    // A copy of the upstream gradient is no node of a plan.
-    backward.filter(|(op, _)| !matches!(op, Op::Copy(_))).collect()
+fn first_step() -> Operand {
+    control_value(0, 0)
 }
 
 /// Times all operators of a room's workloads in all variants.
@@ -96,69 +48,46 @@ fn room(criterion: &mut Criterion, room: &str, workloads: Vec<Workload>) {
         Ok(gpu) => gpu,
         Err(error) => return eprintln!("{room}: nothing is timed ({error})"),
     };
-    for forward in workloads {
-        let mut operators = vec![(forward.op.clone(), forward.inputs.clone())];
-        operators.extend(backward(&forward));
-        for (op, inputs) in operators {
-            time(criterion, &gpu, &format!("{room}/{}", forward.name), &op, &inputs);
-        }
+    for workload in workloads {
+        let group = format!("{room}/{}", workload.name);
+        let tasks = workload.tasks().unwrap_or_else(|error| panic!("{group}: {error}"));
+        tasks.iter().for_each(|task| time(criterion, &gpu, &group, task));
     }
 }
 
-fn time(criterion: &mut Criterion, gpu: &Gpu, group: &str, op: &Op, inputs: &[Tensor<f64>]) {
-    let specs: Vec<Spec> = inputs.iter().map(Tensor::spec).collect();
-    let outputs = op.infer(&specs).unwrap_or_else(|error| panic!("{group}: {error}"));
-    let throughput = match op.flops(&specs, &outputs) {
-        0 => Throughput::Bytes(op.bytes(&specs, &outputs)),
+fn time(criterion: &mut Criterion, gpu: &Gpu, group: &str, task: &Task) {
+    let [inputs, outputs] = task.specs().unwrap_or_else(|error| panic!("{group}: {error}"));
+    let throughput = match task.op.flops(&inputs, &outputs) {
+        0 => Throughput::Bytes(task.op.bytes(&inputs, &outputs)),
         flops => Throughput::Elements(flops),
     };
     let mut group = criterion.benchmark_group(group);
     group.throughput(throughput);
-    for variant in variants(op, &Problem { inputs: &specs, outputs: &outputs, caps: gpu.caps() }) {
+    for variant in variants(&task.op, &Problem { inputs: &inputs, outputs: &outputs, caps: gpu.caps() }) {
         // Only what the command line asks for is built, and only once.
         let mut session = None;
-        group.bench_function(format!("{}/{variant}", op.name()), |bencher| {
-            let session = session.get_or_insert_with(|| checked(gpu, op, inputs, variant));
-            bencher.iter_custom(|steps| replay(gpu, session, steps));
+        group.bench_function(format!("{}/{variant}", task.op.name()), |bencher| {
+            let session = session.get_or_insert_with(|| checked(gpu, task, variant));
+            bencher.iter_custom(|steps| timed(gpu, session, steps));
         });
     }
     group.finish();
 }
 
 /// A session of one operator whose answer was found to be right.
-fn checked(gpu: &Gpu, op: &Op, inputs: &[Tensor<f64>], variant: &'static str) -> GpuSession {
-    let title = format!("{} ({variant})", op.name());
-    let specs: Vec<Spec> = inputs.iter().map(Tensor::spec).collect();
-    let run = || {
-        let mut session = node_session(gpu, op, &specs, variant)?;
-        session.poison(Poison::Nan);
-        for (index, tensor) in inputs.iter().enumerate() {
-            session.write(&format!("input{index}"), &tensor.narrow())?;
-        }
-        session.run(0, 1, &[])?;
-        let values = pollster::block_on(session.values(0))?;
-        Ok::<_, wgrad::Error>((session, values))
-    };
-    let (session, values) = run().unwrap_or_else(|error| panic!("{title}: {error}"));
-    for ((_, got), want) in values.iter().zip(reference(op, inputs)) {
-        match (&got.elements, &want.elements) {
-            (Elements::Float(got), Elements::Float(wanted)) => {
-                let difference = compare(got, wanted, &want.shape, FLOAT32);
-                assert!(difference.passes(), "{title} is wrong and is not timed: {difference}");
-            }
-            _ => assert_eq!(got.u32s(), want.u32s(), "{title} is wrong and is not timed"),
-        }
-    }
-    session
+fn checked(gpu: &Gpu, task: &Task, variant: &'static str) -> GpuSession {
+    let title = format!("{} ({variant})", task.op.name());
+    let answer = Question::new(task).and_then(|question| question.right(gpu, variant));
+    let answer = answer.unwrap_or_else(|error| panic!("{title}: {error}"));
+    answer.unwrap_or_else(|story| panic!("{title} is wrong and is not timed: {story}")).0
 }
 
-fn replay(gpu: &Gpu, session: &mut GpuSession, steps: u64) -> Duration {
+fn timed(gpu: &Gpu, session: &mut GpuSession, steps: u64) -> Duration {
     let start = Instant::now();
     for done in (0..steps).step_by(TOGETHER as usize) {
         session.run(0, TOGETHER.min(steps - done) as usize, &[]).unwrap_or_else(|error| panic!("{error}"));
     }
-    let waited = gpu.device().poll(wgpu::PollType::wait_indefinitely());
-    waited.unwrap_or_else(|error| panic!("waiting for the GPU failed: {error}"));
+    gpu.wait().unwrap_or_else(|error| panic!("{error}"));
     start.elapsed()
 }
 
@@ -247,7 +176,7 @@ fn elementwise(criterion: &mut Criterion) {
 }
 
 fn loss(criterion: &mut Criterion) {
-    let (logits, labels) = (noise(1, [BATCH, 10]), integers(2, BATCH, 10));
+    let (logits, labels) = (noise(1, [BATCH, 10]), integers(2, [BATCH], 10));
     let cross_entropy = SoftmaxCrossEntropy { label_smoothing: 0.0 };
     let workloads = vec![
         workload("cross_entropy", cross_entropy, vec![logits.clone(), labels]),
@@ -264,12 +193,12 @@ fn optimizer(criterion: &mut Criterion) {
     let network = shipped::reference([28, 28, 1], 10).and_then(|network| network.layout());
     let len = network.unwrap_or_else(|error| panic!("{error}")).len;
     let update = |name, op: Optimizer| {
-        let rates: Vec<f64> = op.rates_row(1e-3, 1).map(f64::from).to_vec();
-        let mut inputs = vec![noise(1, [len]), noise(2, [len]), Tensor::float([1, rates.len()], rates), first_step()];
+        let rates = values([1, wgrad::ops::optimizer::RATES], &op.rates_row(1e-3, 1));
+        let mut inputs = vec![noise(1, [len]), noise(2, [len]), rates, first_step()];
         inputs.extend((0..op.moments()).map(|i| positive(3 + i as u32, [len])));
         workload(name, op, inputs)
     };
-    let norm = Tensor::float([2], vec![2.0, 0.0]);
+    let norm = values([2], &[2.0, 0.0]);
     let workloads = vec![
         update("sgd", Optimizer::Sgd { momentum: 0.0, nesterov: false, weight_decay: 0.0 }),
         update("adam", Optimizer::Adam { beta1: 0.9, beta2: 0.999, eps: 1e-8, weight_decay: 0.0 }),
@@ -281,19 +210,18 @@ fn optimizer(criterion: &mut Criterion) {
 
 fn batch(criterion: &mut Criterion) {
     const IMAGES: usize = 60_000;
-    let bytes = (0..IMAGES * 784).map(|i| (i % 251) as u8).collect();
     let op = GatherBatch { batch: BATCH, len: IMAGES, shuffle: Some(1), scale: vec![1.0 / 255.0], offset: vec![0.0] };
-    let inputs = vec![first_step(), integers(1, IMAGES, 10), Tensor::u8([IMAGES, 28, 28, 1], bytes)];
+    let inputs = vec![first_step(), integers(1, [IMAGES], 10), bytes(2, [IMAGES, 28, 28, 1])];
     room(criterion, "batch", vec![workload("mnist", op, inputs)]);
 }
 
 fn control(criterion: &mut Criterion) {
-    let (loss, norm) = (Tensor::float([1], vec![0.5]), Tensor::float([2], vec![1.0, 0.0]));
-    let (logits, labels) = (noise(1, [BATCH, 10]), integers(2, BATCH, 10));
-    let lists = [Tensor::float([937], vec![0.0; 937]), Tensor::float([937], vec![0.0; 937])];
+    let (loss, norm) = (values([1], &[0.5]), values([2], &[1.0, 0.0]));
+    let (logits, labels) = (noise(1, [BATCH, 10]), integers(2, [BATCH], 10));
+    let lists = [values([937], &[0.0]), values([937], &[0.0])];
     let mut record = vec![first_step(), loss.clone(), norm.clone(), logits, labels];
     record.extend(lists);
-    record.push(Tensor::u32([937], vec![0; 937]));
+    record.push(integers(3, [937], 1));
     let workloads =
         vec![workload("guard", Guard, vec![first_step(), loss, norm]), workload("record", RecordStep, record)];
     room(criterion, "control", workloads);

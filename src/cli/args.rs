@@ -1,5 +1,6 @@
 //! Every option of every command, with the texts of `--help`.
 
+mod bench;
 mod lockstep;
 mod profile;
 mod verify;
@@ -10,6 +11,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use wgrad::gpu::{BackendChoice, Policy, Trust};
 use wgrad::graph::Pass;
 
+pub use bench::BenchArgs;
 pub use lockstep::LockstepArgs;
 pub use profile::ProfileArgs;
 pub use verify::VerifyArgs;
@@ -23,7 +25,8 @@ Examples:
   wgrad devices                       the GPUs of this machine
   wgrad verify                        proof that every kernel is right on yours
   wgrad lockstep residual_bn          proof that whole training steps are
-  wgrad profile reference             where the time of a training step goes";
+  wgrad profile reference             where the time of a training step goes
+  wgrad bench                         how fast your devices are";
 
 /// Trains convolutional networks on any GPU, through Vulkan, Metal or DirectX 12.
 #[derive(Debug, Parser)]
@@ -55,6 +58,8 @@ pub enum Command {
     Devices(DevicesArgs),
     /// Prove on this machine's devices that every kernel is right
     Verify(VerifyArgs),
+    /// Measure how fast this machine's devices are, and how close to their own best
+    Bench(BenchArgs),
 }
 
 /// Where to compute.

@@ -30,6 +30,13 @@ pub fn cases(count: u64) -> ProgressBar {
     bar
 }
 
+/// A bar for rows that are measured.
+pub fn rows(count: u64) -> ProgressBar {
+    let bar = ProgressBar::with_draw_target(Some(count), ProgressDrawTarget::stderr());
+    bar.set_style(style("  {bar:24} {pos}/{len} rows  {elapsed}  {msg}"));
+    bar
+}
+
 /// The progress of a run.
 #[derive(Debug, Clone)]
 pub struct Bar {

@@ -2,11 +2,13 @@
 
 mod args;
 mod bar;
+mod bench;
 mod devices;
 mod evaluate;
 mod lockstep;
 mod open;
 mod output;
+mod page;
 mod predict;
 mod profile;
 mod report;
@@ -55,6 +57,7 @@ fn run(command: Command, started: Instant) -> anyhow::Result<()> {
         Command::Networks => summary::networks(&Output::new(false)),
         Command::Devices(args) => devices::run(&args),
         Command::Verify(args) => verify::run(&args),
+        Command::Bench(args) => bench::run(&args),
     }
 }
 

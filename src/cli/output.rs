@@ -51,6 +51,13 @@ impl Output {
         }
     }
 
+    /// One line for programs that is no object; people do not see it.
+    pub fn line(&self, text: &str) {
+        if self.json {
+            self.print(text);
+        }
+    }
+
     fn print(&self, line: &str) {
         let mut out = io::stdout().lock();
         if writeln!(out, "{line}").and_then(|()| out.flush()).is_err() {

@@ -106,6 +106,21 @@ pub fn sentence(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
+/// Words in lines of at most so many characters, each behind this indentation.
+pub fn wrapped(text: &str, indentation: &str, most: usize) -> String {
+    let mut lines = vec![String::new()];
+    for word in text.split(' ') {
+        let last = lines.len() - 1;
+        let used = lines[last].chars().count();
+        if used > 0 && indentation.len() + used + 1 + word.chars().count() > most {
+            lines.push(word.to_owned());
+        } else {
+            lines[last] += &if used > 0 { format!(" {word}") } else { word.to_owned() };
+        }
+    }
+    lines.iter().map(|line| format!("{indentation}{line}")).collect::<Vec<_>>().join("\n")
+}
+
 /// An aligned table.
 #[derive(Debug, Default)]
 pub struct Table {
@@ -174,6 +189,12 @@ mod tests {
             ["1.50 s", "12.3 ms", "1.00 ms", "-12.0 µs", "0.00 µs"]
         );
         assert_eq!([0.12345, 1e9, f64::NAN].map(loss), ["0.1235", "1.00e9", "NaN"]);
+    }
+
+    #[test]
+    fn long_lines_are_wrapped_between_words() {
+        assert_eq!(wrapped("aa bb ccc d", "  ", 7), "  aa bb\n  ccc d");
+        assert_eq!(wrapped("endless", "  ", 4), "  endless");
     }
 
     #[test]

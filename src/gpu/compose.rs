@@ -50,6 +50,11 @@ pub struct Source {
 }
 
 impl Source {
+    /// A program that is no file: errors name none.
+    pub fn plain(text: String) -> Self {
+        Self { text, origins: Vec::new() }
+    }
+
     /// An error about the composed line `line` (from 1), told at its place in the file it came from.
     pub fn error_at(&self, line: usize, problem: impl Into<String>) -> Error {
         let (file, number) = self.origins.get(line.saturating_sub(1)).copied().unwrap_or(("?", 0));

@@ -7,6 +7,7 @@ pub mod device;
 mod expression;
 pub mod pipeline;
 mod poll;
+pub mod probe;
 pub mod readback;
 pub mod reflect;
 pub mod sources;

@@ -110,21 +110,27 @@ impl Kernels {
             line: 0,
             problem: format!("there is no entry point {name}"),
         })?;
-        let device = gpu.device();
+        Ok(Kernel::new(gpu.device(), module.file, shader, entry))
+    }
+}
+
+impl Kernel {
+    /// The pipeline of an entry point, with a layout that binds exactly what it declares.
+    pub(super) fn new(device: &wgpu::Device, label: &str, shader: &wgpu::ShaderModule, entry: Entry) -> Self {
         let entries: Vec<_> =
             entry.bindings.iter().map(|binding| layout_entry(binding.number, &binding.kind)).collect();
-        let layout = device
-            .create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor { label: Some(module.file), entries: &entries });
+        let layout =
+            device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor { label: Some(label), entries: &entries });
         let pipeline_layout = device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
-            label: Some(module.file),
+            label: Some(label),
             bind_group_layouts: &[Some(&layout)],
             immediate_size: 0,
         });
         let pipeline = device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
-            label: Some(name),
+            label: Some(&entry.name),
             layout: Some(&pipeline_layout),
             module: shader,
-            entry_point: Some(name),
+            entry_point: Some(&entry.name),
             compilation_options: wgpu::PipelineCompilationOptions {
                 // Kernels write what they read: clearing costs time and has lost devices (wgpu #4591).
                 zero_initialize_workgroup_memory: false,
@@ -132,7 +138,7 @@ impl Kernels {
             },
             cache: None,
         });
-        Ok(Kernel { entry, pipeline, layout })
+        Self { entry, pipeline, layout }
     }
 }
 

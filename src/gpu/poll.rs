@@ -3,6 +3,9 @@
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
+use super::Gpu;
+use crate::error::{Error, Result};
+
 /// What the thread is asked to do.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Request {
@@ -53,6 +56,15 @@ impl Drop for Poller {
         if let Some(thread) = self.thread.take().filter(|thread| thread.thread().id() != std::thread::current().id()) {
             drop(thread.join());
         }
+    }
+}
+
+impl Gpu {
+    /// Blocks until everything that was submitted so far is done.
+    pub fn wait(&self) -> Result<()> {
+        let waited = self.device().poll(wgpu::PollType::wait_indefinitely());
+        waited.map_err(|error| Error::Gpu(format!("waiting for it failed ({error})")))?;
+        self.check()
     }
 }
 

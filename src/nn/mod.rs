@@ -5,6 +5,7 @@
 
 mod build;
 mod builder;
+pub mod classics;
 mod init;
 mod layer;
 mod layout;

@@ -90,7 +90,7 @@ impl Scored {
 }
 
 /// Brings a set of images to the device.
-pub(super) fn upload(session: &mut Session, resident: &Resident, split: &Split) -> Result<()> {
+pub fn upload(session: &mut Session, resident: &Resident, split: &Split) -> Result<()> {
     parts(resident, split, |name, tensor| session.write(name, &tensor))
 }
 
@@ -135,7 +135,8 @@ impl Evaluator {
     }
 }
 
-pub(super) fn write_state(session: &mut Session, [parameters, statistics]: &[Vec<f32>; 2]) -> Result<()> {
+/// Brings flat parameters and running statistics to the device.
+pub fn write_state(session: &mut Session, [parameters, statistics]: &[Vec<f32>; 2]) -> Result<()> {
     let mut statistics = statistics.clone();
     statistics.resize(statistics.len().max(1), 0.0);
     session.write(PARAMETERS, &Tensor::float([parameters.len()], parameters.clone()))?;

@@ -9,31 +9,16 @@ use wgrad::verify::trial::{Outcome, Verdict};
 
 use super::rows::{self, HEADINGS, Row};
 use super::{Counts, Report};
+use crate::cli::page::{self, escaped};
 use crate::cli::text;
-
-const STYLE: &str = "\
-body{font:15px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:76rem;padding:0 1rem;color:#1b1f24;background:#fff}\
-h1{font-size:1.5rem;margin:0 0 .5rem}h2{font-size:1.15rem;margin:2.2rem 0 .3rem}p{margin:.3rem 0}\
-table{border-collapse:collapse;width:100%;margin:1rem 0;font-variant-numeric:tabular-nums}\
-th{text-align:left;border-bottom:2px solid #d0d7de;padding:.3rem .6rem;font-weight:600}\
-td{border-bottom:1px solid #eaeef2;padding:.22rem .6rem}.n{text-align:right}\
-.passed{color:#1a7f37}.FAILED{color:#fff;background:#cf222e;font-weight:600}.not{color:#6e7781}\
-pre{background:#f6f8fa;border-left:4px solid #cf222e;padding:.6rem .8rem;overflow-x:auto;font-size:13px}\
-.meta{color:#57606a}.big{font-size:1.15rem;font-weight:600}\
-@media(prefers-color-scheme:dark){body{color:#e6edf3;background:#0d1117}th{border-color:#30363d}td{border-color:#21262d}\
-pre{background:#161b22}.passed{color:#3fb950}.meta,.not{color:#8b949e}}";
-
-fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
-}
 
 /// Writes the page, wholly or not at all.
 pub fn write(file: &Path, reports: &[Report], seconds: f64) -> wgrad::Result<()> {
     let counts = Counts::of(reports.iter().flat_map(|report| &report.outcomes));
-    let mut page = format!(
-        "<!doctype html>\n<html lang=\"en\"><meta charset=\"utf-8\"><meta name=\"viewport\" \
-         content=\"width=device-width\"><title>wgrad verify</title><style>{STYLE}</style>\n<h1>wgrad verify</h1>\n\
-         <p class=\"big\">{}</p>\n<p class=\"meta\">wgrad {} · {}</p>\n",
+    let mut page = page::begin("wgrad verify", "");
+    let _ = write!(
+        page,
+        "<p class=\"big\">{}</p>\n<p class=\"meta\">wgrad {} · {}</p>\n",
         escaped(&summary(counts)),
         env!("CARGO_PKG_VERSION"),
         text::duration(seconds),

@@ -11,7 +11,7 @@ mod textures;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-pub use proof::kernel_name;
+pub use proof::{agrees, checks, kernel_name};
 pub use single::{Trial, node_session, run_node, run_node_with, trial_session};
 
 use launch::{POISON, encode, padded};

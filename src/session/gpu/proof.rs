@@ -26,7 +26,7 @@ pub fn kernel_name(op: &str, variant: &str) -> String {
 }
 
 /// Whether a node's kernels keep wgpu's run-time checks: unless each of their very programs was proven without.
-pub(super) fn checks(gpu: &Gpu, lowered: &Lowered) -> Checks {
+pub fn checks(gpu: &Gpu, lowered: &Lowered) -> Checks {
     let Trust { policy, checked } = gpu.trust();
     let proven = || lowered.dispatches.iter().all(|dispatch| gpu.runs_unchecked(&dispatch.module));
     if !checked && (policy == Policy::All || proven()) { Checks::Dropped } else { Checks::Kept }
@@ -84,8 +84,9 @@ fn right(gpu: &Gpu, op: &Op, problem: &Problem, variant: &'static str, checks: C
     Ok(agrees(op, problem, &wide.iter().collect::<Vec<_>>(), got[0].floats()))
 }
 
-/// Whether `got` is right at a few hundred places.
-fn agrees(op: &Op, problem: &Problem, inputs: &[&Tensor<f64>], got: &[f32]) -> bool {
+/// Whether `got`, the first output of an operator that answers single elements ([`Op::element`]), is right at a few hundred
+/// places.
+pub fn agrees(op: &Op, problem: &Problem, inputs: &[&Tensor<f64>], got: &[f32]) -> bool {
     use rayon::prelude::*;
     let len = got.len();
     let terms = (op.flops(problem.inputs, problem.outputs) / 2 / len.max(1) as u64).max(1);

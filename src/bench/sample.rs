@@ -1,0 +1,100 @@
+//! Timing: warmed up, several dispatches a submission, many submissions, the median and how far they spread.
+
+use std::time::Instant;
+
+use crate::error::Result;
+
+/// What many runs of the same work took.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Sample {
+    /// Seconds of one run: the median over the submissions.
+    pub median: f64,
+    /// The distance between the quartiles as a share of the median.
+    pub spread: f64,
+    /// Submissions.
+    pub submissions: usize,
+    /// Runs in each of them.
+    pub together: usize,
+}
+
+/// Fewest submissions.
+const FEWEST: usize = 3;
+/// Most submissions.
+const MOST: usize = 200;
+/// Most runs of a submission.
+const MOST_TOGETHER: usize = 512;
+/// Seconds that a submission should last at most: some drivers reset longer ones.
+const LONGEST: f64 = 0.25;
+/// Submissions that the given time should hold.
+const WANTED: f64 = 12.0;
+
+/// Times `run`, which does the work so many times in one submission and waits for its end, for about so many seconds. Work
+/// that is longer is still done a few times.
+pub fn sample(seconds: f64, mut run: impl FnMut(usize) -> Result<()>) -> Result<Sample> {
+    let mut time = |count: usize| {
+        let started = Instant::now();
+        run(count).map(|()| started.elapsed().as_secs_f64() / count as f64)
+    };
+    let mut one = time(1)?;
+    if one < seconds {
+        one = one.min(time(1)?);
+    }
+    // A single submission costs something by itself: how much the work takes is seen when there are several.
+    let aimed = |one: f64| ((seconds / WANTED).min(LONGEST) / one.max(1e-9)) as usize;
+    let mut together = aimed(one).clamp(1, MOST_TOGETHER);
+    if together > 1 {
+        together = aimed(time(together)?).clamp(1, MOST_TOGETHER);
+    }
+    let (started, mut times) = (Instant::now(), Vec::new());
+    while times.len() < FEWEST || (started.elapsed().as_secs_f64() < seconds && times.len() < MOST) {
+        times.push(time(together)?);
+    }
+    Ok(Sample::of(times, together))
+}
+
+impl Sample {
+    /// The median and spread of these times of single runs.
+    pub fn of(mut times: Vec<f64>, together: usize) -> Self {
+        times.sort_by(f64::total_cmp);
+        let median = quantile(&times, 0.5);
+        let spread = (quantile(&times, 0.75) - quantile(&times, 0.25)) / median.max(f64::MIN_POSITIVE);
+        Self { median, spread, submissions: times.len(), together }
+    }
+}
+
+/// Between the two nearest of these sorted numbers; NaN where there are none.
+fn quantile(sorted: &[f64], share: f64) -> f64 {
+    let place = share * sorted.len().saturating_sub(1) as f64;
+    let (low, high) = (place.floor() as usize, place.ceil() as usize);
+    match (sorted.get(low), sorted.get(high)) {
+        (Some(low), Some(high)) => low + (high - low) * place.fract(),
+        _ => f64::NAN,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_median_and_the_distance_of_the_quartiles() {
+        let sample = Sample::of(vec![5.0, 1.0, 3.0, 2.0, 4.0], 1);
+        assert_eq!((sample.median, sample.spread), (3.0, 2.0 / 3.0));
+    }
+
+    #[test]
+    fn short_work_is_done_several_times_a_submission_and_long_work_a_few_times() {
+        let mut most = 0;
+        let sample = sample(0.02, |count| {
+            most = most.max(count);
+            Ok(())
+        });
+        assert!(most > 1 && sample.unwrap().submissions >= FEWEST);
+        let long = super::sample(1e-6, |_| {
+            std::thread::sleep(std::time::Duration::from_millis(1));
+            Ok(())
+        });
+        let long = long.unwrap();
+        assert_eq!((long.submissions, long.together), (FEWEST, 1));
+    }
+}
