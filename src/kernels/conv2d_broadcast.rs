@@ -196,3 +196,29 @@ pub(super) fn sum_partials(problem: &WeightGrad, splits: usize, caps: &Caps) -> 
         .invocations(problem.len())
         .trips(splits + splits / 256 + 1)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Problem, variants};
+    use super::*;
+    use crate::ops::{Conv2d, Operator};
+
+    fn found(batch: usize, channels: usize, caps: &Caps) -> Vec<&'static str> {
+        let op = Op::from(Conv2d::default());
+        let inputs = [Spec::f32([batch, 13, 13, channels]), Spec::f32([3, 3, channels, 64])];
+        let outputs = op.infer(&inputs).unwrap();
+        variants(&op, &Problem { inputs: &inputs, outputs: &outputs, caps })
+    }
+
+    #[test]
+    fn textures_are_for_large_convolutions_of_cpu_adapters_that_hold_them() {
+        let caps = Caps { cpu: true, subgroup: Some(8), ..Caps::DEFAULT };
+        assert_eq!(found(64, 32, &caps)[0], TEXTURES_NAME);
+        assert_eq!(found(1, 4, &caps)[..2], [NAME, super::super::BASELINE]);
+        assert!(!found(64, 33, &caps).contains(&TEXTURES_NAME));
+        // 64 images take 338 rows, and one is zeros.
+        assert!(found(64, 32, &Caps { max_texture_side: 339, ..caps }).contains(&TEXTURES_NAME));
+        assert!(!found(64, 32, &Caps { max_texture_side: 338, ..caps }).contains(&TEXTURES_NAME));
+        assert!(!found(64, 32, &Caps::DEFAULT).contains(&TEXTURES_NAME));
+    }
+}

@@ -249,7 +249,7 @@ fn child(place: &Path, arguments: &[&str], patience: Duration) -> End {
     let reason = word("reason");
     // A shader that compiles as it stands may not do so with the constants that the host sets.
     // That a buffer is used no more is the host's complaint about a shader that does compile.
-    if reason.contains(".wgsl:") && !reason.contains("the entry point uses no buffer") {
+    if reason.contains(".wgsl:") && !reason.contains("the entry point uses no operand") {
         return End::Broken(reason);
     }
     End::Failed(format!("{} {} {} {}", word("operator"), word("direction"), word("variant"), word("case")))
