@@ -59,8 +59,8 @@ const BLOCK: u32 = 256u;
 @group(0) @binding(5) var<storage, read> dy: array<f32>; // [pixels, c_dst]
 @group(0) @binding(6) var<storage, read_write> part: array<f32>; // [splits, as the weights]
 
-var<workgroup> tile_a: array<f32, DEPTH * PITCH>; // [depth, row]
 var<workgroup> tile_b: array<f32, DEPTH * PITCH>; // [depth, column]
+var<workgroup> tile_a: array<f32, DEPTH * PITCH>; // [depth, row]
 
 // src at the pixel (image n, scaled row and column of tap 0) and matrix column k = (p, q, c); 0 outside.
 fn load_src(n: u32, row: i32, col: i32, k: u32) -> f32 {
