@@ -58,6 +58,7 @@ pub fn stages(file: &str) -> Vec<Vec<&'static str>> {
     let rooms: &[&str] = match file {
         "conv2d.wgsl" => &["conv2d baseline"],
         "linear.wgsl" => &["linear baseline"],
+        "pool2d_windows.wgsl" => &["pool2d windows"],
         // What only long sums show is asked last: a tile of 64 by 64 takes its time over a million pixels.
         "conv2d_tiled.wgsl" => &["conv2d tiled", "linear tiled", "conv2d tiled --full --case drifting"],
         "conv2d_broadcast.wgsl"
