@@ -70,9 +70,9 @@ fn a_broken_kernel_is_named() {
     for (file, right, wrong, network, node, operator, direction) in [
         ("shared/activate.wgsl", "select(x, 0.0, x <= 0.0)", "x", "reference", "relu1", "relu", "forward"),
         (
-            "pool2d.wgsl",
-            "places[at] == row * params.w_in + col",
-            "places[at] == row * params.w_in",
+            "pool2d_windows.wgsl",
+            "place == vec4<u32>(row * params.w_in + col)",
+            "place == vec4<u32>(row * params.w_in)",
             "reference",
             "pool2",
             "max_pool2d_grad",

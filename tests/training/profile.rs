@@ -43,7 +43,7 @@ fn measured(session: &mut Session, wall_clock: bool) -> Timeline {
     let timeline = pollster::block_on(session.profile(0, wall_clock)).unwrap();
     let (plan, nodes) = (session.plan(0), &timeline.nodes);
     assert_eq!(plan.len(), nodes.len());
-    let counts = plan.iter().map(|row| row.dispatches.max(usize::from(row.variant == "reference")));
+    let counts = plan.iter().map(|row| (row.dispatches + row.copies).max(usize::from(row.variant == "reference")));
     assert!(counts.eq(nodes.iter().map(Vec::len)), "every dispatch of a node is timed");
     let times = nodes.iter().flatten().filter_map(|timed| timed.at);
     let sum: f64 = times.clone().map(|at| at.seconds).sum();
