@@ -43,7 +43,7 @@ const WORKGROUP: u32 = 64u;
 @group(0) @binding(10) var<storage, read_write> part_out: array<f32>; // [splits]
 @group(0) @binding(11) var<storage, read_write> dx: array<f32>; // [len]
 
-// A row's normaliser: m, its place, and sum_{j != place} e^(z_j - m).
+// A row's normaliser: m (a NaN for an infinity), its place, and sum_{j != place} e^(z_j - m).
 struct Normaliser {
     m: f32,
     place: u32,
@@ -60,6 +60,7 @@ fn normaliser(first: u32) -> Normaliser {
             place = j;
         }
     }
+    m = finite_or_nan(m);
     var others = 0.0;
     for (var start = 0u; start < params.k; start += BLOCK) {
         var sum = 0.0;

@@ -38,7 +38,8 @@ struct Largest {
     i: u32,
 }
 
-// The largest element of x in the row at `first`, the first of equals; a NaN wins.
+// The largest element of x in the row at `first`, the first of equals; a NaN wins, and an infinity is one: its own term, e^(m - m),
+// is no number.
 fn largest(first: u32) -> Largest {
     var best = Largest(x[first], 0u);
     for (var i = 1u; i < params.len; i++) {
@@ -47,6 +48,7 @@ fn largest(first: u32) -> Largest {
             best = Largest(v, i);
         }
     }
+    best.value = finite_or_nan(best.value);
     return best;
 }
 

@@ -191,8 +191,11 @@ fn answered(
     let stem = |file: &Path| file.file_stem().unwrap_or_default().to_string_lossy().into_owned();
     files.retain(|file| args.case.as_ref().is_none_or(|text| stem(file).contains(text.as_str())));
     if files.is_empty() {
-        let which = if found == 0 { "which is where cases are" } else { "of which --case names none" };
-        bail!("{} holds {}, {which}", folder.display(), text::counted(found as u64, "*.safetensors file"));
+        let (folder, cases) = (folder.display(), text::counted(found as u64, "oracle case"));
+        match &args.case {
+            Some(text) if found > 0 => bail!("none of the {cases} in {folder} has `{text}` in its name"),
+            _ => bail!("there are no oracle cases in {folder}: none of its files ends in .safetensors"),
+        }
     }
     let (bar, mut outcomes) = (progress(files.len()), Vec::new());
     output.say(format!("verify    {} in {}", text::counted(files.len() as u64, "oracle case"), folder.display()));

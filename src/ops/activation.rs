@@ -30,7 +30,7 @@ pub enum Activation {
     },
     /// f = σ(x); f' = f·(1 − f).
     Sigmoid,
-    /// f = tanh(x); f' = 1 − f².
+    /// f = tanh(x); f' = 1 − f², computed as (1 − f)·(1 + f).
     Tanh,
     /// f = x·σ(x); f' = σ(x)·(1 + x·(1 − σ(x))).
     Silu,
@@ -38,7 +38,7 @@ pub enum Activation {
     Gelu,
     /// f = ½·x·(1 + t) with t = tanh(u), u = √(2/π)·(x + 0.044715·x³); f' = ½·(1 + t) + ½·x·(1 − t²)·u'.
     GeluTanh,
-    /// f = ln(1 + eˣ), computed as max(x, 0) + ln(1 + e^(−|x|)); f' = σ(x).
+    /// f = ln(1 + eˣ), computed as max(x, 0) + ln(1 + e^(−|x|)); f' = σ(x). For x > 20, as in PyTorch, f = x and f' = 1.
     Softplus,
     /// f = x·min(max(x + 3, 0), 6)/6; f' = 0 for x ≤ −3, 1 for x ≥ 3, else x/3 + ½.
     HardSwish,
@@ -70,6 +70,8 @@ impl Activation {
 /// Beyond this magnitude tanh(u) of gelu_tanh is ±1 in every float type, while x² may overflow.
 const GELU_TANH_SATURATES: f64 = 16.0;
 const GELU_TANH_CUBIC: f64 = 0.044715;
+/// Beyond this softplus is its argument: PyTorch's threshold. In f32 it is anyway.
+const SOFTPLUS_LINEAR: f64 = 20.0;
 
 /// σ(x) without overflow on either side.
 fn sigmoid<T: Real>(x: T) -> T {
@@ -130,6 +132,7 @@ impl Activation {
             Self::Silu => x * sigmoid(x),
             Self::Gelu => x * normal_below(x),
             Self::GeluTanh => x * sigmoid(gelu_tanh_argument(x)),
+            Self::Softplus if x > T::of(SOFTPLUS_LINEAR) => x,
             Self::Softplus => x.max(zero) + (-x.abs()).exp().ln_1p(),
             Self::HardSwish if x <= -three => zero,
             Self::HardSwish if x >= three => x,
@@ -147,7 +150,7 @@ impl Activation {
             Self::LeakyRelu { slope } => T::of(slope),
             Self::Elu { alpha } => saved + T::of(alpha),
             Self::Sigmoid => saved * (one - saved),
-            Self::Tanh => one - saved * saved,
+            Self::Tanh => (one - saved) * (one + saved),
             Self::Silu => {
                 let s = sigmoid(saved);
                 s * (one + saved * (one - s))
@@ -162,6 +165,7 @@ impl Activation {
                 let slope = T::of(2.0 * FRAC_2_PI.sqrt()) * (one + three * T::of(GELU_TANH_CUBIC) * saved * saved);
                 sigmoid(u) + saved * sigmoid(u) * sigmoid(-u) * slope
             }
+            Self::Softplus if saved > T::of(SOFTPLUS_LINEAR) => one,
             Self::Softplus => sigmoid(saved),
             Self::HardSwish if saved <= -three => zero,
             Self::HardSwish if saved >= three => one,

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! softmax_cross_entropy:
-//!   log p_j        = (z_j − m) − ln Σ_k e^(z_k − m)                        with m = max_k z_k
+//!   −log p_j       = ln(1 + Σ_(k≠top) e^(z_k − m)) + (m − z_j)             with m = max_k z_k = z_top
 //!   row_loss[n]    = (1 − s)·(−log p_label) + s/k · Σ_j (−log p_j)
 //!   loss           = 1/n · Σ_n row_loss[n]
 //!   dlogits[n,j]   = dloss/n · (p_j − (1 − s)·[j = label] − s/k)
@@ -10,8 +10,10 @@
 //!   loss           = 1/p · Σ (x − target)²
 //!   dx             = dloss · 2/p · (x − target)
 //! ```
-//! s is the label smoothing, k the number of classes, n the batch, p the number of elements.
+//! The largest term of the sum is 1 exactly and stays out of it, so that a row that is almost sure of its label keeps its digits.
+//! An infinite m is a NaN: e^(m − m) is no number. s is the label smoothing, k the number of classes, n the batch, p the number of elements.
 
+use super::softmax::finite_or_nan;
 use super::{BlockSum, GradNode, Operator, Real, Source, expect_float, expect_operands, expect_spec, fill, fill_float};
 use crate::error::{Error, Result};
 use crate::tensor::{DType, Spec, Tensor};
@@ -19,7 +21,7 @@ use crate::tensor::{DType, Spec, Tensor};
 /// `logits [n,k]`, `labels [n]` (u32) → `loss [1]` (mean over the batch) and `row_loss [n]`.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct SoftmaxCrossEntropy {
-    /// Share of the probability that is spread evenly over all classes, 0 ≤ s < 1.
+    /// Share of the probability that is spread evenly over all classes, 0 ≤ s ≤ 1.
     pub label_smoothing: f64,
 }
 
@@ -38,21 +40,39 @@ pub struct MseLoss;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct MseLossGrad;
 
-/// The largest logit of a row, and ln Σ e^(z − largest).
-fn normaliser<T: Real>(row: &[T]) -> (T, T) {
-    let max = row.iter().copied().reduce(|a, b| if b > a || b.is_nan() { b } else { a }).unwrap_or(T::zero());
-    let sum: BlockSum<T> = row.iter().map(|&z| (z - max).exp()).collect();
-    (max, sum.value().ln())
+/// What the probabilities of a row are computed from.
+#[derive(Clone, Copy)]
+struct Normaliser<T> {
+    /// The largest logit.
+    max: T,
+    /// Its place, the first of equals.
+    top: usize,
+    /// Σ e^(z − max) over all others.
+    others: T,
+}
+
+fn normaliser<T: Real>(row: &[T]) -> Normaliser<T> {
+    let larger = |best: usize, j: usize| if row[j] > row[best] || row[j].is_nan() { j } else { best };
+    let top = (0..row.len()).reduce(larger).unwrap_or(0);
+    let max = finite_or_nan(row[top]);
+    let term = |(j, &z): (usize, &T)| if j == top { T::zero() } else { (z - max).exp() };
+    let others: BlockSum<T> = row.iter().enumerate().map(term).collect();
+    Normaliser { max, top, others: others.value() }
 }
 
 /// The loss of one row of logits.
 fn row_loss<T: Real>(row: &[T], label: u32, smoothing: T) -> T {
-    let (max, ln_sum) = normaliser(row);
-    let minus_log = |z: T| ln_sum - (z - max);
+    let Normaliser { max, others, .. } = normaliser(row);
+    let ln_sum = others.ln_1p();
+    let minus_log = |z: T| ln_sum + (max - z);
     debug_assert!((label as usize) < row.len(), "label {label} of {} classes", row.len());
-    let all: BlockSum<T> = row.iter().map(|&z| minus_log(z)).collect();
-    let even = smoothing / T::of(row.len() as f64) * all.value();
-    (T::one() - smoothing) * minus_log(row[label as usize]) + even
+    let of_label = (T::one() - smoothing) * minus_log(row[label as usize]);
+    // Without smoothing the infinite loss of a class whose logit is −∞ is no part of the row's, not 0 times of it.
+    if smoothing > T::zero() {
+        let all: BlockSum<T> = row.iter().map(|&z| minus_log(z)).collect();
+        return of_label + smoothing / T::of(row.len() as f64) * all.value();
+    }
+    of_label
 }
 
 impl Operator for SoftmaxCrossEntropy {
@@ -63,8 +83,8 @@ impl Operator for SoftmaxCrossEntropy {
     fn infer(&self, inputs: &[Spec]) -> Result<Vec<Spec>> {
         let fail = |problem: String| Err(Error::shape("softmax_cross_entropy", problem));
         expect_operands("softmax_cross_entropy", inputs, 2..=2)?;
-        if !(0.0..1.0).contains(&self.label_smoothing) {
-            return fail(format!("label smoothing must be at least 0 and below 1, got {}", self.label_smoothing));
+        if !(0.0..=1.0).contains(&self.label_smoothing) {
+            return fail(format!("label smoothing must lie in 0..=1, got {}", self.label_smoothing));
         }
         let logits = &inputs[0];
         match logits.shape.as_slice() {
@@ -114,10 +134,14 @@ impl Operator for SoftmaxCrossEntropyGrad {
         let normalisers = fill(labels.len(), |n| normaliser(&logits[n * k..][..k]));
         let element = |i: usize| {
             let (n, j) = (i / k, i % k);
-            let (max, ln_sum) = normalisers[n];
-            let p = ((logits[i] - max) - ln_sum).exp();
-            let hit = if labels[n] as usize == j { T::one() - smoothing } else { T::zero() };
-            factor * (p - hit - smoothing / T::of(k as f64))
+            let Normaliser { max, top, others } = normalisers[n];
+            let (sum, even, label) = (T::one() + others, smoothing / T::of(k as f64), labels[n] as usize);
+            if j == label && j == top {
+                // p − 1 = −others / sum, without the difference of two almost equal numbers.
+                return factor * ((smoothing - even) - others / sum);
+            }
+            let hit = if j == label { T::one() - smoothing } else { T::zero() };
+            factor * ((logits[i] - max).exp() / sum - hit - even)
         };
         vec![fill_float(&outputs[0], element)]
     }

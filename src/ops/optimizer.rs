@@ -281,7 +281,9 @@ impl Operator for ClipGradNorm {
 
     fn reference<T: Real>(&self, inputs: &[&Tensor<T>], outputs: &[Spec]) -> Vec<Tensor<T>> {
         let (grad, norm) = (inputs[0].floats(), inputs[1].floats()[0]);
-        let scale = T::one().min(T::of(self.max_norm) / (norm + T::of(1e-6)));
+        let scale = T::of(self.max_norm) / (norm + T::of(1e-6));
+        // Not `min`, which would make 1 of a NaN.
+        let scale = if scale > T::one() { T::one() } else { scale };
         vec![fill_float(&outputs[0], |i| grad[i] * scale)]
     }
 

@@ -6,6 +6,9 @@
 //! log_softmax: y_i  = (x_i − m) − ln Σ_j e^(x_j − m)
 //!              dx_i = dy_i − e^(y_i) · Σ_j dy_j
 //! ```
+//! An infinite m is a NaN: its own term e^(m − m) is no number, so the row is none. The largest term of a sum of exponentials is
+//! 1 exactly and stays out of it, so that ln(1 + Σ_(j≠k) e^(x_j − m)) keeps its digits on a row where that sum is almost 0.
+//!
 //! The textbook's y_i·(dy_i − Σ_j y_j·dy_j) is the same number, but on a row where y_k is almost 1 it loses every digit
 //! in f32: subtracting dy_k first leaves only small terms in the sum.
 
@@ -71,16 +74,27 @@ impl Rows {
         self.places(row).reduce(|best, at| if x[at] > x[best] || x[at].is_nan() { at } else { best }).unwrap_or(0)
     }
 
+    /// The sum over a row of all terms but the one at `left_out`.
+    fn sum_but<T: Real>(self, row: usize, left_out: usize, term: impl Fn(usize) -> T) -> T {
+        self.sum(row, |at| if at == left_out { T::zero() } else { term(at) })
+    }
+
     fn sum<T: Real>(self, row: usize, term: impl Fn(usize) -> T) -> T {
         self.places(row).map(term).collect::<BlockSum<T>>().value()
     }
 }
 
-/// For each row its maximum m and Σ e^(x − m).
+/// A maximum that can be subtracted: an infinite one is a NaN.
+pub(super) fn finite_or_nan<T: Real>(max: T) -> T {
+    if max.is_finite() { max } else { T::nan() }
+}
+
+/// For each row its maximum m, and Σ e^(x − m) without the term of the maximum, which is 1.
 fn normalisers<T: Real>(x: &[T], rows: Rows) -> Vec<(T, T)> {
     fill(rows.count, |row| {
-        let max = x[rows.largest(x, row)];
-        (max, rows.sum(row, |at| (x[at] - max).exp()))
+        let largest = rows.largest(x, row);
+        let max = finite_or_nan(x[largest]);
+        (max, rows.sum_but(row, largest, |at| (x[at] - max).exp()))
     })
 }
 
@@ -116,8 +130,8 @@ impl Operator for Softmax {
         let (x, rows) = (inputs[0].floats(), Rows::new(&inputs[0].shape, self.axis));
         let normalisers = normalisers(x, rows);
         let element = |i: usize| {
-            let (max, sum) = normalisers[rows.of(i)];
-            (x[i] - max).exp() / sum
+            let (max, others) = normalisers[rows.of(i)];
+            (x[i] - max).exp() / (T::one() + others)
         };
         vec![fill_float(&outputs[0], element)]
     }
@@ -175,8 +189,8 @@ impl Operator for LogSoftmax {
         let (x, rows) = (inputs[0].floats(), Rows::new(&inputs[0].shape, self.axis));
         let normalisers = normalisers(x, rows);
         let element = |i: usize| {
-            let (max, sum) = normalisers[rows.of(i)];
-            (x[i] - max) - sum.ln()
+            let (max, others) = normalisers[rows.of(i)];
+            (x[i] - max) - others.ln_1p()
         };
         vec![fill_float(&outputs[0], element)]
     }
@@ -197,8 +211,19 @@ impl Operator for LogSoftmaxGrad {
 
     fn reference<T: Real>(&self, inputs: &[&Tensor<T>], outputs: &[Spec]) -> Vec<Tensor<T>> {
         let (y, dy, rows) = (inputs[0].floats(), inputs[1].floats(), Rows::new(&inputs[0].shape, self.axis));
-        let totals = fill(rows.count, |row| rows.sum(row, |at| dy[at]));
-        vec![fill_float(&outputs[0], |i| dy[i] - y[i].exp() * totals[rows.of(i)])]
+        let sums = fill(rows.count, |row| {
+            let k = rows.largest(y, row);
+            (k, rows.sum_but(row, k, |at| dy[at]))
+        });
+        let element = |i: usize| {
+            let (k, others) = sums[rows.of(i)];
+            if i == k {
+                // dy_k − e^(y_k)·(dy_k + others), without the difference of two almost equal numbers.
+                return -dy[i] * y[i].exp_m1() - y[i].exp() * others;
+            }
+            dy[i] - y[i].exp() * (others + dy[k])
+        };
+        vec![fill_float(&outputs[0], element)]
     }
 
     fn flops(&self, inputs: &[Spec], _outputs: &[Spec]) -> u64 {

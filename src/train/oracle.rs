@@ -185,13 +185,16 @@ fn needed(case: &OracleCase, key: &str) -> Result<f64> {
 }
 
 fn want<'a>(case: &'a OracleCase, name: &str) -> Result<&'a Tensor<f64>> {
-    case.wants.get(name).ok_or_else(|| unknown(case, format!("does not want `{name}`")))
+    case.wants.get(name).ok_or_else(|| unknown(case, format!("has no `want.{name}`")))
 }
 
 /// A schedule is host arithmetic in float64: it has no kernel and no device.
 fn schedule(case: &OracleCase) -> Result<Differences> {
     let get = |key: &str| needed(case, key);
-    let whole = |key: &str| needed(case, key).map(|value| value as u64);
+    let whole = |key: &str| match needed(case, key)? {
+        value if value >= 1.0 && value.fract() == 0.0 => Ok(value as u64),
+        value => Err(unknown(case, format!("`{key}` must be a whole number of at least 1, got {value}"))),
+    };
     let schedule = match text(case, "kind")? {
         "constant" => Schedule::Constant,
         "step" => Schedule::Step { step_size: whole("step_size")?, gamma: get("gamma")? },

@@ -80,14 +80,27 @@ impl OracleCase {
 
     /// PyTorch's operators take more ranks than this crate's: the same elements in another shape.
     fn flatten(&mut self) {
-        let rank = self.inputs.get("x").map_or(0, |x| x.shape.len());
-        let rows = |shape: &[usize]| match shape.split_last() {
-            Some((&last, leading)) => vec![leading.iter().product(), last],
-            None => Vec::new(),
+        let shape = |name: &str| self.inputs.get(name).map_or(Vec::new(), |tensor| tensor.shape.clone());
+        let (x, weight) = (shape("x"), shape("weight"));
+        let rank = x.len();
+        // The axes over which a layer is normalised are those of its weight.
+        let last = match self.op.as_str() {
+            "layer_norm" if !weight.is_empty() && x.ends_with(&weight) => weight.len(),
+            _ => 1,
         };
+        let rows = |shape: &[usize]| match shape.split_at_checked(shape.len().wrapping_sub(last)) {
+            Some((leading, last)) => vec![leading.iter().product(), last.iter().product()],
+            None => shape.to_vec(),
+        };
+        if last > 1 {
+            let inputs = self.inputs.iter_mut().filter(|(name, _)| ["weight", "bias"].contains(&name.as_str()));
+            let wants = self.wants.iter_mut().filter(|(name, _)| ["grad_weight", "grad_bias"].contains(&name.as_str()));
+            inputs.chain(wants).for_each(|(_, tensor)| tensor.shape = vec![tensor.len()]);
+        }
         let image = |shape: &[usize]| shape.iter().copied().chain([1; 4]).take(4).collect();
         let reshape: &dyn Fn(&[usize]) -> Vec<usize> = match (self.op.as_str(), rank) {
             ("linear", 1 | 3..) | ("layer_norm", 4..) => &rows,
+            ("layer_norm", _) if last > 1 => &rows,
             ("group_norm", 2 | 3) => &image,
             _ => return,
         };
@@ -99,6 +112,14 @@ impl OracleCase {
     /// The input of this name.
     pub fn input(&self, name: &str) -> Result<&Tensor<f64>> {
         self.inputs.get(name).ok_or_else(|| self.error(format!("has no input `{name}`")))
+    }
+
+    /// Refuses a case that does not want one of these: nothing would be held against what it leaves out.
+    fn expect_wants<'a>(&self, names: impl IntoIterator<Item = &'a str>) -> Result<()> {
+        match names.into_iter().find(|name| !self.wants.contains_key(*name)) {
+            Some(name) => Err(self.error(format!("has no `want.{name}`, which every case of {} holds", self.op))),
+            None => Ok(()),
+        }
     }
 
     /// Compares what was computed, as [`run_case`] answers it, with every wanted tensor. A wanted tensor that was not

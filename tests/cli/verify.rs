@@ -163,6 +163,17 @@ fn a_baseline_kernel_that_is_wrong_here_trains_nothing() {
 }
 
 #[test]
+fn the_reference_in_float32_passes_the_whole_sweep_without_an_adapter() {
+    let dir = workplace();
+    let lines = json(dir.path(), &["verify", "--device", "cpu"]);
+    let (summary, cases) = split(&lines);
+    assert_eq!([&summary["failed"], &summary["not_run"]], [0, 0], "{summary}");
+    assert!(summary["passed"].as_u64().unwrap() > 2_000, "{summary}");
+    let masked = |case: &&Value| case["operator"] == "softmax_cross_entropy" && case["case"] == "minus_infinite";
+    assert_eq!(cases.iter().filter(masked).count(), 2);
+}
+
+#[test]
 fn answers_of_another_program_are_checked_and_unknown_ones_fail() {
     let dir = workplace();
     let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/oracle/operators");
@@ -198,7 +209,7 @@ fn what_does_not_exist_is_refused() {
     assert!(refuse(&["--variant", "warp"]).contains("there is no variant `warp`; there are baseline"));
     assert!(refuse(&["--op", "relu", "--case", "nonesuch"]).contains("no case's name contains `nonesuch`"));
     assert!(refuse(&["--oracle", "nowhere"]).contains("nowhere"));
-    assert!(refuse(&["--oracle", "idx"]).contains("holds 0 *.safetensors files"));
+    assert!(refuse(&["--oracle", "idx"]).contains("there are no oracle cases in idx"));
     let mut command = wgrad(dir.path(), &["verify", "--op", "relu", "--device", "cpu"]);
     let output = command.env("WGRAD_SHADERS", "idx/none").output().unwrap();
     assert!(text(&output.stderr).contains("WGRAD_SHADERS=idx/none"), "{}", text(&output.stderr));

@@ -241,6 +241,47 @@ fn cross_entropy_of_extreme_logits_is_finite_and_its_gradient_follows_the_upstre
 }
 
 #[test]
+fn softplus_is_its_argument_beyond_the_threshold_of_pytorch() {
+    assert_eq!(Activation::Softplus.value(20.5), 20.5);
+    assert_eq!(slope_at(Activation::Softplus, 20.5), 1.0);
+    assert_eq!(Activation::Softplus.value(20.0), 20.0 + (-20_f64).exp().ln_1p());
+    assert!(slope_at(Activation::Softplus, 20.0) < 1.0);
+}
+
+#[test]
+fn an_infinity_leaves_no_probabilities_and_a_masked_class_leaves_the_others() {
+    let infinity = f64::INFINITY;
+    let rows = [1.0, infinity, -2.0, 1.0, -infinity, -2.0, -infinity, -infinity, -infinity];
+    let x = Tensor::float([3, 3], rows.to_vec());
+    let labels = Tensor::u32([3], vec![0, 2, 1]);
+    let loss = SoftmaxCrossEntropy { label_smoothing: 0.0 };
+    let grad = SoftmaxCrossEntropyGrad { label_smoothing: 0.0 };
+    let all = [
+        run(Softmax { axis: 1 }, &[&x]).remove(0),
+        run(LogSoftmax { axis: 1 }, &[&x]).remove(0),
+        run(grad, &[&x, &labels, &Tensor::float([1], vec![1.0])]).remove(0),
+        run(loss, &[&x, &labels]).remove(1),
+    ];
+    for tensor in &all {
+        for (i, row) in tensor.floats().chunks(tensor.len() / 3).enumerate() {
+            assert_eq!(i != 1, row.iter().all(|y| y.is_nan()), "row {i}: {row:?}");
+            assert!(i != 1 || row.iter().all(|y| !y.is_nan()), "row {i}: {row:?}");
+        }
+    }
+    let sum = 3_f64.exp() + 1.0;
+    assert!((all[0].floats()[5] - 1.0 / sum).abs() < 1e-15);
+    assert_eq!([all[0].floats()[4], all[1].floats()[4], all[2].floats()[4]], [0.0, -infinity, 0.0]);
+    assert!((all[3].floats()[1] - sum.ln()).abs() < 1e-14, "{:?}", all[3]);
+}
+
+#[test]
+fn a_norm_that_is_nan_makes_every_clipped_gradient_nan() {
+    let norm = Tensor::float([2], vec![f64::NAN, 1.0]);
+    let clipped = run(ClipGradNorm { max_norm: 1.0 }, &[&Tensor::float([2], vec![1.0, 2.0]), &norm]);
+    assert!(clipped[0].floats().iter().all(|g| g.is_nan()), "{clipped:?}");
+}
+
+#[test]
 fn flatten_counts_channels_first() {
     let x = Tensor::float([1, 2, 2, 3], (0..12).map(f64::from).collect());
     let y = run(Flatten, &[&x]);

@@ -68,8 +68,8 @@ fn losses_and_optimisers_refuse_operands_that_do_not_fit() {
     refuses(loss, &[f(&[4, 10]), Spec::u32([5])], "labels must be U32 of shape [4]");
     refuses(loss, &[f(&[4, 10]), f(&[4])], "labels must be U32");
     refuses(loss, &[f(&[4, 1, 1, 10]), Spec::u32([4])], "needs logits [n, classes]");
-    let smoothed = SoftmaxCrossEntropy { label_smoothing: 1.0 };
-    refuses(smoothed, &[f(&[4, 10]), Spec::u32([4])], "below 1");
+    let smoothed = SoftmaxCrossEntropy { label_smoothing: 1.01 };
+    refuses(smoothed, &[f(&[4, 10]), Spec::u32([4])], "must lie in 0..=1, got 1.01");
     refuses(MseLoss, &[f(&[4, 10]), f(&[4])], "the target must be");
     let sgd = Optimizer::Sgd { momentum: 0.0, nesterov: true, weight_decay: 0.0 };
     let operands = [f(&[9]), f(&[9]), f(&[3, 4]), control()];

@@ -42,6 +42,27 @@ fn permute<E: std::marker::Copy>(shape: &[usize], elements: &[E], order: [usize;
     (sizes.to_vec(), moved)
 }
 
+/// A shape of PyTorch's as it is inside.
+pub(super) fn shape_inside(name: &str, shape: &[usize]) -> Vec<usize> {
+    match <[usize; 4]>::try_from(shape) {
+        Ok(shape) => order(name).map(|axis| shape[axis]).to_vec(),
+        Err(_) => shape.to_vec(),
+    }
+}
+
+/// A shape of this crate as it is in PyTorch.
+pub(super) fn shape_outside(name: &str, shape: &[usize]) -> Vec<usize> {
+    match <[usize; 4]>::try_from(shape) {
+        Ok(shape) => inverse(order(name)).map(|axis| shape[axis]).to_vec(),
+        Err(_) => shape.to_vec(),
+    }
+}
+
+/// The order that undoes another.
+fn inverse(order: [usize; 4]) -> [usize; 4] {
+    [0, 1, 2, 3].map(|axis| order.iter().position(|&from| from == axis).unwrap_or(axis))
+}
+
 /// A tensor of PyTorch's in this crate's layout and float type. Tensors of another rank than 4 stay as they are.
 pub fn from_pytorch<T: Real>(name: &str, tensor: &Tensor<f64>) -> Tensor<T> {
     let rearranged = tensor.shape.len() == 4;
@@ -69,9 +90,7 @@ pub fn to_pytorch<T: Real>(name: &str, tensor: &Tensor<T>) -> Tensor<T> {
     if tensor.shape.len() != 4 {
         return tensor.clone();
     }
-    let order = order(name);
-    let inverse = [0, 1, 2, 3].map(|axis| order.iter().position(|&from| from == axis).unwrap_or(axis));
-    let (shape, values) = permute(&tensor.shape, tensor.floats(), inverse);
+    let (shape, values) = permute(&tensor.shape, tensor.floats(), inverse(order(name)));
     Tensor::float(shape, values)
 }
 
@@ -90,6 +109,12 @@ pub(super) fn application(case: &OracleCase) -> Result<Application> {
     let mut weighted = vec!["x", "weight"];
     if case.inputs.contains_key("bias") {
         weighted.push("bias");
+    }
+    if let ("add" | "mul", Some(a), Some(b)) = (case.op.as_str(), case.inputs.get("a"), case.inputs.get("b"))
+        && a.shape != b.shape
+    {
+        let shapes = format!("`a` has shape {:?} and `b` {:?}", a.shape, b.shape);
+        return Err(case.error(format!("{shapes}: this crate's {} does not broadcast", case.op)));
     }
     let (op, operands): (Op, Vec<&'static str>) = match case.op.as_str() {
         "conv2d" => (conv2d(case)?.into(), weighted),

@@ -1,7 +1,7 @@
 //! Running a case, one operator at a time.
 
 use super::OracleCase;
-use super::mapping::{application, from_pytorch, optimizer, to_pytorch};
+use super::mapping::{Application, application, from_pytorch, optimizer, shape_inside, shape_outside, to_pytorch};
 use crate::error::Result;
 use crate::ops::{BatchNorm2d, ClipGradNorm, ClipValue, GradNorm, Op, Operator, Real, RunningStats, Source, control};
 use crate::tensor::{Spec, Tensor};
@@ -38,6 +38,8 @@ fn run_differentiable<T: Real>(case: &OracleCase, execute: &mut Execute<'_, T>) 
         inputs.push(from_pytorch::<T>(name, case.input(name)?));
     }
     let operands: Vec<&Tensor<T>> = inputs.iter().collect();
+    let specs: Vec<Spec> = inputs.iter().map(Tensor::spec).collect();
+    expect_answers(case, &application, &specs)?;
     let outputs = execute(&application.op, &operands)?;
     let y = outputs.first().ok_or_else(|| case.error("the operator answered nothing"))?;
     let mut got = vec![("y".to_owned(), to_pytorch("y", y))];
@@ -45,7 +47,6 @@ fn run_differentiable<T: Real>(case: &OracleCase, execute: &mut Execute<'_, T>) 
         Some(grad) => from_pytorch("y", grad),
         None => Tensor::float([1], vec![T::one()]),
     };
-    let specs: Vec<Spec> = inputs.iter().map(Tensor::spec).collect();
     for node in application.op.gradient(&specs) {
         let operand = |source: &Source| match *source {
             Source::Input(number) => inputs.get(number),
@@ -62,6 +63,37 @@ fn run_differentiable<T: Real>(case: &OracleCase, execute: &mut Execute<'_, T>) 
     }
     got.extend(running_statistics(case, &application.op, &outputs, execute)?);
     Ok(got)
+}
+
+/// Refuses a case before anything is computed whose answers are not those of its operator: `y` and the gradient of every input,
+/// in the shape that the operator gives. What it gives may be too large for any memory, so it is not made to find out.
+fn expect_answers(case: &OracleCase, application: &Application, inputs: &[Spec]) -> Result<()> {
+    case.expect_wants(["y"])?;
+    let gives = application.op.gradient(inputs).into_iter().flat_map(|node| node.gives);
+    let names: Vec<String> = gives.map(|input| format!("grad_{}", application.operands[input])).collect();
+    // The target of a loss is data, whose gradient a case may want.
+    case.expect_wants(names.iter().map(String::as_str).filter(|name| *name != "grad_target"))?;
+    if matches!(application.op, Op::BatchNorm2d(_)) {
+        case.expect_wants(["running_mean", "running_var"])?;
+    }
+    let outputs = application.op.infer(inputs)?;
+    let output = outputs.first().map(|spec| spec.shape.as_slice()).unwrap_or_default();
+    let loss = matches!(application.op, Op::SoftmaxCrossEntropy(_) | Op::MseLoss(_));
+    if !loss && !case.inputs.contains_key("grad_y") {
+        return Err(case.error("has no `grad_y`, the gradient that arrives at y"));
+    }
+    for (name, tensor) in [("grad_y", case.inputs.get("grad_y")), ("want.y", case.wants.get("y"))] {
+        let Some(tensor) = tensor else { continue };
+        let shape = shape_inside("y", &tensor.shape);
+        if shape != output && !(loss && tensor.len() == 1) {
+            let given = shape_outside("y", output);
+            return Err(case.error(format!(
+                "`{name}` has shape {:?}, and the operator gives y the shape {given:?}",
+                tensor.shape
+            )));
+        }
+    }
+    Ok(())
 }
 
 /// The running statistics after a step of batch normalisation; in evaluation they stay what they were.
@@ -88,6 +120,7 @@ fn running_statistics<T: Real>(
 
 /// All steps of an optimiser on one flat parameter.
 fn run_optimizer<T: Real>(case: &OracleCase, execute: &mut Execute<'_, T>) -> Result<Named<T>> {
+    case.expect_wants(["params"])?;
     let (optimizer, lr) = optimizer(case)?;
     let (start, grads) = (case.input("param")?, case.input("grads")?);
     let (len, steps) = (start.len(), grads.shape[0]);
@@ -114,6 +147,7 @@ fn gradients(case: &OracleCase) -> impl Iterator<Item = (&String, &Tensor<f64>)>
 
 /// All gradients as one flat buffer, its norm, the clipped buffer, and the parts of it.
 fn run_clip_norm<T: Real>(case: &OracleCase, execute: &mut Execute<'_, T>) -> Result<Named<T>> {
+    case.expect_wants(gradients(case).map(|(name, _)| name.as_str()).chain(["norm"]))?;
     let all: Vec<T> = gradients(case).flat_map(|(_, grad)| grad.floats()).map(|&value| T::of(value)).collect();
     let grad = Tensor::float([all.len()], all);
     let norm = execute(&GradNorm.into(), &[&grad])?;
@@ -131,6 +165,7 @@ fn run_clip_norm<T: Real>(case: &OracleCase, execute: &mut Execute<'_, T>) -> Re
 
 fn run_clip_value<T: Real>(case: &OracleCase, execute: &mut Execute<'_, T>) -> Result<Named<T>> {
     let clip = Op::from(ClipValue { limit: case.number("clip")? });
+    case.expect_wants(gradients(case).map(|(name, _)| name.as_str()))?;
     let mut got = Vec::new();
     for (name, grad) in gradients(case) {
         let values = grad.floats().iter().map(|&value| T::of(value)).collect();

@@ -1,6 +1,6 @@
 //! Batch normalisation: one stage and two, far from zero, constant images, running statistics.
 
-use super::mark;
+use super::specials;
 use crate::gpu::Caps;
 use crate::ops::{BatchNorm2d, BatchNorm2dEval, BatchNorm2dEvalGrad, BatchNorm2dGrad, RunningStats};
 use crate::verify::case::{Case, Depth, Operand, control, floats, noise, outputs_of, spread, values};
@@ -36,17 +36,20 @@ fn scale(x: &Operand) -> [Operand; 2] {
 }
 
 /// Training and evaluation, forward and backward, of one image.
-fn all(name: &str, x: &Operand, middle: f32) -> Vec<Case> {
+fn all(name: &str, x: &Operand, middle: f32) -> [Case; 4] {
+    with_upstream(name, x, middle, &noise(22, x.spec.shape.clone()))
+}
+
+fn with_upstream(name: &str, x: &Operand, middle: f32, dy: &Operand) -> [Case; 4] {
     let ([weight, bias], c) = (scale(x), x.spec.shape[3]);
-    let dy = || noise(22, x.spec.shape.clone());
     let inputs = [x.clone(), weight.clone(), bias.clone()];
     let saved = outputs_of(BatchNorm2d { eps: EPS }, &inputs);
     let (mean, var) = (floats(23, [c], middle - 1.0, middle + 1.0), floats(24, [c], 0.1, 2.0));
-    vec![
+    [
         Case::new(name, BatchNorm2d { eps: EPS }, inputs),
-        Case::new(name, BatchNorm2dGrad, [x.clone(), weight.clone(), saved[1].clone(), saved[2].clone(), dy()]),
+        Case::new(name, BatchNorm2dGrad, [x.clone(), weight.clone(), saved[1].clone(), saved[2].clone(), dy.clone()]),
         Case::new(name, BatchNorm2dEval { eps: EPS }, [x.clone(), weight.clone(), bias, mean.clone(), var.clone()]),
-        Case::new(name, BatchNorm2dEvalGrad { eps: EPS }, [x.clone(), weight, mean, var, dy()]),
+        Case::new(name, BatchNorm2dEvalGrad { eps: EPS }, [x.clone(), weight, mean, var, dy.clone()]),
     ]
 }
 
@@ -56,13 +59,13 @@ pub(super) fn cases(_caps: &Caps) -> Vec<Case> {
         cases.extend(all(name, &x, middle).into_iter().map(|case| case.at(depth)));
     }
     cases.extend(all("folded", &noise(10, [2, 13, 11, 330]), 0.0).into_iter().map(Case::squeezed));
-    for (name, value) in [("nan", f32::NAN), ("infinite", f32::INFINITY)] {
-        let x = noise(11, [2, 3, 4, 3]).strewn(1000, 4, value);
-        let [weight, bias] = scale(&x);
-        cases.push(mark(Case::new(name, BatchNorm2d { eps: EPS }, [x.clone(), weight.clone(), bias.clone()]), true));
-        let statistics = [noise(23, [3]), floats(24, [3], 0.1, 2.0)];
-        let [mean, var] = statistics;
-        cases.push(mark(Case::new(name, BatchNorm2dEval { eps: EPS }, [x, weight, bias, mean, var]), true));
+    for (name, value) in [("nan", f32::NAN), ("infinite", f32::INFINITY), ("minus_infinite", f32::NEG_INFINITY)] {
+        // In one channel of three.
+        let [plain, special] = [11, 26].map(|seed| noise(seed, [2, 3, 4, 3]));
+        cases.extend(all(name, &plain.clone().strewn(1000, 4, value), 0.0).map(Case::special));
+        let dy = special.strewn(1000, 4, value);
+        let [_, training, _, evaluation] = with_upstream(&format!("upstream_{name}"), &plain, 0.0, &dy);
+        cases.extend([training.special(), evaluation.special()]);
     }
     // The unbiased variance divides by one less than two.
     let x = noise(25, [2, 1, 1, 3]);
@@ -82,6 +85,10 @@ pub(super) fn cases(_caps: &Caps) -> Vec<Case> {
             [noise(1, [c]), floats(2, [c], 0.5, 2.0), noise(3, [2, c]), floats(4, [c], 0.5, 2.0), control(3, flag)];
         let depth = if c == 33 { Depth::Quick } else { Depth::Standard };
         cases.push(Case::new(format!("{c}_channels_flag_{flag}"), RunningStats { momentum }, inputs).at(depth));
+    }
+    for ((name, mean), (_, var)) in specials(&[2, 33], 5).into_iter().zip(specials(&[33], 6)) {
+        let inputs = [noise(1, [33]), floats(2, [33], 0.5, 2.0), mean, var, control(3, 0)];
+        cases.push(Case::new(name, RunningStats { momentum: 0.1 }, inputs).special());
     }
     let c = 400;
     let inputs = [noise(1, [c]), floats(2, [c], 0.5, 2.0), noise(3, [2, c]), floats(4, [c], 0.5, 2.0), control(0, 0)];

@@ -1,6 +1,6 @@
 //! Sums, products, copies, places and permutations.
 
-use super::{hard, mark};
+use super::{hard, mark, specials};
 use crate::gpu::Caps;
 use crate::ops::{Add, Concat, Copy, Flatten, FlattenGrad, Mul, Slice};
 use crate::verify::case::{Case, Depth, integers, noise};
@@ -55,6 +55,15 @@ pub(super) fn cases(_caps: &Caps) -> Vec<Case> {
         let name = format!("{h}x{w}x{c}");
         cases.push(Case::new(&name, Flatten, [noise(1, [3, h, w, c])]).at(depth));
         cases.push(Case::new(&name, FlattenGrad { image }, [noise(2, [3, h * w * c])]).at(depth));
+    }
+    for (name, x) in specials(&[2, 3, 5, 7], 6) {
+        let op = Slice { axis: 1, start: 1, len: 2 };
+        cases.push(Case::new(name, Concat { axis: 1 }, [x.clone(), noise(7, [2, 2, 5, 7])]).special());
+        cases.push(Case::new(name, op, [x.clone()]).special());
+        cases.push(Case::new(name, Flatten, [x]).special());
+    }
+    for (name, dy) in specials(&[2, 105], 6) {
+        cases.push(Case::new(name, FlattenGrad { image: [3, 5, 7] }, [dy]).special());
     }
     cases.push(Case::new("folded", Flatten, [noise(1, [3, 5, 6, 7])]).squeezed());
     cases.push(Case::new("folded", FlattenGrad { image: [5, 6, 7] }, [noise(2, [3, 210])]).squeezed());

@@ -1,7 +1,7 @@
 //! Group and layer normalisation: one stage and two, of rows and of channels.
 
 use crate::gpu::Caps;
-use crate::ops::{GroupNorm, GroupNormGrad, LayerNorm, LayerNormGrad};
+use crate::ops::{GroupNorm, GroupNormGrad, LayerNorm, LayerNormGrad, Op};
 use crate::verify::case::{Case, Depth, Operand, floats, noise, outputs_of, spread, values};
 
 const EPS: f64 = 1e-5;
@@ -43,22 +43,22 @@ fn scale(x: &Operand) -> [Operand; 2] {
     [floats(20, [c], 0.5, 1.5), noise(21, [c])]
 }
 
-fn of_groups(name: &str, x: &Operand, groups: usize, eps: f64) -> [Case; 2] {
-    let ([weight, bias], op) = (scale(x), GroupNorm { groups, eps });
+/// Forward, and backward on what that saves.
+fn both(name: &str, x: &Operand, dy: &Operand, op: impl Into<Op>, grad: impl Into<Op>) -> [Case; 2] {
+    let ([weight, bias], op) = (scale(x), op.into());
     let inputs = [x.clone(), weight.clone(), bias];
-    let saved = outputs_of(op, &inputs);
+    let saved = outputs_of(op.clone(), &inputs);
+    let backward = [x.clone(), weight, saved[1].clone(), saved[2].clone(), dy.clone()];
+    [Case::new(name, op, inputs), Case::new(name, grad, backward)]
+}
+
+fn of_groups(name: &str, x: &Operand, groups: usize, eps: f64) -> [Case; 2] {
     let dy = noise(22, x.spec.shape.clone());
-    let backward = [x.clone(), weight, saved[1].clone(), saved[2].clone(), dy];
-    [Case::new(name, op, inputs), Case::new(name, GroupNormGrad { groups }, backward)]
+    both(name, x, &dy, GroupNorm { groups, eps }, GroupNormGrad { groups })
 }
 
 fn of_rows(name: &str, x: &Operand, eps: f64) -> [Case; 2] {
-    let ([weight, bias], op) = (scale(x), LayerNorm { eps });
-    let inputs = [x.clone(), weight.clone(), bias];
-    let saved = outputs_of(op, &inputs);
-    let dy = noise(22, x.spec.shape.clone());
-    let backward = [x.clone(), weight, saved[1].clone(), saved[2].clone(), dy];
-    [Case::new(name, op, inputs), Case::new(name, LayerNormGrad, backward)]
+    both(name, x, &noise(22, x.spec.shape.clone()), LayerNorm { eps }, LayerNormGrad)
 }
 
 pub(super) fn cases(_caps: &Caps) -> Vec<Case> {
@@ -73,9 +73,18 @@ pub(super) fn cases(_caps: &Caps) -> Vec<Case> {
     cases.extend(of_rows("folded", &noise(15, [401, 3]), EPS).map(Case::squeezed));
     cases.extend(of_groups("large_eps", &noise(16, [2, 3, 5, 6]), 3, 0.5));
     cases.extend(of_rows("large_eps", &noise(17, [5, 7]), 0.5));
-    for (name, value) in [("nan", f32::NAN), ("infinite", f32::INFINITY)] {
-        let [forward, _] = of_groups(name, &noise(18, [2, 3, 4, 4]).strewn(1000, 5, value), 2, EPS);
-        cases.push(forward.special());
+    for (name, value) in [("nan", f32::NAN), ("infinite", f32::INFINITY), ("minus_infinite", f32::NEG_INFINITY)] {
+        // In one group, and in one row.
+        let (image, rows) = (noise(18, [2, 3, 4, 4]), noise(18, [4, 7]));
+        let strewn = |x: &Operand| x.clone().strewn(1000, 5, value);
+        cases.extend(of_groups(name, &strewn(&image), 2, EPS).map(Case::special));
+        cases.extend(of_rows(name, &strewn(&rows), EPS).map(Case::special));
+        let (name, groups) = (format!("upstream_{name}"), 2);
+        let op = GroupNorm { groups, eps: EPS };
+        let [_, grad] = both(&name, &image, &strewn(&noise(22, [2, 3, 4, 4])), op, GroupNormGrad { groups });
+        cases.push(grad.special());
+        let [_, grad] = both(&name, &rows, &strewn(&noise(22, [4, 7])), LayerNorm { eps: EPS }, LayerNormGrad);
+        cases.push(grad.special());
     }
     cases
 }

@@ -49,6 +49,10 @@ pub(super) fn cases(caps: &Caps) -> Vec<Case> {
         cases.push(named(&[activation.name(), "bias"], op, operands.clone()).at(depth));
         cases.push(Case::new(activation.name(), op, &operands[..2]).at(depth));
     }
+    for (name, x, special) in hard(&[9, 21], 1) {
+        let operands = [x, noise(2, [18, 21]), noise(3, [18])];
+        cases.push(mark(Case::new(name, LinearActivation { activation: Activation::Relu }, operands), special));
+    }
     let name = |[rows, columns, depth]: [usize; 3]| format!("edge_{rows}_by_{columns}_over_{depth}");
     for (variant, sizes, depth) in edges(Linear, caps) {
         let [n, outputs, inputs] = sizes;

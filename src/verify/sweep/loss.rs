@@ -1,5 +1,6 @@
 //! Losses: sure and unsure rows, smoothing, more classes than a block, one stage and two.
 
+use super::specials;
 use crate::gpu::Caps;
 use crate::ops::{MseLoss, MseLossGrad, SoftmaxCrossEntropy, SoftmaxCrossEntropyGrad};
 use crate::verify::case::{Case, Depth, Operand, floats, integers, noise, spread, values, words};
@@ -36,7 +37,7 @@ pub(super) fn cases(_caps: &Caps) -> Vec<Case> {
     let mut classes = |name: &str, logits: &Operand, labels: Option<Operand>, depth: Depth, how: fn(Case) -> Case| {
         let [n, k] = [logits.spec.shape[0], logits.spec.shape[1]];
         let labels = labels.unwrap_or_else(|| integers(8, [n], k as u32));
-        for (label_smoothing, ending) in [(0.0, ""), (0.1, "_smoothed")] {
+        for (label_smoothing, ending) in [(0.0, ""), (0.1, "_smoothed"), (1.0, "_even")] {
             let name = format!("{name}{ending}");
             let inputs = [logits.clone(), labels.clone()];
             cases.push(how(Case::new(&name, SoftmaxCrossEntropy { label_smoothing }, inputs).at(depth)));
@@ -48,7 +49,12 @@ pub(super) fn cases(_caps: &Caps) -> Vec<Case> {
         classes(name, &logits, labels, depth, |case| case);
     }
     classes("folded", &noise(14, [399, 3]), None, Depth::Standard, Case::squeezed);
-    classes("nan", &noise(15, [4, 5]).strewn(7, 1, f32::NAN), None, Depth::Standard, Case::special);
+    // Infinities at labels and beside them.
+    let labels = || Some(words([8], &[1, 0, 3, 2, 0, 3, 4, 0]));
+    for (name, logits) in specials(&[8, 5], 15) {
+        classes(name, &logits, labels(), Depth::Standard, Case::special);
+    }
+    classes("no_class_is_left", &values([2, 5], &[f32::NEG_INFINITY]), None, Depth::Standard, Case::special);
     let shapes: [(&[usize], Depth); 11] = [
         (&[5, 3], Depth::Quick),
         (&[1], Depth::Standard),
@@ -73,6 +79,11 @@ pub(super) fn cases(_caps: &Caps) -> Vec<Case> {
     for (name, x) in [("spread", spread(3, [50], 1e-5, 1e5)), ("equal", noise(2, [50]))] {
         cases.push(Case::new(name, MseLoss, [x.clone(), noise(2, [50])]));
         cases.push(Case::new(name, MseLossGrad, [x, noise(2, [50]), values([1], &[3.0])]));
+    }
+    for (name, x) in specials(&[50], 4) {
+        let (target, dloss) = (noise(2, [50]), values([1], &[3.0]));
+        cases.push(Case::new(name, MseLoss, [x.clone(), target.clone()]).special());
+        cases.push(Case::new(name, MseLossGrad, [x, target, dloss]).special());
     }
     let inputs = [noise(1, [90_000]), noise(2, [90_000]), values([1], &[0.5])];
     cases.push(Case::new("folded", MseLoss, inputs[..2].to_vec()).squeezed());

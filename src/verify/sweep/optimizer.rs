@@ -1,5 +1,6 @@
 //! Optimisers, norms and clips: all kinds, flags, tables of rates, updates that overflow, buffers in ranges.
 
+use super::specials;
 use crate::gpu::Caps;
 use crate::ops::{ClipGradNorm, ClipValue, GradNorm, Optimizer};
 use crate::verify::case::{Case, Depth, Operand, control, floats, noise, spread, values};
@@ -51,6 +52,10 @@ pub(super) fn cases(_caps: &Caps) -> Vec<Case> {
         // Gradients of the size of eps, and none at all.
         let vanishing = spread(2, [100], 1e-9, 1e-7).strewn(9, 0, 0.0);
         cases.push(from_zero(format!("{kind}_from_zero_vanishing"), op, vanishing));
+        for (name, grad) in specials(&[65], 5) {
+            // These elements stay as they were.
+            cases.push(step(format!("{kind}_{name}"), op, [noise(1, [65]), grad], control(1, 0)).special());
+        }
         cases.push(overflowing(format!("{kind}_overflowing"), op, 3e38));
         cases.push(overflowing(format!("{kind}_moments_overflowing"), op, 0.1));
     }
@@ -120,6 +125,12 @@ fn clips() -> Vec<Case> {
             let inputs = [noise(1, [len]), control(3, flag)];
             cases.push(Case::new(format!("{len}_flag_{flag}"), ClipValue { limit: 0.3 }, inputs).at(depth));
         }
+    }
+    for (name, grad) in specials(&[65], 1) {
+        let norm = if name == "nan" { f32::NAN } else { f32::INFINITY };
+        let inputs = [grad.clone(), values([2], &[norm, 1.0])];
+        cases.push(Case::new(name, ClipGradNorm { max_norm: 1.0 }, inputs).special());
+        cases.push(Case::new(name, ClipValue { limit: 0.3 }, [grad, control(3, 0)]).special());
     }
     // So small that the 1e-6 beside the norm counts.
     let inputs = [noise(1, [40]), values([2], &[3e-6, 0.0])];

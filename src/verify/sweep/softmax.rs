@@ -1,6 +1,6 @@
 //! Softmax and its logarithm: axes, saturated rows, ties, rows of more than a block.
 
-use super::{DRIFTING, mark};
+use super::{DRIFTING, specials};
 use crate::gpu::Caps;
 use crate::ops::{LogSoftmax, LogSoftmaxGrad, Softmax, SoftmaxGrad};
 use crate::verify::case::{Case, Depth, Operand, floats, noise, outputs_of, spread, values};
@@ -34,23 +34,26 @@ fn rows() -> Vec<(&'static str, Operand, usize, Depth)> {
     ]
 }
 
-fn both(name: &str, x: &Operand, axis: usize, depth: Depth, special: bool) -> Vec<Case> {
-    let dy = || noise(20, x.spec.shape.clone());
+fn both(name: &str, x: &Operand, axis: usize, depth: Depth) -> Vec<Case> {
+    of(name, x, &noise(20, x.spec.shape.clone()), axis).map(|case| case.at(depth)).into()
+}
+
+/// All four, the backward ones on what the forward ones answer.
+fn of(name: &str, x: &Operand, dy: &Operand, axis: usize) -> [Case; 4] {
     let y = outputs_of(Softmax { axis }, std::slice::from_ref(x)).remove(0);
     let log = outputs_of(LogSoftmax { axis }, std::slice::from_ref(x)).remove(0);
-    let mut cases =
-        vec![Case::new(name, Softmax { axis }, [x.clone()]), Case::new(name, LogSoftmax { axis }, [x.clone()])];
-    if !special {
-        cases.push(Case::new(name, SoftmaxGrad { axis }, [y, dy()]));
-        cases.push(Case::new(name, LogSoftmaxGrad { axis }, [log, dy()]));
-    }
-    cases.into_iter().map(|case| mark(case.at(depth), special)).collect()
+    [
+        Case::new(name, Softmax { axis }, [x.clone()]),
+        Case::new(name, LogSoftmax { axis }, [x.clone()]),
+        Case::new(name, SoftmaxGrad { axis }, [y, dy.clone()]),
+        Case::new(name, LogSoftmaxGrad { axis }, [log, dy.clone()]),
+    ]
 }
 
 pub(super) fn cases(_caps: &Caps) -> Vec<Case> {
     let mut cases = Vec::new();
     for (name, x, axis, depth) in rows() {
-        cases.extend(both(name, &x, axis, depth, false));
+        cases.extend(both(name, &x, axis, depth));
     }
     // Sums whose terms are all equal, but for that of the largest element, which has half of the whole.
     let x = values([1, 15_000], &[-9.6]).strewn(15_000, 0, 0.0);
@@ -64,7 +67,17 @@ pub(super) fn cases(_caps: &Caps) -> Vec<Case> {
     let dy = values([4, 10], &[0.0]).strewn(11, 0, 1.5);
     let log = outputs_of(LogSoftmax { axis: 1 }, &[x]).remove(0);
     cases.push(Case::new("upstream_of_the_largest_alone", LogSoftmaxGrad { axis: 1 }, [log, dy]));
-    cases.extend(both("folded", &noise(21, [9, 5, 47]), 1, Depth::Standard, false).into_iter().map(Case::squeezed));
-    cases.extend(both("nan", &noise(22, [4, 7]).strewn(9, 2, f32::NAN), 1, Depth::Standard, true));
+    cases.extend(both("folded", &noise(21, [9, 5, 47]), 1, Depth::Standard).into_iter().map(Case::squeezed));
+    for (name, x) in specials(&[4, 7], 22) {
+        cases.extend(of(name, &x, &noise(20, [4, 7]), 1).map(Case::special));
+    }
+    let everywhere = [("two_infinities", [f32::INFINITY, 1.0]), ("nothing_is_left", [f32::NEG_INFINITY; 2])];
+    for (name, elements) in everywhere {
+        cases.extend(of(name, &values([3, 4], &elements), &noise(20, [3, 4]), 1).map(Case::special));
+    }
+    for (name, dy) in specials(&[4, 7], 23) {
+        let [.., softmax, log] = of(&format!("upstream_{name}"), &noise(22, [4, 7]), &dy, 1);
+        cases.extend([softmax.special(), log.special()]);
+    }
     cases
 }
