@@ -9,7 +9,7 @@
 //   rmsprop_momentum  b <- mu * b + g / (sqrt(v) + eps); w -= lr * b
 //   square_part  part[s,0] = sum over the elements of split s of g^2, part[s,1] = how many of them are not finite
 //   norm_finish  norm[0] = sqrt(sum_s part[s,0]), norm[1] = (sum_s part[s,1] > 0)
-//   clip_norm    g *= min(1, max_norm / (norm + 1e-6))
+//   clip_norm    g *= min(1, max_norm / (norm + 1e-6)); a NaN where the norm is one
 //   clip_value   w <- min(max(w, -limit), limit)
 //
 // An element whose new weight or moments would overflow keeps the old ones: what is saved is always finite.

@@ -48,6 +48,19 @@ fn every_operator_and_schedule_case_passes_everywhere() {
     }
 }
 
+#[test]
+fn a_schedule_whose_steps_are_no_whole_numbers_above_0_is_refused() {
+    let case = OracleCase::load(&fixtures("operators/lr_step_shared.safetensors")).unwrap();
+    for size in [0.0, 1.5, -1.0] {
+        let mut case = case.clone();
+        case.attrs.insert("step_size".into(), size.into());
+        let outcomes = ask(&Device::Cpu("a test".into()), &case, None);
+        let story = outcomes[0].story.clone().unwrap_or_default();
+        assert_eq!((outcomes.len(), outcomes[0].verdict), (1, Verdict::Failed));
+        assert!(story.contains("`step_size` must be a whole number of at least 1, got"), "{story}");
+    }
+}
+
 macro_rules! trainings {
     ($($name:ident),+) => {
         $(#[test]

@@ -95,6 +95,13 @@ fn a_case_that_leaves_out_what_it_must_hold_is_refused_before_anything_is_comput
     without("relu_a", "grad_x");
     without("mse_loss_shared", "grad_x");
     without("batch_norm2d_train", "running_var");
+    without("adam_shared", "params");
+    without("clip_grad_norm_clips_shared", "norm");
+    without("clip_grad_value_shared", "grad_a");
+    let said = refusal("adam_shared", |case| case.inputs.get_mut("grads").unwrap().shape.insert(0, 1));
+    assert!(said.contains("`grads` must hold steps of the parameter's shape"), "{said}");
+    let said = refusal("clip_grad_value_shared", |case| case.inputs.clear());
+    assert!(said.contains("has no input whose name begins with `grad_`"), "{said}");
     let said = refusal("relu_a", |case| drop(case.inputs.remove("grad_y").unwrap()));
     assert!(said.contains("has no `grad_y`, the gradient that arrives at y"), "{said}");
 }

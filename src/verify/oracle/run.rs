@@ -68,6 +68,7 @@ fn run_differentiable<T: Real>(case: &OracleCase, execute: &mut Execute<'_, T>) 
 /// Refuses a case before anything is computed whose answers are not those of its operator: `y` and the gradient of every input,
 /// in the shape that the operator gives. What it gives may be too large for any memory, so it is not made to find out.
 fn expect_answers(case: &OracleCase, application: &Application, inputs: &[Spec]) -> Result<()> {
+    let outputs = application.op.infer(inputs)?;
     case.expect_wants(["y"])?;
     let gives = application.op.gradient(inputs).into_iter().flat_map(|node| node.gives);
     let names: Vec<String> = gives.map(|input| format!("grad_{}", application.operands[input])).collect();
@@ -76,7 +77,6 @@ fn expect_answers(case: &OracleCase, application: &Application, inputs: &[Spec])
     if matches!(application.op, Op::BatchNorm2d(_)) {
         case.expect_wants(["running_mean", "running_var"])?;
     }
-    let outputs = application.op.infer(inputs)?;
     let output = outputs.first().map(|spec| spec.shape.as_slice()).unwrap_or_default();
     let loss = matches!(application.op, Op::SoftmaxCrossEntropy(_) | Op::MseLoss(_));
     if !loss && !case.inputs.contains_key("grad_y") {
@@ -123,7 +123,13 @@ fn run_optimizer<T: Real>(case: &OracleCase, execute: &mut Execute<'_, T>) -> Re
     case.expect_wants(["params"])?;
     let (optimizer, lr) = optimizer(case)?;
     let (start, grads) = (case.input("param")?, case.input("grads")?);
-    let (len, steps) = (start.len(), grads.shape[0]);
+    let (len, steps) = (start.len(), grads.shape.first().copied().unwrap_or(0));
+    if len == 0 || grads.shape.get(1..) != Some(&start.shape) {
+        let shapes = format!("{:?} where `param` has {:?}", grads.shape, start.shape);
+        return Err(
+            case.error(format!("`grads` must hold steps of the parameter's shape, which is not empty; got {shapes}"))
+        );
+    }
     let flat = |values: &[f64]| Tensor::float([len], values.iter().map(|&value| T::of(value)).collect());
     let rates: Vec<T> = (1..=steps as u64).flat_map(|t| optimizer.rates(lr, t)).map(T::of).collect();
     let rates = Tensor::float([steps, rates.len() / steps.max(1)], rates);
@@ -145,9 +151,18 @@ fn gradients(case: &OracleCase) -> impl Iterator<Item = (&String, &Tensor<f64>)>
     case.inputs.iter().filter(|(name, _)| name.starts_with("grad_"))
 }
 
+/// Refuses a case of clipping that has nothing to clip, or leaves out what becomes of it.
+fn expect_clipped(case: &OracleCase) -> Result<()> {
+    if gradients(case).next().is_none() {
+        return Err(case.error("has no input whose name begins with `grad_`"));
+    }
+    case.expect_wants(gradients(case).map(|(name, _)| name.as_str()))
+}
+
 /// All gradients as one flat buffer, its norm, the clipped buffer, and the parts of it.
 fn run_clip_norm<T: Real>(case: &OracleCase, execute: &mut Execute<'_, T>) -> Result<Named<T>> {
-    case.expect_wants(gradients(case).map(|(name, _)| name.as_str()).chain(["norm"]))?;
+    expect_clipped(case)?;
+    case.expect_wants(["norm"])?;
     let all: Vec<T> = gradients(case).flat_map(|(_, grad)| grad.floats()).map(|&value| T::of(value)).collect();
     let grad = Tensor::float([all.len()], all);
     let norm = execute(&GradNorm.into(), &[&grad])?;
@@ -165,7 +180,7 @@ fn run_clip_norm<T: Real>(case: &OracleCase, execute: &mut Execute<'_, T>) -> Re
 
 fn run_clip_value<T: Real>(case: &OracleCase, execute: &mut Execute<'_, T>) -> Result<Named<T>> {
     let clip = Op::from(ClipValue { limit: case.number("clip")? });
-    case.expect_wants(gradients(case).map(|(name, _)| name.as_str()))?;
+    expect_clipped(case)?;
     let mut got = Vec::new();
     for (name, grad) in gradients(case) {
         let values = grad.floats().iter().map(|&value| T::of(value)).collect();
