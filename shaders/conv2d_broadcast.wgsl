@@ -54,6 +54,8 @@ const PIXELS: u32 = 4u;
 const ROWS: u32 = 32u;
 const DIV_H: i32 = 1;
 const DIV_W: i32 = 1;
+// Places of the image, beyond the first, at which an invocation of gather looks for taps to leave out.
+const MOST_PLACES: u32 = 3u;
 // Terms that one accumulator may take over batch and space.
 const BLOCK: u32 = 256u;
 const WORKGROUP: u32 = 64u;
@@ -72,10 +74,11 @@ const WORKGROUP: u32 = 64u;
 fn gather(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let unit = linear_group(group, groups);
     let first = unit % params.tiles_c * CHANNELS;
-    let start = unit / params.tiles_c * (PIXELS * SUBGROUP) + lane;
-    if unit / params.tiles_c * (PIXELS * SUBGROUP) >= params.pixels {
+    let base_pixel = unit / params.tiles_c * (PIXELS * SUBGROUP);
+    if base_pixel >= params.pixels {
         return;
     }
+    let start = base_pixel + lane;
     // Images are the fastest: lanes then are at one place of different images, and agree on which taps lie inside.
     let images = params.pixels / (params.h_dst * params.w_dst);
     var image: array<u32, PIXELS>;
@@ -91,27 +94,29 @@ fn gather(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) grou
         col[v] = i32(place % params.w_dst) * params.mul_w + params.off_w;
         pixel[v] = image[v] * (params.h_dst * params.w_dst) + place;
     }
-    // The taps that lie inside of some lane's image.
+    // The taps that lie inside of the image at one of the places: numbers that are the same for all lanes, since what broadcasts
+    // must be reached by all of them. Small batches have many places, and take all taps.
+    let from_place = base_pixel / images;
+    let to_place = min(base_pixel + PIXELS * SUBGROUP - 1u, params.pixels - 1u) / images;
+    let many = to_place > from_place + MOST_PLACES;
     var tops = vec2<u32>(params.k_h, 0u);
     for (var p = 0u; p < params.k_h; p++) {
-        var any = false;
-        //#unroll
-        for (var v = 0u; v < PIXELS; v++) {
-            any |= u32((row[v] + i32(p) * params.step_h) / DIV_H) < params.h_src;
+        var any = many;
+        for (var place = from_place; place <= to_place && !many; place++) {
+            let h = i32(place / params.w_dst) * params.mul_h + params.off_h + i32(p) * params.step_h;
+            any |= u32(h / DIV_H) < params.h_src;
         }
         tops = select(tops, vec2<u32>(min(tops.x, p), p + 1u), any);
     }
     var sides = vec2<u32>(params.k_w, 0u);
     for (var q = 0u; q < params.k_w; q++) {
-        var any = false;
-        //#unroll
-        for (var v = 0u; v < PIXELS; v++) {
-            any |= u32((col[v] + i32(q) * params.step_w) / DIV_W) < params.w_src;
+        var any = many;
+        for (var place = from_place; place <= to_place && !many; place++) {
+            let x = i32(place % params.w_dst) * params.mul_w + params.off_w + i32(q) * params.step_w;
+            any |= u32(x / DIV_W) < params.w_src;
         }
         sides = select(sides, vec2<u32>(min(sides.x, q), q + 1u), any);
     }
-    let bottom = subgroupMax(tops.y);
-    let right = subgroupMax(sides.y);
     var acc: array<f32, CHANNELS * PIXELS>;
     let taps = params.k_h * params.k_w;
     var filter_at: array<u32, CHANNELS / SUBGROUP>;
@@ -119,8 +124,8 @@ fn gather(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) grou
     for (var r = 0u; r < CHANNELS / SUBGROUP; r++) {
         filter_at[r] = min(first + r * SUBGROUP + lane, params.c_dst - 1u) * taps * params.c_src;
     }
-    for (var p = subgroupMin(tops.x); p < bottom; p++) {
-        for (var q = subgroupMin(sides.x); q < right; q++) {
+    for (var p = tops.x; p < tops.y; p++) {
+        for (var q = sides.x; q < sides.y; q++) {
             var base: array<u32, PIXELS>;
             var inside: array<bool, PIXELS>;
             //#unroll

@@ -57,7 +57,8 @@ fn forward(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) gro
             let is_nan = (bitcast<vec4<u32>>(v) & vec4<u32>(0x7fffffffu)) > vec4<u32>(0x7f800000u);
             let wins = (v > best) | is_nan;
             best = select(best, v, wins);
-            place = select(place, vec4<u32>(at), wins);
+            // Not select: of integers, some GLSL compilers know none.
+            place += vec4<u32>(wins) * (vec4<u32>(at) - place);
         }
     }
     y[index] = best;

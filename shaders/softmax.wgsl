@@ -122,6 +122,11 @@ fn log_softmax(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups)
     }
 }
 
+// e^x. One driver's exponential of a NaN is infinite.
+fn exp_or_nan(x: f32) -> f32 {
+    return select(exp(x), x, is_nan(x));
+}
+
 @compute @workgroup_size(WORKGROUP)
 fn log_softmax_grad(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let row = linear_index(group, groups, lane, WORKGROUP);
@@ -144,9 +149,9 @@ fn log_softmax_grad(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgr
     for (var i = 0u; i < params.len; i++) {
         let at = first + i * params.inner;
         if i != k {
-            y[at] = dy[at] - exp(x[at]) * all;
+            y[at] = dy[at] - exp_or_nan(x[at]) * all;
         }
     }
     // dy_k - e^(y_k) * (dy_k + others), without the difference of two almost equal numbers.
-    y[top] = -dy[top] * expm1(x[top]) - exp(x[top]) * others;
+    y[top] = -dy[top] * expm1(x[top]) - exp_or_nan(x[top]) * others;
 }

@@ -18,6 +18,8 @@ const CHANNELS: usize = 16;
 const MANY_CHANNELS: usize = 32;
 /// Its pixels, each of a subgroup's lanes.
 const PIXELS: usize = 4;
+/// Places of the image, beyond the first, at which an invocation of `gather` looks for taps to leave out.
+const MOST_PLACES: usize = 3;
 /// Output channels of an invocation of `grad_weight`.
 const ROWS: usize = 32;
 
@@ -144,7 +146,7 @@ pub(super) fn gather(problem: &Gather, caps: &Caps, textures: bool) -> Lowered {
         .bind("b", b.unwrap_or(w))
         .bind("dst", Operand::Output(0))
         .workgroups(units)
-        .trips(taps * (c_src / chunk(c_src) + 1) + 2 * problem.kernel[0] + problem.kernel[1]);
+        .trips(taps * (c_src / chunk(c_src) + 1) + (MOST_PLACES + 3) * (problem.kernel[0] + problem.kernel[1]));
     let main = if chunk(c_dst) == 4 { main.link("store1", "shared/store4.wgsl") } else { main };
     let main = match textures {
         false => main.bind("src", src).bind("packed", packed),
