@@ -214,7 +214,8 @@ fn grad_weight(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups)
     var n = pixel / (params.w_dst * params.h_dst);
     let at = (split * params.c_dst + first) * columns + column;
     for (var block = 0u; pixel < end; block++) {
-        var acc: array<Chunk, ROWS>;
+        // Said, since not every compiler sets to 0 anew what a loop declares.
+        var acc = array<Chunk, ROWS>();
         let stop = min(pixel + BLOCK, end);
         for (; pixel < stop; pixel++) {
             var upstream: array<f32, ROWS / SUBGROUP>;

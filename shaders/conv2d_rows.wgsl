@@ -76,7 +76,8 @@ fn grad_weight(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups)
     var n = run / (runs_per_row * params.h_out);
     var total: array<vec4<f32>, ROWS * TAPS>;
     while run < end {
-        var acc: array<vec4<f32>, ROWS * TAPS>;
+        // Said, since not every compiler sets to 0 anew what a loop declares.
+        var acc = array<vec4<f32>, ROWS * TAPS>();
         let stop = min(run + BLOCK / RUN, end);
         for (; run < stop; run++) {
             var upstream: array<vec4<f32>, LOADS>;

@@ -116,7 +116,7 @@ fn gather(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) grou
             // Neighbouring invocations take neighbouring output channels.
             let k = lane / TILE + r * 4u;
             let o = n0 + lane % TILE;
-            var weight: f32;
+            var weight = 0.0;
             if (k0 + k < depth) & (o < params.c_dst) {
                 weight = w[weight_at(k0 + k, o)];
             }
@@ -166,8 +166,8 @@ fn grad_weight(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups)
             let k = lane / TILE + r * 4u;
             let pixel = k0 + k;
             let o = n0 + lane % TILE;
-            var a: f32;
-            var upstream: f32;
+            var a = 0.0;
+            var upstream = 0.0;
             if pixel < end {
                 let line = pixel / params.w_dst;
                 let row = i32(line % params.h_dst) * params.mul_h + params.off_h;
