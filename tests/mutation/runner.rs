@@ -67,7 +67,8 @@ pub fn stages(file: &str) -> Vec<Vec<&'static str>> {
         | "shared/operands_buffers.wgsl"
         | "shared/store1.wgsl"
         | "shared/store4.wgsl" => &["conv2d broadcast", "linear broadcast"],
-        "conv2d_rows.wgsl" | "shared/operands_textures.wgsl" | "shared/texel.wgsl" => {
+        "conv2d_rows.wgsl" => &["conv2d_grad_weight broadcast_textures", "linear_grad_weight broadcast_textures"],
+        "shared/operands_textures.wgsl" | "shared/texel.wgsl" => {
             &["conv2d broadcast_textures", "linear broadcast_textures"]
         }
         "shared/grid.wgsl" => &["reduce", "dropout", "control", "batch", "elementwise", "conv2d baseline"],
