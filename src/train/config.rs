@@ -191,7 +191,7 @@ impl TrainConfig {
             return fail(format!("--validation {} must be at least 0 and below 1", self.validation));
         }
         if !(0.0..=1.0).contains(&self.label_smoothing) {
-            return fail(format!("--label-smoothing {} must lie in 0..=1", self.label_smoothing));
+            return fail(format!("--label-smoothing {} must be a number from 0 to 1", self.label_smoothing));
         }
         for (name, limit) in [("norm", self.clip_norm), ("value", self.clip_value), ("weights", self.clip_weights)] {
             if let Some(limit) = limit.filter(|limit| !(limit.is_finite() && *limit > 0.0)) {

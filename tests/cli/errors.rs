@@ -13,7 +13,7 @@ fn impossible_options_are_refused_before_any_work() {
         (&["--lr", "-1"], "--lr -1 must be a number above 0"),
         (&["--lr", "nan"], "--lr NaN must be"),
         (&["--validation", "1"], "--validation 1 must be"),
-        (&["--label-smoothing", "1"], "--label-smoothing 1 must be"),
+        (&["--label-smoothing", "1.5"], "--label-smoothing 1.5 must be"),
         (&["--clip-norm", "0"], "--clip-norm 0 must be"),
         (&["--weight-decay", "-1"], "--weight-decay -1 must be"),
         (&["--schedule", "up"], "`up` is no learning-rate schedule"),

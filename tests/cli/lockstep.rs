@@ -99,7 +99,8 @@ fn a_broken_kernel_is_named() {
     ] {
         let dir = workplace();
         broken(dir.path(), file, right, wrong);
-        let arguments = ["lockstep", network, "--other", device, "--batch", "8", "--steps", "3", "--json"];
+        let arguments =
+            ["lockstep", network, "--other", device, "--batch", "8", "--steps", "3", "--json", "--trust-all"];
         let output = wgrad(dir.path(), &arguments).env("WGRAD_SHADERS", "shaders").output().unwrap();
         let (words, stderr) = (text(&output.stdout), text(&output.stderr));
         assert_eq!(output.status.code(), Some(1), "{file}: {words} {stderr}");
