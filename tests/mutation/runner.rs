@@ -74,7 +74,9 @@ pub fn stages(file: &str) -> Vec<Vec<&'static str>> {
         "shared/grid.wgsl" => &["reduce", "dropout", "control", "batch", "elementwise", "conv2d baseline"],
         "shared/random.wgsl" => &["dropout", "batch"],
         "shared/exponential.wgsl" => &["softmax", "loss", "activation"],
-        "shared/erf.wgsl" | "shared/activate.wgsl" => &["activation"],
+        "shared/erf.wgsl" => &["activation"],
+        // Kernels that activate nothing are asked too.
+        "shared/activate.wgsl" => &["activation", "conv2d baseline"],
         "shared/finite.wgsl" => &["control", "optimizer", "softmax", "loss", "pool2d", "activation"],
         "shared/split_sum.wgsl" | "reduce.wgsl" => &[
             "reduce",
