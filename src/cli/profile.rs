@@ -169,7 +169,7 @@ fn ending(output: &Output, profile: &Profile, batch: usize) {
     let images = text::speed(batch as f64 / step);
     let manner = match profile.clock {
         Clock::Reference => String::new(),
-        _ => format!(" in one pass, {} a submission", counted(together, "step")),
+        _ => format!(", {} a submission", counted(together, "step")),
     };
     let [low, high] = profile.step_quartiles.map(text::moment);
     output.say(format!(
