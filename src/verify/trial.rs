@@ -124,11 +124,13 @@ pub fn ask(device: &Device, cases: &[Case], settings: &Settings, told: impl Fn(&
 
 /// Whether NaN and infinities come through a kernel's addition as they are: WGSL does not promise it.
 fn keeps_specials(gpu: &Gpu) -> Result<bool> {
-    let given = [f32::NAN, f32::INFINITY, f32::NEG_INFINITY, 1.0];
-    let inputs = [Tensor::float([4], given.to_vec()), Tensor::float([4], vec![0.5; 4])];
-    let got = run_node(gpu, &Op::from(Add), &inputs, BASELINE)?;
-    let [nan, infinite, minus_infinite, number] = [0, 1, 2, 3].map(|i| got[0].floats()[i]);
-    Ok(nan.is_nan() && infinite == f32::INFINITY && minus_infinite == f32::NEG_INFINITY && number == 1.5)
+    gpu.remember("NaN and infinities come through an addition", || {
+        let given = [f32::NAN, f32::INFINITY, f32::NEG_INFINITY, 1.0];
+        let inputs = [Tensor::float([4], given.to_vec()), Tensor::float([4], vec![0.5; 4])];
+        let got = run_node(gpu, &Op::from(Add), &inputs, BASELINE)?;
+        let [nan, infinite, minus_infinite, number] = [0, 1, 2, 3].map(|i| got[0].floats()[i]);
+        Ok(nan.is_nan() && infinite == f32::INFINITY && minus_infinite == f32::NEG_INFINITY && number == 1.5)
+    })
 }
 
 impl Outcome {
