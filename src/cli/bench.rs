@@ -16,7 +16,7 @@ use wgrad::kernels;
 use wgrad::session::Device;
 
 use super::args::BenchArgs;
-use super::output::{Output, complain};
+use super::output::{Output, complain, writable};
 use super::text::{self, Table};
 use super::{bar, open};
 
@@ -44,6 +44,7 @@ pub fn run(args: &BenchArgs) -> Result<()> {
         return compared(&output, &comparison, [&a.display().to_string(), &b.display().to_string()]);
     }
     let (items, settings) = (selected(args)?, settings(args)?);
+    args.html.iter().try_for_each(|file| writable(file))?;
     let devices = devices(args)?;
     let replaced = wgrad::gpu::sources::replaced()?;
     if !replaced.is_empty() {
