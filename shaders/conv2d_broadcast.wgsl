@@ -7,7 +7,7 @@
 //                f is an activation, or nothing (shared/activate.wgsl)
 //   grad_weight  part[s,o,p,q,c] = sum over the pixels of split s of dy[n,i,j,o] * src[n,h,w,c]   lanes are columns (p,q,c)
 //   pack         packed[o,p,q,c] = w[(p*k_w + q)*w_tap + c*w_c + o*w_o]
-//   sum_weight   dw[p,q,c,o] = sum_s part[s,o,p,q,c], in order, in blocks of 256
+//   sum_weight   dw[p,q,c,o] = sum_s part[s,o,p,q,c], in order, of at most 256 splits
 //
 // Operands lie where shared/operands_buffers.wgsl, or what is linked in its place, says.
 // Dispatch: gather, grad_weight: one workgroup a tile, output-channel tile fastest; pack, sum_weight: one invocation an element.
@@ -87,7 +87,7 @@ fn gather(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) grou
     var pixel: array<u32, PIXELS>;
     //#unroll
     for (var v = 0u; v < PIXELS; v++) {
-        let at = min(start + v * SUBGROUP, params.pixels - 1u);
+        let at = start + v * SUBGROUP;
         let place = at / images;
         image[v] = at % images;
         row[v] = i32(place / params.w_dst) * params.mul_h + params.off_h;
@@ -138,7 +138,7 @@ fn gather(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) grou
                 // What lies before the first row or column is a large number once it has no sign.
                 inside[v] = (h_at * DIV_H == h) & (w_at * DIV_W == x)
                     & (u32(h_at) < params.h_src) & (u32(w_at) < params.w_src);
-                base[v] = select(0u, ((image[v] * params.h_src + u32(h_at)) * params.w_src + u32(w_at)) * params.c_src, inside[v]);
+                base[v] = ((image[v] * params.h_src + u32(h_at)) * params.w_src + u32(w_at)) * params.c_src;
             }
             let tap = (p * params.k_w + q) * params.c_src;
             for (var c = 0u; c < params.c_src; c++) {
@@ -195,16 +195,13 @@ fn gather(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) grou
 fn grad_weight(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let unit = linear_group(group, groups);
     let first = unit % params.tiles_c * ROWS;
+    // Beyond the last split there are no pixels.
     let split = unit / (params.tiles_c * params.tiles_q);
-    if split >= params.splits {
-        return;
-    }
     let columns = params.k_h * params.k_w * params.c_src;
     let column = unit / params.tiles_c % params.tiles_q * SUBGROUP + lane;
-    let mine = min(column, columns - 1u);
-    let c = mine % params.c_src;
-    let q = mine / params.c_src % params.k_w;
-    let p = mine / (params.c_src * params.k_w);
+    let c = column % params.c_src;
+    let q = column / params.c_src % params.k_w;
+    let p = column / (params.c_src * params.k_w);
     let row = params.off_h + i32(p) * params.step_h;
     let col = params.off_w + i32(q) * params.step_w;
     let end = min((split + 1u) * params.pixels_per_split, params.pixels);
@@ -226,7 +223,7 @@ fn grad_weight(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups)
             let h = i32(i) * params.mul_h + row;
             let x = i32(j) * params.mul_w + col;
             let inside = (u32(h) < params.h_src) & (u32(x) < params.w_src);
-            let from_at = select(0u, ((n * params.h_src + u32(h)) * params.w_src + u32(x)) * params.c_src + c, inside);
+            let from_at = ((n * params.h_src + u32(h)) * params.w_src + u32(x)) * params.c_src + c;
             let value = load_src(from_at, inside);
             //#unroll
             for (var o = 0u; o < ROWS; o++) {
@@ -281,13 +278,8 @@ fn sum_weight(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) 
     }
     let from_at = index % params.c_dst * row + index / params.c_dst;
     var total = 0.0;
-    for (var start = 0u; start < params.splits; start += BLOCK) {
-        var sum = 0.0;
-        let stop = min(start + BLOCK, params.splits);
-        for (var s = start; s < stop; s++) {
-            sum += part_in[s * len + from_at];
-        }
-        total += sum;
+    for (var s = 0u; s < params.splits; s++) {
+        total += part_in[s * len + from_at];
     }
     dw[index] = total;
 }

@@ -5,7 +5,7 @@
 
 // Chunk i of the source, or zero where that lies outside of the image.
 fn load_src(i: u32, inside: bool) -> Chunk {
-    return select(zero_chunk(), src[i], inside);
+    return select(zero_chunk(), src[select(0u, i, inside)], inside);
 }
 
 // Chunk i of the packed weights.

@@ -223,8 +223,9 @@ fn replace_word(text: &str, word: &str, with: &str) -> String {
     let mut rest = text;
     while let Some(at) = rest.find(word) {
         let (before, after) = (&rest[..at], &rest[at + word.len()..]);
-        let whole = !before.ends_with(|c: char| is_word(c) || c == '.') && !after.starts_with(is_word);
         out.push_str(before);
+        // What stands before it may be a part of the word that was looked at last.
+        let whole = !out.ends_with(|c: char| is_word(c) || c == '.') && !after.starts_with(is_word);
         out.push_str(if whole { with } else { word });
         rest = after;
     }
@@ -253,6 +254,8 @@ mod tests {
             unrolled(text),
             "{ { acc[0u * 4u + 0u] = p.i; } { acc[0u * 4u + 2u] = p.i; } } { { acc[1u * 4u + 0u] = p.i; } { acc[1u * 4u + 2u] = p.i; } }"
         );
+        let text = "//#unroll\nfor (var c = 0u; c < 1u; c++) {\nacc[c] = cc + c;\n}";
+        assert_eq!(unrolled(text), "{ acc[0u] = cc + 0u; }");
     }
 
     #[test]

@@ -5,8 +5,9 @@
 //! [`super::linear`] states its own in their terms.
 
 use super::activation::epilogue;
+use super::conv2d_few_channels::{self, FewChannels};
 use super::reduce::sum_splits;
-use super::{BASELINE, Dispatch, Lowered, Operand, Problem, conv2d_broadcast, conv2d_rows, conv2d_tiled};
+use super::{BASELINE, BLOCK, Dispatch, Lowered, Operand, Problem, conv2d_broadcast, conv2d_rows, conv2d_tiled};
 use crate::error::Result;
 use crate::gpu::Caps;
 use crate::ops::{Activation, Conv2d, Conv2dGradInput, Conv2dGradWeight};
@@ -53,6 +54,9 @@ pub(super) struct WeightGrad {
 }
 
 impl WeightGrad {
+    /// The most pixels of a split: old software drivers loop no longer.
+    pub const MOST_PIXELS: usize = 32_768;
+
     /// Elements of the gradient.
     pub fn len(&self) -> usize {
         self.forward.taps() * self.forward.src[2] * self.forward.dst[2]
@@ -61,9 +65,8 @@ impl WeightGrad {
     /// Splits of the pixels into `(splits, pixels a split)`: about `wanted` workgroups in all when one split takes `tiles`,
     /// each split a multiple of 256 pixels and within the loop limit of old software drivers.
     pub fn splits(&self, tiles: usize, wanted: usize) -> (usize, usize) {
-        const MOST_PIXELS: usize = 32_768;
         let pixels = self.forward.pixels();
-        let splits = wanted.div_ceil(tiles).clamp(pixels.div_ceil(MOST_PIXELS), pixels.div_ceil(256));
+        let splits = wanted.div_ceil(tiles).clamp(pixels.div_ceil(Self::MOST_PIXELS), pixels.div_ceil(256));
         let each = pixels.div_ceil(splits).next_multiple_of(256);
         (pixels.div_ceil(each), each)
     }
@@ -72,7 +75,11 @@ impl WeightGrad {
 /// The variants of a convolution.
 pub(super) fn forward_variants(op: &Conv2d, problem: &Problem) -> Vec<&'static str> {
     let (x, w, y) = (&problem.inputs[0], &problem.inputs[1], &problem.outputs[0]);
-    if op.groups == 1 { gather_variants(&forward_gather(op, x, y, w), problem.caps) } else { vec![BASELINE] }
+    if op.groups > 1 {
+        return vec![BASELINE];
+    }
+    let conv = forward_gather(op, x, y, w);
+    with_few_channels(gather_variants(&conv, problem.caps), &FewChannels { conv: &conv, pool: None }, problem.caps)
 }
 
 /// The variants of the gradient of its input.
@@ -83,8 +90,24 @@ pub(super) fn grad_input_variants(op: &Conv2dGradInput, problem: &Problem) -> Ve
 /// The variants of the gradient of its weights.
 pub(super) fn grad_weight_variants(op: &Conv2dGradWeight, problem: &Problem) -> Vec<&'static str> {
     let (x, dy, dw) = (&problem.inputs[0], &problem.inputs[1], &problem.outputs[0]);
-    let grad = WeightGrad { forward: forward_gather(&op.conv, x, dy, dw) };
-    if op.conv.groups == 1 { weight_variants(&grad, problem.caps) } else { vec![BASELINE] }
+    if op.conv.groups > 1 {
+        return vec![BASELINE];
+    }
+    let forward = forward_gather(&op.conv, x, dy, dw);
+    let variants = weight_variants(&WeightGrad { forward }, problem.caps);
+    with_few_channels(variants, &FewChannels { conv: &forward, pool: None }, problem.caps)
+}
+
+/// These variants, and the one for few input channels first where it serves the problem.
+pub(super) fn with_few_channels(
+    mut variants: Vec<&'static str>,
+    problem: &FewChannels,
+    caps: &Caps,
+) -> Vec<&'static str> {
+    if problem.serves() && conv2d_few_channels::VARIANT.limits.refuse(caps).is_none() {
+        variants.insert(0, conv2d_few_channels::NAME);
+    }
+    variants
 }
 
 /// The variants of any [`Gather`] on this device.
@@ -94,6 +117,10 @@ pub(super) fn gather_variants(gather: &Gather, caps: &Caps) -> Vec<&'static str>
 
 /// The variants of any [`WeightGrad`] on this device.
 pub(super) fn weight_variants(grad: &WeightGrad, caps: &Caps) -> Vec<&'static str> {
+    // The broadcast family sums its splits in one accumulator.
+    if caps.cpu && grad.forward.pixels() > BLOCK * WeightGrad::MOST_PIXELS {
+        return vec![BASELINE];
+    }
     let pay = conv2d_broadcast::textures_pay(&grad.forward);
     fast_variants(caps, conv2d_broadcast::textures_serve_weights(grad, caps), pay)
 }
@@ -123,7 +150,7 @@ fn pair(values: [usize; 2]) -> [i32; 2] {
 }
 
 /// The forward convolution as a gather.
-fn forward_gather(conv: &Conv2d, x: &Spec, y: &Spec, w: &Spec) -> Gather {
+pub(super) fn forward_gather(conv: &Conv2d, x: &Spec, y: &Spec, w: &Spec) -> Gather {
     let [k_h, k_w, c_in, c_out] = [w.shape[0], w.shape[1], w.shape[2], w.shape[3]];
     Gather {
         n: x.shape[0],
@@ -189,6 +216,9 @@ pub(super) fn forward(
     let mut shape = forward_gather(op, x, y, w);
     shape.operands.2 = (problem.inputs.len() > 2).then_some(Operand::Input(2));
     shape.activation = activation;
+    if variant == conv2d_few_channels::NAME {
+        return Ok(FewChannels { conv: &shape, pool: None }.forward(problem.caps));
+    }
     if let Some(lowered) = gather(&shape, problem, variant) {
         return Ok(lowered);
     }
@@ -223,6 +253,9 @@ pub(super) fn grad_input(op: &Conv2dGradInput, problem: &Problem, variant: &'sta
 pub(super) fn grad_weight(op: &Conv2dGradWeight, problem: &Problem, variant: &'static str) -> Result<Lowered> {
     let (x, dy, dw) = (&problem.inputs[0], &problem.inputs[1], &problem.outputs[0]);
     let grad = WeightGrad { forward: forward_gather(&op.conv, x, dy, dw) };
+    if variant == conv2d_few_channels::NAME {
+        return Ok(FewChannels { conv: &grad.forward, pool: None }.grad_weight(false, problem.caps));
+    }
     if let Some(lowered) = weight_grad(&grad, problem, variant) {
         return Ok(lowered);
     }

@@ -23,7 +23,7 @@ const MOST_PLACES: usize = 3;
 /// Output channels of an invocation of `grad_weight`.
 const ROWS: usize = 32;
 
-const LIMITS: Limits = Limits { subgroups: &[4, 8, 16], cpu: true, ..Limits::DEFAULT };
+pub(super) const LIMITS: Limits = Limits { subgroups: &[4, 8, 16], cpu: true, ..Limits::DEFAULT };
 
 /// See [`Variant`].
 pub(super) const VARIANT: Variant = Variant {
@@ -196,7 +196,7 @@ pub(super) fn sum_partials(problem: &WeightGrad, splits: usize, caps: &Caps) -> 
         .bind("part_in", Operand::Workspace(0))
         .bind("dw", Operand::Output(0))
         .invocations(problem.len())
-        .trips(splits + splits / 256 + 1)
+        .trips(splits)
 }
 
 #[cfg(test)]

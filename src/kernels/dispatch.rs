@@ -179,4 +179,19 @@ impl Lowered {
     pub fn baseline(dispatches: Vec<Dispatch>) -> Self {
         Self { variant: BASELINE, workspaces: Vec::new(), dispatches }
     }
+
+    /// Adds the dispatches of a part that was lowered as a node of its own; `place` says what its inputs and outputs are here.
+    pub(super) fn append(&mut self, part: Self, place: impl Fn(Operand) -> Operand) {
+        let before = self.workspaces.len();
+        self.workspaces.extend(part.workspaces);
+        for mut dispatch in part.dispatches {
+            for binding in &mut dispatch.bindings {
+                binding.operand = match binding.operand {
+                    Operand::Workspace(own) => Operand::Workspace(before + own),
+                    other => place(other),
+                };
+            }
+            self.dispatches.push(dispatch);
+        }
+    }
 }

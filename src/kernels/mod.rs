@@ -108,17 +108,27 @@ const BASELINE_VARIANT: Variant = Variant {
 const FAST: [Variant; 4] =
     [BASELINE_VARIANT, conv2d_tiled::VARIANT, conv2d_broadcast::VARIANT, conv2d_broadcast::TEXTURES];
 
+const CONVOLUTION: [Variant; 5] = [
+    BASELINE_VARIANT,
+    conv2d_tiled::VARIANT,
+    conv2d_broadcast::VARIANT,
+    conv2d_broadcast::TEXTURES,
+    conv2d_few_channels::VARIANT,
+];
+
 const POOLING: [Variant; 2] = [BASELINE_VARIANT, pool2d_windows::VARIANT];
 
 /// The names of all variants of all operators.
 pub fn names() -> Vec<&'static str> {
-    FAST.iter().chain(&POOLING[1..]).map(|variant| variant.name).collect()
+    CONVOLUTION.iter().chain(&POOLING[1..]).map(|variant| variant.name).collect()
 }
 
 /// Every variant of an operator, whether this device can run it or not.
 pub fn known(op: &Op) -> &'static [Variant] {
     match op {
-        Op::Conv2d(_) | Op::Conv2dActivation(_) | Op::Conv2dGradInput(_) | Op::Conv2dGradWeight(_) => &FAST,
+        Op::Conv2d(_) | Op::Conv2dActivation(_) | Op::Conv2dGradWeight(_) => &CONVOLUTION,
+        Op::Conv2dMaxPool2d(_) | Op::Conv2dMaxPool2dGradWeight(_) => &CONVOLUTION,
+        Op::Conv2dGradInput(_) => &FAST,
         Op::Linear(_) | Op::LinearActivation(_) | Op::LinearGradInput(_) | Op::LinearGradWeight(_) => &FAST,
         Op::MaxPool2d(_) | Op::MaxPool2dGrad(_) => &POOLING,
         _ => &[BASELINE_VARIANT],
@@ -131,6 +141,8 @@ mod batch_norm2d;
 mod control;
 mod conv2d;
 mod conv2d_broadcast;
+mod conv2d_few_channels;
+mod conv2d_max_pool2d;
 mod conv2d_rows;
 mod conv2d_tiled;
 mod dispatch;
@@ -151,6 +163,8 @@ pub fn variants(op: &Op, problem: &Problem) -> Vec<&'static str> {
     match op {
         Op::Conv2d(op) => conv2d::forward_variants(op, problem),
         Op::Conv2dActivation(op) => conv2d::forward_variants(&op.conv, problem),
+        Op::Conv2dMaxPool2d(op) => conv2d_max_pool2d::forward_variants(op, problem),
+        Op::Conv2dMaxPool2dGradWeight(op) => conv2d_max_pool2d::grad_weight_variants(op, problem),
         Op::Conv2dGradInput(op) => conv2d::grad_input_variants(op, problem),
         Op::Conv2dGradWeight(op) => conv2d::grad_weight_variants(op, problem),
         Op::Linear(_) | Op::LinearActivation(_) => {
@@ -170,6 +184,8 @@ pub fn lower(op: &Op, problem: &Problem, variant: &'static str) -> Result<Lowere
     let lowered = match op {
         Op::Conv2d(op) => conv2d::forward(op, None, problem, variant),
         Op::Conv2dActivation(op) => conv2d::forward(&op.conv, Some(op.activation), problem, variant),
+        Op::Conv2dMaxPool2d(op) => conv2d_max_pool2d::forward(op, problem, variant),
+        Op::Conv2dMaxPool2dGradWeight(op) => conv2d_max_pool2d::grad_weight(op, problem, variant),
         Op::Conv2dGradInput(op) => conv2d::grad_input(op, problem, variant),
         Op::Conv2dGradWeight(op) => conv2d::grad_weight(op, problem, variant),
         Op::SumRows(op) => reduce::sum_rows(op, problem),

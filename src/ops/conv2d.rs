@@ -161,13 +161,25 @@ pub fn grad_input_element<T: Real>(op: &Conv2dGradInput, dy: &Tensor<T>, w: &Ten
 
 /// Element `index` of the gradient of the weights.
 pub fn grad_weight_element<T: Real>(op: &Conv2dGradWeight, x: &Tensor<T>, dy: &Tensor<T>, index: usize) -> T {
-    let ([h_in, w_in, c_in], [h_out, w_out, c_out]) = (hwc(&x.shape), hwc(&dy.shape));
+    let dys = dy.floats();
+    grad_weight_of(op, x, |at| dys[at], dims(&dy.shape), index)
+}
+
+/// The same of an upstream gradient of this shape whose element i is `dy(i)`.
+pub(super) fn grad_weight_of<T: Real>(
+    op: &Conv2dGradWeight,
+    x: &Tensor<T>,
+    dy: impl Fn(usize) -> T,
+    [_, h_out, w_out, c_out]: [usize; 4],
+    index: usize,
+) -> T {
+    let [h_in, w_in, c_in] = hwc(&x.shape);
     let (conv, [_, k_w]) = (&op.conv, op.kernel);
     let c_group = c_in / conv.groups;
     let (o, c, q, p) =
         (index % c_out, index / c_out % c_group, index / (c_out * c_group) % k_w, index / (c_out * c_group * k_w));
     let channel = o / (c_out / conv.groups) * c_group + c;
-    let (xs, dys) = (x.floats(), dy.floats());
+    let xs = x.floats();
     let mut sum = BlockSum::new();
     for n in 0..x.shape[0] {
         for i in 0..h_out {
@@ -175,7 +187,7 @@ pub fn grad_weight_element<T: Real>(op: &Conv2dGradWeight, x: &Tensor<T>, dy: &T
             for j in 0..w_out {
                 let Some(col) = source(j, q, conv.stride[1], conv.dilation[1], conv.padding[1], w_in) else { continue };
                 sum.add(
-                    dys[((n * h_out + i) * w_out + j) * c_out + o]
+                    dy(((n * h_out + i) * w_out + j) * c_out + o)
                         * xs[((n * h_in + row) * w_in + col) * c_in + channel],
                 );
             }

@@ -4,9 +4,14 @@
 //! ```text
 //! conv2d_activation: y = f(conv2d(x, w, b))
 //! linear_activation: y = f(linear(x, w, b))
+//! conv2d_max_pool2d: y, argmax = max_pool2d(f(conv2d(x, w, b)))
+//!   grad_weight:     dw = conv2d_grad_weight(x, max_pool2d_grad(g, argmax)), db = sum_rows(g)  with g = f'(y) · dy
 //! ```
 
-use super::{Activation, Conv2d, Linear, Operator, Real, conv2d, fill_float, linear};
+use super::{
+    Activation, Conv2d, Conv2dGradWeight, Linear, MaxPool2d, MaxPool2dGrad, Operator, Pool2d, Real, SumRows, conv2d,
+    expect_image, expect_operands, expect_spec, fill_float, linear, pool2d,
+};
 use crate::error::Result;
 use crate::tensor::{Spec, Tensor};
 
@@ -26,6 +31,30 @@ pub struct LinearActivation {
     pub activation: Activation,
 }
 
+/// `x`, `w` and perhaps `b` as of [`Conv2d`] → `y` and `argmax` as of [`MaxPool2d`]: the convolution's output through the
+/// activation, if there is one, and then the pool.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Conv2dMaxPool2d {
+    /// The convolution.
+    pub conv: Conv2d,
+    /// What its output goes through before the pool.
+    pub activation: Option<Activation>,
+    /// The window of the pool.
+    pub pool: Pool2d,
+}
+
+/// `x [n,h,w,c_in]`, `dy [n,h_out,w_out,c_out]`, `argmax` and, where there is an activation, `y`, all as of
+/// [`Conv2dMaxPool2d`] → `dw [k_h,k_w,c_in/groups,c_out]` and, where there is a bias, `db [c_out]`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Conv2dMaxPool2dGradWeight {
+    /// The forward operator; its activation is one whose derivative is a function of its output.
+    pub forward: Conv2dMaxPool2d,
+    /// Height and width of the kernel.
+    pub kernel: [usize; 2],
+    /// Whether the gradient of a bias is wanted.
+    pub bias: bool,
+}
+
 impl Conv2dActivation {
     /// Element `index` of the output.
     pub(super) fn element<T: Real>(&self, inputs: &[&Tensor<T>], outputs: &[Spec], index: usize) -> T {
@@ -39,6 +68,132 @@ impl LinearActivation {
     /// Element `index` of the output.
     pub(super) fn element<T: Real>(&self, inputs: &[&Tensor<T>], index: usize) -> T {
         self.activation.value(linear::forward_element(inputs[0], inputs[1], inputs.get(2).copied(), index))
+    }
+}
+
+impl Conv2dMaxPool2d {
+    /// Height and width of the convolution's output, which the pool reads.
+    pub fn between(&self, input: [usize; 2], kernel: [usize; 2]) -> Result<[usize; 2]> {
+        self.conv.output_size(input, kernel)
+    }
+
+    /// The convolution with its activation.
+    fn before_pool(&self, inputs: &[Spec]) -> Result<Spec> {
+        let mut between = self.conv.infer(inputs)?;
+        if let Some(activation) = self.activation {
+            between = activation.infer(&between)?;
+        }
+        Ok(between.remove(0))
+    }
+
+    /// Element `index` of the pooled output.
+    pub(super) fn element<T: Real>(&self, inputs: &[&Tensor<T>], outputs: &[Spec], index: usize) -> Option<T> {
+        let specs: Vec<Spec> = inputs.iter().map(|tensor| tensor.spec()).collect();
+        let between = self.before_pool(&specs).ok()?.shape;
+        let (x, w, b) = (inputs[0], inputs[1], inputs.get(2).copied());
+        let value = |i| {
+            let sum = conv2d::forward_element(&self.conv, x, w, b, [between[1], between[2]], i);
+            self.activation.map_or(sum, |activation| activation.value(sum))
+        };
+        Some(pool2d::max_of(&self.pool, value, &between, &outputs[0].shape, index).0)
+    }
+}
+
+impl Conv2dMaxPool2dGradWeight {
+    /// Element `at` of what arrives at the pool's output, after the activation's derivative.
+    fn arriving<T: Real>(&self, inputs: &[&Tensor<T>], at: usize) -> T {
+        let upstream = inputs[1].floats()[at];
+        self.forward.activation.map_or(upstream, |f| f.derivative(inputs[3].floats()[at]) * upstream)
+    }
+
+    /// The gradient of the max pool that stands behind the convolution.
+    fn spread<T: Real>(&self, x: &Tensor<T>) -> Result<MaxPool2dGrad> {
+        let input = self.forward.between([x.shape[1], x.shape[2]], self.kernel)?;
+        Ok(MaxPool2dGrad { pool: self.forward.pool, input })
+    }
+
+    /// Element `index` of the gradient of the weights.
+    pub(super) fn element<T: Real>(&self, inputs: &[&Tensor<T>], index: usize) -> Option<T> {
+        let spread = self.spread(inputs[0]).ok()?;
+        let [n, h_out, w_out, c_out] = [0, 1, 2, 3].map(|axis| inputs[1].shape[axis]);
+        let arriving = |at| self.arriving(inputs, at);
+        let dy = |i| pool2d::max_grad_of(&spread, arriving, inputs[2].u32s(), [h_out, w_out, c_out], i);
+        let shape = [n, spread.input[0], spread.input[1], c_out];
+        Some(conv2d::grad_weight_of(&self.grad_weight(), inputs[0], dy, shape, index))
+    }
+
+    fn grad_weight(&self) -> Conv2dGradWeight {
+        Conv2dGradWeight { conv: self.forward.conv, kernel: self.kernel }
+    }
+}
+
+impl Operator for Conv2dMaxPool2d {
+    fn name(&self) -> &'static str {
+        "conv2d_max_pool2d"
+    }
+
+    fn infer(&self, inputs: &[Spec]) -> Result<Vec<Spec>> {
+        MaxPool2d(self.pool).infer(&[self.before_pool(inputs)?])
+    }
+
+    fn reference<T: Real>(&self, inputs: &[&Tensor<T>], outputs: &[Spec]) -> Vec<Tensor<T>> {
+        let specs: Vec<Spec> = inputs.iter().map(|tensor| tensor.spec()).collect();
+        // What infer answered, it answers again.
+        let Ok(between) = self.before_pool(&specs) else { return Vec::new() };
+        let between = match self.activation {
+            None => self.conv.reference(inputs, &[between]),
+            Some(activation) => Conv2dActivation { conv: self.conv, activation }.reference(inputs, &[between]),
+        };
+        MaxPool2d(self.pool).reference(&[&between[0]], outputs)
+    }
+
+    fn flops(&self, inputs: &[Spec], outputs: &[Spec]) -> u64 {
+        let Ok(between) = self.before_pool(inputs) else { return 0 };
+        let between = [between];
+        let activation = self.activation.map_or(0, |activation| activation.flops(&between, &between));
+        self.conv.flops(inputs, &between) + activation + MaxPool2d(self.pool).flops(&between, outputs)
+    }
+}
+
+impl Operator for Conv2dMaxPool2dGradWeight {
+    fn name(&self) -> &'static str {
+        "conv2d_max_pool2d_grad_weight"
+    }
+
+    fn infer(&self, inputs: &[Spec]) -> Result<Vec<Spec>> {
+        let name = self.name();
+        let operands = if self.forward.activation.is_some() { 4 } else { 3 };
+        expect_operands(name, inputs, operands..=operands)?;
+        let (x, dy) = (expect_image(name, &inputs[0])?, expect_image(name, &inputs[1])?);
+        let weights = Spec::f32([self.kernel[0], self.kernel[1], x[3] / self.forward.conv.groups.max(1), dy[3]]);
+        let outputs = self.forward.infer(&[inputs[0].clone(), weights.clone()])?;
+        expect_spec(name, "the upstream gradient", &inputs[1], &outputs[0])?;
+        expect_spec(name, "argmax", &inputs[2], &outputs[1])?;
+        if let Some(y) = inputs.get(3) {
+            expect_spec(name, "the forward output", y, &outputs[0])?;
+        }
+        let bias = self.bias.then(|| Spec::f32([dy[3]]));
+        Ok([weights].into_iter().chain(bias).collect())
+    }
+
+    fn reference<T: Real>(&self, inputs: &[&Tensor<T>], outputs: &[Spec]) -> Vec<Tensor<T>> {
+        let arriving = fill_float(&inputs[1].spec(), |at| self.arriving(inputs, at));
+        // What infer answered, it answers again.
+        let Ok(spread) = self.spread(inputs[0]) else { return Vec::new() };
+        let shape = [arriving.shape[0], spread.input[0], spread.input[1], arriving.shape[3]];
+        let dy = spread.reference(&[&arriving, inputs[2]], &[Spec::f32(shape)]);
+        let mut results = self.grad_weight().reference(&[inputs[0], &dy[0]], &outputs[..1]);
+        if self.bias {
+            results.extend(SumRows.reference(&[&arriving], &outputs[1..]));
+        }
+        results
+    }
+
+    fn flops(&self, inputs: &[Spec], outputs: &[Spec]) -> u64 {
+        let windows: usize = inputs[1].shape[..3].iter().product();
+        let activation = if self.forward.activation.is_some() { 2 * inputs[1].len() } else { 0 };
+        let bias = if self.bias { inputs[1].len() } else { 0 };
+        (2 * windows * outputs[0].len() + activation + bias) as u64
     }
 }
 

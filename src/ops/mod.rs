@@ -33,7 +33,7 @@ pub use control::{Advance, Guard, RecordEvaluation, RecordStep};
 pub use conv2d::{Conv2d, Conv2dGradInput, Conv2dGradWeight};
 pub use dropout::Dropout;
 pub use elementwise::{Add, Concat, Copy, Flatten, FlattenGrad, Mul, Slice};
-pub use fused::{Conv2dActivation, LinearActivation};
+pub use fused::{Conv2dActivation, Conv2dMaxPool2d, Conv2dMaxPool2dGradWeight, LinearActivation};
 pub use group_norm::{GroupNorm, GroupNormGrad, LayerNorm, LayerNormGrad};
 pub use linear::{Linear, LinearGradInput, LinearGradWeight};
 pub use loss::{MseLoss, MseLossGrad, SoftmaxCrossEntropy, SoftmaxCrossEntropyGrad};
@@ -147,7 +147,7 @@ operators! {
     SoftmaxCrossEntropy, SoftmaxCrossEntropyGrad, MseLoss, MseLossGrad,
     GradNorm, ClipGradNorm, ClipValue, Optimizer,
     GatherBatch, Guard, RecordStep, RecordEvaluation, Advance,
-    Conv2dActivation, LinearActivation,
+    Conv2dActivation, LinearActivation, Conv2dMaxPool2d, Conv2dMaxPool2dGradWeight,
 }
 
 impl Op {
@@ -160,6 +160,8 @@ impl Op {
             }
             (Self::Conv2dActivation(op), _) => op.element(inputs, outputs, index),
             (Self::LinearActivation(op), _) => op.element(inputs, index),
+            (Self::Conv2dMaxPool2d(op), _) => op.element(inputs, outputs, index)?,
+            (Self::Conv2dMaxPool2dGradWeight(op), _) => op.element(inputs, index)?,
             (Self::MaxPool2d(op), [x]) => pool2d::max_element(&op.0, x, &outputs[0].shape, index).0,
             (Self::MaxPool2dGrad(op), [dy, argmax]) => pool2d::max_grad_element(op, dy, argmax.u32s(), index),
             (Self::Conv2dGradInput(op), [dy, w]) => conv2d::grad_input_element(op, dy, w, index),

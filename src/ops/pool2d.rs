@@ -155,13 +155,24 @@ fn unravel(index: usize, shape: &[usize]) -> [usize; 4] {
 
 /// Element `index` of the maximum, and its place row·w + column.
 pub fn max_element<T: Real>(pool: &Pool2d, x: &Tensor<T>, out: &[usize], index: usize) -> (T, u32) {
-    let [n, i, j, c] = unravel(index, out);
-    let (h_in, w_in, c_in) = (x.shape[1], x.shape[2], x.shape[3]);
     let xs = x.floats();
+    max_of(pool, |i| xs[i], &x.shape, out, index)
+}
+
+/// The same of an image of shape `input` whose element i is `value(i)`.
+pub(super) fn max_of<T: Real>(
+    pool: &Pool2d,
+    value: impl Fn(usize) -> T,
+    input: &[usize],
+    out: &[usize],
+    index: usize,
+) -> (T, u32) {
+    let [n, i, j, c] = unravel(index, out);
+    let (h_in, w_in, c_in) = (input[1], input[2], input[3]);
     let mut best = None;
     for row in pool.covered(0, i, h_in) {
         for col in pool.covered(1, j, w_in) {
-            let value = xs[((n * h_in + row) * w_in + col) * c_in + c];
+            let value = value(((n * h_in + row) * w_in + col) * c_in + c);
             if best.is_none_or(|(max, _)| value > max || value.is_nan()) {
                 best = Some((value, (row * w_in + col) as u32));
             }
@@ -172,16 +183,26 @@ pub fn max_element<T: Real>(pool: &Pool2d, x: &Tensor<T>, out: &[usize], index: 
 
 /// Element `index` of the gradient of the maximum.
 pub fn max_grad_element<T: Real>(op: &MaxPool2dGrad, dy: &Tensor<T>, argmax: &[u32], index: usize) -> T {
-    let (h_out, w_out, c_in) = (dy.shape[1], dy.shape[2], dy.shape[3]);
+    let dys = dy.floats();
+    max_grad_of(op, |at| dys[at], argmax, [dy.shape[1], dy.shape[2], dy.shape[3]], index)
+}
+
+/// The same of an upstream gradient of this height, width and channels whose element i is `dy(i)`.
+pub(super) fn max_grad_of<T: Real>(
+    op: &MaxPool2dGrad,
+    dy: impl Fn(usize) -> T,
+    argmax: &[u32],
+    [h_out, w_out, c_in]: [usize; 3],
+    index: usize,
+) -> T {
     let [n, row, col, c] = unravel(index, &[0, op.input[0], op.input[1], c_in]);
     let place = (row * op.input[1] + col) as u32;
-    let dys = dy.floats();
     let mut sum = T::zero();
     for i in op.pool.covering(0, row, h_out) {
         for j in op.pool.covering(1, col, w_out) {
             let at = ((n * h_out + i) * w_out + j) * c_in + c;
             if argmax[at] == place {
-                sum += dys[at];
+                sum += dy(at);
             }
         }
     }

@@ -66,11 +66,30 @@ pub fn stages(file: &str) -> Vec<Vec<&'static str>> {
         | "shared/chunk4.wgsl"
         | "shared/operands_buffers.wgsl"
         | "shared/store1.wgsl"
-        | "shared/store4.wgsl" => &["conv2d broadcast", "linear broadcast"],
-        "conv2d_rows.wgsl" => &["conv2d_grad_weight broadcast_textures", "linear_grad_weight broadcast_textures"],
-        "shared/operands_textures.wgsl" | "shared/texel.wgsl" => {
-            &["conv2d broadcast_textures", "linear broadcast_textures"]
-        }
+        // A few cases find most, and those that never end soon: how long a stage may take depends on how long it takes.
+        | "shared/store4.wgsl" => &[
+            "conv2d broadcast --case plain_3x3",
+            "conv2d broadcast --case fours_rows_of_6",
+            "conv2d broadcast",
+            "linear broadcast",
+        ],
+        "conv2d_rows.wgsl" => &[
+            "conv2d_grad_weight broadcast_textures --case fours_rows_of",
+            "conv2d_grad_weight broadcast_textures",
+            "linear_grad_weight broadcast_textures",
+        ],
+        "conv2d_few_channels.wgsl" | "shared/cell_pixels.wgsl" => &[
+            "conv2d few_channels --case few_channels_image_of_28",
+            "conv2d_max_pool2d few_channels --case first_layer",
+            "conv2d few_channels",
+        ],
+        "shared/cell_maximum.wgsl" => &["conv2d_max_pool2d few_channels"],
+        "shared/derivative.wgsl" => &["activation", "conv2d_max_pool2d few_channels"],
+        "shared/operands_textures.wgsl" | "shared/texel.wgsl" => &[
+            "conv2d broadcast_textures --case fours_rows_of_6",
+            "conv2d broadcast_textures",
+            "linear broadcast_textures",
+        ],
         "shared/grid.wgsl" => &["reduce", "dropout", "control", "batch", "elementwise", "conv2d baseline"],
         "shared/random.wgsl" => &["dropout", "batch"],
         "shared/exponential.wgsl" => &["softmax", "loss", "activation"],
@@ -114,6 +133,10 @@ fn modules(file: &str) -> Vec<Module> {
     if ["conv2d_broadcast.wgsl", "shared/chunk4.wgsl"].contains(&file) {
         let links = vec![("chunk1", "shared/chunk4.wgsl")];
         found.push(Module { links, ..Module::new("conv2d_broadcast.wgsl") });
+    }
+    if ["conv2d_few_channels.wgsl", "shared/cell_maximum.wgsl", "shared/derivative.wgsl"].contains(&file) {
+        let links = vec![("cell_pixels", "shared/cell_maximum.wgsl")];
+        found.push(Module { links, ..Module::new("conv2d_few_channels.wgsl") });
     }
     if ["shared/operands_textures.wgsl", "shared/texel.wgsl", "shared/store4.wgsl"].contains(&file) {
         let four = [("chunk1", "shared/chunk4.wgsl"), ("store1", "shared/store4.wgsl")];

@@ -4,6 +4,7 @@
 //! makes needless have no node any more, and so no memory.
 
 mod epilogue;
+mod loads;
 mod pool_gradient;
 
 use serde::{Deserialize, Serialize};
@@ -16,10 +17,16 @@ use crate::ops::Operator;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Pass {
-    /// The gradient of an activation before a max pool is taken of the pooled values, before they are spread out again.
+    /// The gradient of an activation before a max pool is taken of the pooled values, before they are spread out again, and so
+    /// is the gradient of a bias.
     PoolGradient,
     /// An activation is applied by the convolution or linear layer before it, when that writes its output.
     Epilogue,
+    /// A max pool is computed by the convolution before it.
+    Pooling,
+    /// The gradient of a convolution's weights takes the gradients of the activation and the max pool behind it when it loads
+    /// what arrives there.
+    Loads,
 }
 
 /// What a pass did at one place.
@@ -35,20 +42,24 @@ pub struct Fusion {
 
 impl Pass {
     /// Every pass, in the order in which they run.
-    pub const ALL: [Self; 2] = [Self::PoolGradient, Self::Epilogue];
+    pub const ALL: [Self; 4] = [Self::PoolGradient, Self::Epilogue, Self::Pooling, Self::Loads];
 
     /// What `--no-fuse` calls it.
     pub fn name(self) -> &'static str {
         match self {
             Self::PoolGradient => "pool-gradient",
             Self::Epilogue => "epilogue",
+            Self::Pooling => "pooling",
+            Self::Loads => "loads",
         }
     }
 
     fn run(self, graph: &mut Graph) -> Result<Vec<Fusion>> {
         match self {
             Self::PoolGradient => pool_gradient::run(graph),
-            Self::Epilogue => epilogue::run(graph),
+            Self::Epilogue => epilogue::activations(graph),
+            Self::Pooling => epilogue::pools(graph),
+            Self::Loads => loads::run(graph),
         }
     }
 }

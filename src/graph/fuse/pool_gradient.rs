@@ -6,6 +6,12 @@
 //! ```
 //!
 //! The derivative is then taken of a quarter of the elements (for windows of 2×2), and the backward step reads y no more.
+//!
+//! And a sum of what a max pool spreads out, which the gradient of a bias is, is the sum of what arrives at it:
+//!
+//! ```text
+//! Σ_{n,h,w} dx[n,h,w,c] = Σ_{n,i,j} dp[n,i,j,c]        since every window has its maximum somewhere
+//! ```
 
 use super::{Fusion, Graph, Pass, Storage, ValueId};
 use crate::error::Result;
@@ -28,7 +34,23 @@ pub(super) fn run(graph: &mut Graph) -> Result<Vec<Fusion>> {
         let after = vec![graph.title(spread), graph.title(position)];
         done.push(Fusion { pass: Pass::PoolGradient, before, after });
     }
+    for position in 0..graph.nodes.len() {
+        let Some(arriving) = summable(graph, position) else { continue };
+        let before = vec![graph.title(position)];
+        graph.nodes[position].inputs = vec![arriving];
+        done.push(Fusion { pass: Pass::PoolGradient, before, after: vec![graph.title(position)] });
+    }
     Ok(done)
+}
+
+/// What arrives at the max pool whose spread gradient the sum at `position` is of.
+fn summable(graph: &Graph, position: usize) -> Option<ValueId> {
+    let node = &graph.nodes[position];
+    let spread = match node.op {
+        Op::SumRows(_) => &graph.nodes[graph.maker(node.inputs[0])?],
+        _ => return None,
+    };
+    matches!(spread.op, Op::MaxPool2dGrad(_)).then(|| spread.inputs[0])
 }
 
 /// The gradient of a max pool that the activation's gradient at `position` reads, and that pool's output.

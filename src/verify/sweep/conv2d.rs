@@ -1,6 +1,6 @@
 //! Convolutions: geometries, channel counts, long sums, and the edges of each variant.
 
-use super::{DRIFTING, edges, hard, image_of, mark, named};
+use super::{DRIFTING, conv2d_max_pool2d, edges, hard, image_of, mark, named};
 use crate::gpu::Caps;
 use crate::ops::{Activation, Conv2d, Conv2dActivation, Conv2dGradInput, Conv2dGradWeight, Operator};
 use crate::tensor::Spec;
@@ -31,18 +31,18 @@ const QUICK: [Row; 4] = [
 const GEOMETRIES: [Row; 24] = [
     ("one_element", PLAIN, [1, 1, 1, 1], [1, 1, 1, 1]),
     ("kernel_as_large_as_the_image", PLAIN, [2, 3, 4, 2], [3, 4, 2, 3]),
-    ("even_2x2", PLAIN, [1, 5, 4, 3], [2, 2, 3, 4]),
+    ("even_2x2", PLAIN, [1, 5, 4, 3], [2, 2, 3, 5]),
     ("even_4x2_pad", padded(1), [1, 6, 5, 2], [4, 2, 2, 3]),
     ("kernel_1x1", PLAIN, [3, 5, 5, 64], [1, 1, 64, 33]),
     ("kernel_1x3", PLAIN, [1, 3, 7, 5], [1, 3, 5, 1]),
     ("kernel_3x1", PLAIN, [1, 7, 3, 1], [3, 1, 1, 5]),
     ("centred_5x5", padded(2), [1, 9, 8, 1], [5, 5, 1, 2]),
     ("padding_wider_than_the_image", padded(3), [1, 2, 1, 2], [3, 3, 2, 3]),
-    ("padding_of_four_kinds", Conv2d { padding: [0, 1, 2, 3], ..PLAIN }, [2, 5, 4, 3], [3, 3, 3, 4]),
-    ("stride2_unpadded", strided(2, 2, [0; 4]), [1, 8, 9, 3], [3, 3, 3, 4]),
+    ("padding_of_four_kinds", Conv2d { padding: [0, 1, 2, 3], ..PLAIN }, [2, 5, 4, 3], [3, 3, 3, 5]),
+    ("stride2_unpadded", strided(2, 2, [0; 4]), [1, 8, 9, 3], [3, 3, 3, 5]),
     ("stride2x1_one_sided", strided(2, 1, [0, 1, 2, 0]), [1, 9, 7, 4], [2, 3, 4, 7]),
-    ("stride1x3", strided(1, 3, [1; 4]), [2, 5, 10, 3], [3, 2, 3, 4]),
-    ("stride_larger_than_the_kernel", strided(3, 3, [0; 4]), [1, 11, 11, 3], [2, 2, 3, 8]),
+    ("stride1x3", strided(1, 3, [1; 4]), [2, 5, 10, 3], [3, 2, 3, 5]),
+    ("stride_larger_than_the_kernel", strided(3, 3, [0; 4]), [1, 11, 11, 3], [2, 2, 3, 9]),
     ("dilated_2x3", Conv2d { dilation: [2, 3], ..padded(2) }, [2, 11, 13, 6], [3, 3, 6, 9]),
     ("dilated_stride2", Conv2d { dilation: [2, 2], ..strided(2, 2, [2, 1, 1, 2]) }, [1, 9, 10, 4], [3, 3, 4, 5]),
     ("two_groups", Conv2d { groups: 2, ..padded(1) }, [2, 6, 7, 6], [3, 3, 3, 10]),
@@ -50,7 +50,7 @@ const GEOMETRIES: [Row; 24] = [
     ("depthwise_3", Conv2d { groups: 3, ..padded(1) }, [2, 5, 6, 3], [3, 3, 1, 3]),
     ("depthwise_33", Conv2d { groups: 33, ..padded(1) }, [1, 9, 9, 33], [3, 3, 1, 33]),
     ("depthwise_two_each", Conv2d { groups: 5, ..padded(1) }, [1, 5, 6, 5], [3, 3, 1, 10]),
-    ("width_41", padded(1), [1, 5, 41, 3], [3, 3, 3, 4]),
+    ("width_41", padded(1), [1, 5, 41, 3], [3, 3, 3, 5]),
     ("width_47", padded(1), [1, 3, 47, 5], [3, 3, 5, 3]),
     ("many_pixels", padded(1), [4, 65, 67, 2], [3, 3, 2, 3]),
 ];
@@ -72,6 +72,26 @@ const FOURS: [Row; 14] = [
     ("stride_of_3x2", strided(3, 2, [0, 1, 2, 0]), [2, 10, 12, 4], [2, 5, 4, 8]),
     ("dilated_rows", Conv2d { dilation: [2, 1], ..padded(2) }, [1, 9, 8, 8], [3, 3, 8, 8]),
     ("dilated_columns", Conv2d { dilation: [1, 2], ..padded(1) }, [1, 6, 9, 8], [3, 3, 8, 8]),
+];
+
+/// So many images that neighbouring lanes are at few places of them, and taps outside of the image are left out for all: in one
+/// place, at the border of two, in the middle of three.
+const MANY_IMAGES: [Row; 5] = [
+    (
+        "of_one_place",
+        Conv2d { stride: [1, 3], padding: [2, 1, 0, 3], dilation: [1, 2], groups: 1 },
+        [64, 4, 5, 3],
+        [3, 2, 3, 5],
+    ),
+    (
+        "of_steep_steps",
+        Conv2d { stride: [2, 1], padding: [1, 2, 3, 0], dilation: [2, 1], groups: 1 },
+        [64, 9, 4, 2],
+        [2, 3, 2, 3],
+    ),
+    ("of_places_that_end_with_a_lane", padded(1), [31, 2, 3, 3], [3, 3, 3, 5]),
+    ("of_three_places", padded(1), [11, 3, 2, 3], [3, 3, 3, 5]),
+    ("of_wide_kernels", padded(3), [32, 3, 4, 1], [5, 7, 1, 3]),
 ];
 
 /// Channel counts that people use, and those beside powers of two.
@@ -113,6 +133,9 @@ pub(super) fn cases(caps: &Caps) -> Vec<Case> {
     for (name, conv, x, w) in FOURS {
         cases.extend(directions(&format!("fours_{name}"), conv, x, w));
     }
+    for (name, conv, x, w) in MANY_IMAGES {
+        cases.extend(directions(&format!("many_images_{name}"), conv, x, w));
+    }
     for (i, c_in) in CHANNELS.into_iter().enumerate() {
         let c_out = CHANNELS[(i + 3) % CHANNELS.len()];
         let name = format!("channels_{c_in}_to_{c_out}_odd");
@@ -126,12 +149,20 @@ pub(super) fn cases(caps: &Caps) -> Vec<Case> {
     // So many tiles and splits that those are folded too, and do not fill the last row.
     let many = directions("folded_tiles", padded(1), [7, 16, 16, 3], [3, 3, 3, 5]);
     cases.extend(many.into_iter().map(Case::squeezed));
+    // Their gradient of the weights has splits that begin and end within a row, several in an image and several images in one,
+    // the last of them shorter than the others.
+    for (name, [n, h, w]) in [("several_images_a_split", [9, 6, 14]), ("several_splits_an_image", [2, 19, 22])] {
+        cases.extend(directions(&format!("fours_{name}"), padded(1), [n, h, w, 12], [3, 3, 12, 20]));
+    }
+    let folded = directions("fours_folded", padded(1), [4, 13, 14, 12], [3, 3, 12, 20]);
+    cases.extend(folded.into_iter().map(Case::squeezed));
     // A third tile is not covered by the first two if it begins where it must not.
     cases.extend(directions("three_tiles_by_three", padded(1), [1, 13, 10, 16], [3, 3, 16, 131]));
     cases.extend(at_edges(caps));
     cases.extend(activated(caps));
     cases.extend(hard_values());
     cases.extend(long_sums());
+    cases.extend(conv2d_max_pool2d::cases());
     cases
 }
 

@@ -1,0 +1,87 @@
+//! `activation_grad → max_pool2d_grad → conv2d_grad_weight`, and the `sum_rows` that is the gradient of the bias, become one node:
+//! the kernel takes derivative and place of a maximum as it loads what arrives at the pool. Only where nothing else reads what the
+//! pool spreads out, which is so in the first layer of a network: the gradient of an image is wanted in all others.
+
+use super::{Fusion, Graph, Node, Pass, ValueId};
+use crate::error::Result;
+use crate::ops::{Conv2dMaxPool2d, Conv2dMaxPool2dGradWeight, Op};
+
+/// The nodes that become one.
+struct Chain {
+    /// The gradient of the weights.
+    weight: usize,
+    /// The gradient of the pool.
+    spread: usize,
+    /// The gradient of the activation, if there is one.
+    derivative: Option<usize>,
+    /// The gradient of the bias, if there is one.
+    bias: Option<usize>,
+}
+
+pub(super) fn run(graph: &mut Graph) -> Result<Vec<Fusion>> {
+    let mut done = Vec::new();
+    let mut position = 0;
+    while position < graph.nodes.len() {
+        if let Some(chain) = chain(graph, position) {
+            done.push(fuse(graph, &chain));
+        } else {
+            position += 1;
+        }
+    }
+    Ok(done)
+}
+
+/// The chain that ends with the gradient of weights at `weight`.
+fn chain(graph: &Graph, weight: usize) -> Option<Chain> {
+    let alone = |value: ValueId, readers: usize| {
+        let maker = graph.maker(value)?;
+        (graph.readers(value).len() == readers).then_some(maker)
+    };
+    if !matches!(graph.nodes[weight].op, Op::Conv2dGradWeight(_)) {
+        return None;
+    }
+    let spread = alone(graph.nodes[weight].inputs[1], 1)?;
+    if !matches!(graph.nodes[spread].op, Op::MaxPool2dGrad(_)) {
+        return None;
+    }
+    let arriving = graph.nodes[spread].inputs[0];
+    let sums = |&reader: &usize| matches!(graph.nodes[reader].op, Op::SumRows(_));
+    let bias = graph.readers(arriving).into_iter().find(sums);
+    let derivative = alone(arriving, 1 + usize::from(bias.is_some())).filter(|&maker| match &graph.nodes[maker].op {
+        Op::ActivationGrad(grad) => grad.0.saves_output(),
+        _ => false,
+    });
+    Some(Chain { weight, spread, derivative, bias })
+}
+
+fn fuse(graph: &mut Graph, chain: &Chain) -> Fusion {
+    let mut positions: Vec<usize> =
+        chain.derivative.into_iter().chain([chain.spread, chain.weight]).chain(chain.bias).collect();
+    positions.sort_unstable();
+    let before = positions.iter().map(|&position| graph.title(position)).collect();
+    let (weight, spread) = (graph.nodes[chain.weight].clone(), graph.nodes[chain.spread].clone());
+    let (mut inputs, mut activation) = (vec![weight.inputs[0], spread.inputs[0], spread.inputs[1]], None);
+    if let Some(derivative) = chain.derivative.map(|position| &graph.nodes[position])
+        && let Op::ActivationGrad(grad) = &derivative.op
+    {
+        activation = Some(grad.0);
+        inputs[1] = derivative.inputs[1];
+        inputs.push(derivative.inputs[0]);
+    }
+    let bias = chain.bias.map(|position| graph.nodes[position].outputs[0]);
+    // Before anybody can read one of its results; its operands are there since what arrives at the pool is.
+    let place = chain.bias.map_or(chain.weight, |bias| bias.min(chain.weight));
+    if let (Op::Conv2dGradWeight(grad), Op::MaxPool2dGrad(pool)) = (&weight.op, &spread.op) {
+        let forward = Conv2dMaxPool2d { conv: grad.conv, activation, pool: pool.pool };
+        let op = Conv2dMaxPool2dGradWeight { forward, kernel: grad.kernel, bias: bias.is_some() };
+        let outputs = weight.outputs.iter().copied().chain(bias).collect();
+        let node = &mut graph.nodes[place];
+        *node = Node { name: weight.name.clone(), op: op.into(), inputs, outputs };
+    }
+    let others: Vec<usize> = positions.into_iter().filter(|position| *position != place).collect();
+    let at = place - others.iter().filter(|other| **other < place).count();
+    for &position in others.iter().rev() {
+        graph.nodes.remove(position);
+    }
+    Fusion { pass: Pass::Loads, before, after: vec![graph.title(at)] }
+}

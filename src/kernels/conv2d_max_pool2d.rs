@@ -1,0 +1,135 @@
+//! A convolution, its activation and a max pool as one node, and the gradients of its weights: one kernel where there is one for
+//! the problem, else the kernels of the parts, one after the other through scratch memory.
+
+use super::conv2d_few_channels::{self, FewChannels};
+use super::{BASELINE, Lowered, Operand, Problem, activation, conv2d, pool2d, pool2d_windows, reduce};
+use crate::error::Result;
+use crate::ops::{ActivationGrad, Conv2d, Conv2dMaxPool2d, Conv2dMaxPool2dGradWeight, MaxPool2d};
+use crate::ops::{Conv2dGradWeight, MaxPool2dGrad, Op, Operator, Pool2d, SumRows};
+use crate::tensor::Spec;
+
+/// What the pool reads: the output of the convolution.
+fn between(conv: &Conv2d, x: &Spec, kernel: [usize; 2], c_out: usize) -> Result<Spec> {
+    let [h, w] = conv.output_size([x.shape[1], x.shape[2]], kernel)?;
+    Ok(Spec::f32([x.shape[0], h, w, c_out]))
+}
+
+fn forward_between(op: &Conv2dMaxPool2d, problem: &Problem) -> Result<Spec> {
+    let w = &problem.inputs[1].shape;
+    between(&op.conv, &problem.inputs[0], [w[0], w[1]], w[3])
+}
+
+fn grad_between(op: &Conv2dMaxPool2dGradWeight, problem: &Problem) -> Result<Spec> {
+    between(&op.forward.conv, &problem.inputs[0], op.kernel, problem.inputs[1].shape[3])
+}
+
+/// The variants of the forward operator.
+pub(super) fn forward_variants(op: &Conv2dMaxPool2d, problem: &Problem) -> Vec<&'static str> {
+    let Ok(between) = forward_between(op, problem) else { return vec![BASELINE] };
+    let between = [between];
+    let part = Problem { outputs: &between, ..*problem };
+    let variants = parts_alone(conv2d::forward_variants(&op.conv, &part));
+    if op.conv.groups > 1 {
+        return variants;
+    }
+    let conv = conv2d::forward_gather(&op.conv, &part.inputs[0], &between[0], &part.inputs[1]);
+    let windows = windows(&problem.outputs[0]);
+    conv2d::with_few_channels(variants, &FewChannels { conv: &conv, pool: Some((&op.pool, windows)) }, problem.caps)
+}
+
+/// Without the one that only serves a pool in the same kernel.
+fn parts_alone(variants: Vec<&'static str>) -> Vec<&'static str> {
+    variants.into_iter().filter(|variant| *variant != conv2d_few_channels::NAME).collect()
+}
+
+/// Height and width of what a pool writes.
+fn windows(pooled: &Spec) -> [usize; 2] {
+    [pooled.shape[1], pooled.shape[2]]
+}
+
+/// The variants of the gradients of its weights.
+pub(super) fn grad_weight_variants(op: &Conv2dMaxPool2dGradWeight, problem: &Problem) -> Vec<&'static str> {
+    let Ok(between) = grad_between(op, problem) else { return vec![BASELINE] };
+    let inputs = [problem.inputs[0].clone(), between];
+    let grad = Conv2dGradWeight { conv: op.forward.conv, kernel: op.kernel };
+    let variants = parts_alone(conv2d::grad_weight_variants(&grad, &Problem { inputs: &inputs, ..*problem }));
+    if op.forward.conv.groups > 1 {
+        return variants;
+    }
+    let conv = conv2d::forward_gather(&op.forward.conv, &inputs[0], &inputs[1], &problem.outputs[0]);
+    let pool = Some((&op.forward.pool, windows(&problem.inputs[1])));
+    conv2d::with_few_channels(variants, &FewChannels { conv: &conv, pool }, problem.caps)
+}
+
+/// The fast kernel of the pool goes with every fast kernel of the convolution.
+fn pool_variant(pool: &Pool2d, channels: usize, variant: &'static str) -> &'static str {
+    if variant != BASELINE && pool2d_windows::serves(pool, channels) { pool2d_windows::NAME } else { BASELINE }
+}
+
+pub(super) fn forward(op: &Conv2dMaxPool2d, problem: &Problem, variant: &'static str) -> Result<Lowered> {
+    let between = [forward_between(op, problem)?];
+    if variant == conv2d_few_channels::NAME {
+        let mut conv = conv2d::forward_gather(&op.conv, &problem.inputs[0], &between[0], &problem.inputs[1]);
+        conv.operands.2 = (problem.inputs.len() > 2).then_some(Operand::Input(2));
+        conv.activation = op.activation;
+        let pool = Some((&op.pool, windows(&problem.outputs[0])));
+        return Ok(FewChannels { conv: &conv, pool }.forward(problem.caps));
+    }
+    let mut lowered = Lowered { variant, workspaces: between.to_vec(), dispatches: Vec::new() };
+    let sum = Operand::Workspace(0);
+    let conv = conv2d::forward(&op.conv, op.activation, &Problem { outputs: &between, ..*problem }, variant)?;
+    lowered.append(conv, |operand| if operand == Operand::Output(0) { sum } else { operand });
+    let pool = pool_variant(&op.pool, between[0].shape[3], variant);
+    let pool = pool2d::max_forward(&MaxPool2d(op.pool), &Problem { inputs: &between, ..*problem }, pool)?;
+    lowered.append(pool, |operand| if operand == Operand::Input(0) { sum } else { operand });
+    Ok(lowered)
+}
+
+pub(super) fn grad_weight(op: &Conv2dMaxPool2dGradWeight, problem: &Problem, variant: &'static str) -> Result<Lowered> {
+    let Problem { inputs: [x, dy, argmax, ..], outputs, .. } = *problem else {
+        return Err(crate::error::Error::shape(Op::from(*op).name(), "takes three operands or four"));
+    };
+    let between = grad_between(op, problem)?;
+    if variant == conv2d_few_channels::NAME {
+        let mut conv = conv2d::forward_gather(&op.forward.conv, x, &between, &outputs[0]);
+        conv.activation = op.forward.activation;
+        let pool = Some((&op.forward.pool, windows(dy)));
+        return Ok(FewChannels { conv: &conv, pool }.grad_weight(op.bias, problem.caps));
+    }
+    let mut lowered = Lowered { variant, workspaces: Vec::new(), dispatches: Vec::new() };
+    let mut arriving = Operand::Input(1);
+    if let Some(activation) = op.forward.activation {
+        arriving = reduce::scratch(&mut lowered.workspaces, dy.clone());
+        let specs = [dy.clone(), dy.clone()];
+        let part = Problem { inputs: &specs, outputs: &specs[..1], ..*problem };
+        lowered.append(activation::grad(&ActivationGrad(activation), &part)?, |operand| match operand {
+            Operand::Input(0) => Operand::Input(3),
+            Operand::Output(_) => arriving,
+            other => other,
+        });
+    }
+    let spread = reduce::scratch(&mut lowered.workspaces, between.clone());
+    let input = [between.shape[1], between.shape[2]];
+    let (specs, written) = ([dy.clone(), argmax.clone()], [between.clone()]);
+    let part = Problem { inputs: &specs, outputs: &written, ..*problem };
+    let pool = pool_variant(&op.forward.pool, dy.shape[3], variant);
+    let part = pool2d::max_grad(&MaxPool2dGrad { pool: op.forward.pool, input }, &part, pool)?;
+    lowered.append(part, |operand| match operand {
+        Operand::Input(0) => arriving,
+        Operand::Input(_) => Operand::Input(2),
+        _ => spread,
+    });
+    let specs = [x.clone(), between];
+    let part = Problem { inputs: &specs, outputs: &outputs[..1], ..*problem };
+    let grad = Conv2dGradWeight { conv: op.forward.conv, kernel: op.kernel };
+    let part = conv2d::grad_weight(&grad, &part, variant)?;
+    lowered.append(part, |operand| if operand == Operand::Input(1) { spread } else { operand });
+    if op.bias {
+        let part = Problem { inputs: std::slice::from_ref(dy), outputs: &outputs[1..], ..*problem };
+        lowered.append(reduce::sum_rows(&SumRows, &part)?, |operand| match operand {
+            Operand::Input(_) => arriving,
+            _ => Operand::Output(1),
+        });
+    }
+    Ok(lowered)
+}
