@@ -4,7 +4,8 @@
 //   gather       dst[n,i,j,o] = f(b[o] + sum_{p,q,c} src[n,h,w,c] * packed[o,p,q,c])   lanes are pixels, first over images
 //                with h = (i*mul_h + off_h + p*step_h) / div_h where that divides and lies inside, w likewise:
 //                the forward convolution has div 1, the gradient of the input has mul 1 and div = stride;
-//                f is an activation, or nothing (shared/activate.wgsl)
+//                f is an activation, or nothing (shared/activate.wgsl), and the maximum of each WINDOW_H x WINDOW_W such
+//                pixels, with its place, takes their place where shared/window_maximum.wgsl is linked for shared/pixel.wgsl
 //   grad_weight  part[s,o,p,q,c] = sum over the pixels of split s of dy[n,i,j,o] * src[n,h,w,c]   lanes are columns (p,q,c)
 //   pack         packed[o,p,q,c] = w[(p*k_w + q)*w_tap + c*w_c + o*w_o]
 //   sum_weight   dw[p,q,c,o] = sum_s part[s,o,p,q,c], in order, of at most 256 splits
@@ -16,11 +17,12 @@
 #import grid
 #import activate
 #import chunk1
+#import pixel
 #import operands_buffers
 #import store1
 
 struct Params {
-    pixels: u32, // of dst (gather) or dy (grad_weight): n * h_dst * w_dst
+    pixels: u32, // of dst (gather: or windows) or dy (grad_weight): n * h_dst * w_dst
     h_dst: u32,
     w_dst: u32,
     c_dst: u32,
@@ -44,12 +46,18 @@ struct Params {
     w_c: u32,
     w_o: u32,
     slope: f32, // of the activation
+    w_full: u32, // pixels in a row of what windows are taken of
 }
 
 const SUBGROUP: u32 = 8u;
 // Output channels and pixels of an invocation.
 const CHANNELS: u32 = 16u;
 const PIXELS: u32 = 4u;
+// Height and width of the windows whose maxima gather writes, and windows of an invocation.
+const WINDOW_H: u32 = 1u;
+const WINDOW_W: u32 = 1u;
+const WINDOW: u32 = WINDOW_H * WINDOW_W;
+const WINDOWS: u32 = PIXELS / WINDOW;
 // Output channels of an invocation of grad_weight.
 const ROWS: u32 = 32u;
 const DIV_H: i32 = 1;
@@ -61,7 +69,7 @@ const BLOCK: u32 = 256u;
 const WORKGROUP: u32 = 64u;
 
 @group(0) @binding(0) var<uniform> params: Params;
-// 1, 2: src and packed, where a variant has its operands; 4: dst, so many channels at a time.
+// 1, 2: src and packed, where a variant has its operands; 4: dst, so many channels at a time; 11: argmax, where there are windows.
 @group(0) @binding(3) var<storage, read> b: array<f32>; // [c_dst], or anything
 @group(0) @binding(5) var<storage, read> dy: array<f32>; // [pixels, c_dst]
 @group(0) @binding(6) var<storage, read_write> part: array<Chunk>; // [splits, c_dst, k_h, k_w, c_src]
@@ -74,7 +82,7 @@ const WORKGROUP: u32 = 64u;
 fn gather(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let unit = linear_group(group, groups);
     let first = unit % params.tiles_c * CHANNELS;
-    let base_pixel = unit / params.tiles_c * (PIXELS * SUBGROUP);
+    let base_pixel = unit / params.tiles_c * (WINDOWS * SUBGROUP);
     if base_pixel >= params.pixels {
         return;
     }
@@ -84,21 +92,19 @@ fn gather(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) grou
     var image: array<u32, PIXELS>;
     var row: array<i32, PIXELS>;
     var col: array<i32, PIXELS>;
-    var pixel: array<u32, PIXELS>;
     //#unroll
     for (var v = 0u; v < PIXELS; v++) {
-        let at = start + v * SUBGROUP;
+        let at = start + v / WINDOW * SUBGROUP;
         let place = at / images;
         image[v] = at % images;
-        row[v] = i32(place / params.w_dst) * params.mul_h + params.off_h;
-        col[v] = i32(place % params.w_dst) * params.mul_w + params.off_w;
-        pixel[v] = image[v] * (params.h_dst * params.w_dst) + place;
+        row[v] = i32(place / params.w_dst * WINDOW_H + v % WINDOW / WINDOW_W) * params.mul_h + params.off_h;
+        col[v] = i32(place % params.w_dst * WINDOW_W + v % WINDOW_W) * params.mul_w + params.off_w;
     }
     // The taps that lie inside of the image at one of the places: numbers that are the same for all lanes, since what broadcasts
-    // must be reached by all of them. Small batches have many places, and take all taps.
+    // must be reached by all of them. Small batches have many places, and take all taps, as windows do.
     let from_place = base_pixel / images;
-    let to_place = min(base_pixel + PIXELS * SUBGROUP - 1u, params.pixels - 1u) / images;
-    let many = to_place > from_place + MOST_PLACES;
+    let to_place = min(base_pixel + WINDOWS * SUBGROUP - 1u, params.pixels - 1u) / images;
+    let many = (to_place > from_place + MOST_PLACES) | (WINDOW > 1u);
     var tops = vec2<u32>(params.k_h, 0u);
     for (var p = 0u; p < params.k_h; p++) {
         var any = many;
@@ -176,15 +182,24 @@ fn gather(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) grou
         }
     }
     //#unroll
-    for (var v = 0u; v < PIXELS; v++) {
-        if start + v * SUBGROUP < params.pixels {
-            let at = pixel[v] * params.c_dst + first;
+    for (var s = 0u; s < WINDOWS; s++) {
+        let at = start + s * SUBGROUP;
+        if at < params.pixels {
+            let place = at / images;
+            let to = (at % images * (params.h_dst * params.w_dst) + place) * params.c_dst + first;
+            let corner = place / params.w_dst * WINDOW_H * params.w_full + place % params.w_dst * WINDOW_W;
             //#unroll
             for (var o = 0u; o < CHANNELS; o += 4u) {
                 if first + o < params.c_dst {
-                    let low = vec2<f32>(activate(acc[o * PIXELS + v], params.slope), activate(acc[(o + 1u) * PIXELS + v], params.slope));
-                    let high = vec2<f32>(activate(acc[(o + 2u) * PIXELS + v], params.slope), activate(acc[(o + 3u) * PIXELS + v], params.slope));
-                    store_dst(at + o, params.c_dst - first - o, vec4<f32>(low, high));
+                    var best = nothing();
+                    //#unroll
+                    for (var v = 0u; v < WINDOW; v++) {
+                        let low = vec2<f32>(activate(acc[o * PIXELS + s * WINDOW + v], params.slope), activate(acc[(o + 1u) * PIXELS + s * WINDOW + v], params.slope));
+                        let high = vec2<f32>(activate(acc[(o + 2u) * PIXELS + s * WINDOW + v], params.slope), activate(acc[(o + 3u) * PIXELS + s * WINDOW + v], params.slope));
+                        best = take(best, vec4<f32>(low, high), v == 0u, corner + v / WINDOW_W * params.w_full + v % WINDOW_W);
+                    }
+                    store_dst(to + o, params.c_dst - first - o, best.value);
+                    store_place(to + o, best);
                 }
             }
         }

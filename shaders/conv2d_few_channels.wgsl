@@ -127,7 +127,8 @@ fn forward(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) gro
             let col = j + v % CELL_W;
             let at = ((n * params.h_out + row) * params.w_out + col) * params.c_out + o;
             let inside = (row < params.h_out) & (col < params.w_out) & (o < params.c_out);
-            best = take(best, activate4(sum), v == 0u, row * params.w_out + col, at, inside);
+            best = take(best, activate4(sum), v == 0u, row * params.w_out + col);
+            store_pixel(at, inside, best);
         }
         if o < params.c_out {
             finish(best, cell * params.c_out + o);

@@ -1,23 +1,15 @@
 // The pixels of a cell (conv2d_few_channels.wgsl) as they are: each is written, and the gradient of each is loaded.
 
+#import pixel
+
 @group(0) @binding(4) var<storage, read_write> y: array<vec4<f32>>; // [n, h_out, w_out, c_out]
 @group(0) @binding(5) var<storage, read> dy: array<vec4<f32>>; // [n, h_out, w_out, c_out]
 
-// What a cell keeps from pixel to pixel: nothing.
-struct Best {
-    none: u32,
-}
-
-fn nothing() -> Best {
-    return Best(0u);
-}
-
-// Takes the value of a pixel: its first one or not, at this place of its image, which is element `at` of y, if it is `inside`.
-fn take(best: Best, value: vec4<f32>, first: bool, place: u32, at: u32, inside: bool) -> Best {
+// Stores the value of a pixel, which is element `at` of y, if it is `inside`.
+fn store_pixel(at: u32, inside: bool, best: Best) {
     if inside {
-        y[at] = value;
+        y[at] = best.value;
     }
-    return best;
 }
 
 fn finish(best: Best, cell: u32) {
@@ -25,7 +17,7 @@ fn finish(best: Best, cell: u32) {
 
 // What arrives at a cell as a whole: nothing.
 fn arriving(cell: u32) -> Best {
-    return Best(0u);
+    return nothing();
 }
 
 // What of it is for the pixel at this place of its image, which is element `at` of dy, if it is `inside`.

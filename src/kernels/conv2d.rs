@@ -33,6 +33,9 @@ pub(super) struct Gather {
     pub operands: (Operand, Operand, Option<Operand>),
     /// What is applied to each sum before it is written.
     pub activation: Option<Activation>,
+    /// Windows of this height and width, so many in a column and a row, of which the maxima are written, with their places in a
+    /// second output.
+    pub windows: Option<[[usize; 2]; 2]>,
 }
 
 impl Gather {
@@ -164,6 +167,7 @@ pub(super) fn forward_gather(conv: &Conv2d, x: &Spec, y: &Spec, w: &Spec) -> Gat
         w_strides: [c_in * c_out, c_out, 1],
         operands: (Operand::Input(0), Operand::Input(1), None),
         activation: None,
+        windows: None,
     }
 }
 
@@ -184,6 +188,7 @@ fn input_gather(op: &Conv2dGradInput, problem: &Problem) -> Gather {
         w_strides: [c_in * c_out, 1, c_out],
         operands: (Operand::Input(0), Operand::Input(1), None),
         activation: None,
+        windows: None,
     }
 }
 

@@ -96,12 +96,13 @@ fn channels(c_dst: usize, textures: bool) -> usize {
 
 fn dispatch(entry: &'static str, problem: &Gather, splits: (usize, usize), caps: &Caps, tile: usize) -> Dispatch {
     let (chunk, subgroup) = (chunk(problem.src[2]), subgroup(caps));
+    let [h, w] = problem.windows.map_or([problem.dst[0], problem.dst[1]], |[_, count]| count);
     let columns = problem.taps() * problem.src[2] / chunk;
     let dispatch = epilogue(Dispatch::new("conv2d_broadcast.wgsl", entry), problem.activation)
         .link("chunk1", if chunk == 4 { "shared/chunk4.wgsl" } else { "shared/chunk1.wgsl" })
-        .set("pixels", problem.pixels())
-        .set("h_dst", problem.dst[0])
-        .set("w_dst", problem.dst[1])
+        .set("pixels", problem.n * h * w)
+        .set("h_dst", h)
+        .set("w_dst", w)
         .set("c_dst", problem.dst[2])
         .set("h_src", problem.src[0])
         .set("w_src", problem.src[1])
@@ -121,9 +122,10 @@ fn dispatch(entry: &'static str, problem: &Gather, splits: (usize, usize), caps:
         .set("pixels_per_split", splits.1)
         .set("w_tap", problem.w_strides[0])
         .set("w_c", problem.w_strides[1])
-        .set("w_o", problem.w_strides[2]);
+        .set("w_o", problem.w_strides[2])
+        .set("w_full", problem.dst[1]);
     match entry {
-        "gather" => dispatch
+        "gather" => windows(dispatch, problem.windows)
             .constant("SUBGROUP", format!("{subgroup}u"))
             .constant("CHANNELS", format!("{tile}u"))
             .constant("DIV_H", problem.div[0])
@@ -133,6 +135,18 @@ fn dispatch(entry: &'static str, problem: &Gather, splits: (usize, usize), caps:
     }
 }
 
+/// Lets a gather write maxima of windows.
+fn windows(dispatch: Dispatch, windows: Option<[[usize; 2]; 2]>) -> Dispatch {
+    let Some([[h, w], _]) = windows else { return dispatch };
+    let dispatch = dispatch.constant("WINDOW_H", format!("{h}u")).constant("WINDOW_W", format!("{w}u"));
+    dispatch.link("pixel", "shared/window_maximum.wgsl")
+}
+
+/// Whether a gather can write the maxima of such windows, which tile what they are taken of, of so many channels.
+pub(super) fn pools(window: [usize; 2], channels: usize) -> bool {
+    PIXELS.is_multiple_of(window[0] * window[1]) && chunk(channels) == 4
+}
+
 /// Lowers a gather; the weights are packed first, unless they lie as the kernel wants them.
 pub(super) fn gather(problem: &Gather, caps: &Caps, textures: bool) -> Lowered {
     let (src, w, b) = problem.operands;
@@ -140,13 +154,18 @@ pub(super) fn gather(problem: &Gather, caps: &Caps, textures: bool) -> Lowered {
     let as_packed = problem.w_strides == [c_src, 1, taps * c_src];
     let packed = if as_packed { w } else { Operand::Workspace(0) };
     let channels = channels(c_dst, textures);
-    let units = c_dst.div_ceil(channels) * problem.pixels().div_ceil(PIXELS * subgroup(caps));
+    let (many, each) = match problem.windows {
+        None => (problem.pixels(), PIXELS),
+        Some([[h, w], [rows, columns]]) => (problem.n * rows * columns, PIXELS / (h * w)),
+    };
+    let units = c_dst.div_ceil(channels) * many.div_ceil(each * subgroup(caps));
     let main = dispatch("gather", problem, (1, 1), caps, channels)
         // Something must be bound: without a bias the weights, which are then not read as one.
         .bind("b", b.unwrap_or(w))
         .bind("dst", Operand::Output(0))
         .workgroups(units)
         .trips(taps * (c_src / chunk(c_src) + 1) + (MOST_PLACES + 3) * (problem.kernel[0] + problem.kernel[1]));
+    let main = if problem.windows.is_some() { main.bind("argmax", Operand::Output(1)) } else { main };
     let main = if chunk(c_dst) == 4 { main.link("store1", "shared/store4.wgsl") } else { main };
     let main = match textures {
         false => main.bind("src", src).bind("packed", packed),

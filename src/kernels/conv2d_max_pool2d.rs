@@ -1,26 +1,29 @@
 //! A convolution, its activation and a max pool as one node, and the gradients of its weights: one kernel where there is one for
 //! the problem, else the kernels of the parts, one after the other through scratch memory.
 
+use super::conv2d::Gather;
 use super::conv2d_few_channels::{self, FewChannels};
-use super::{BASELINE, Lowered, Operand, Problem, activation, conv2d, pool2d, pool2d_windows, reduce};
+use super::{
+    BASELINE, Lowered, Operand, Problem, activation, conv2d, conv2d_broadcast, pool2d, pool2d_windows, reduce,
+};
 use crate::error::Result;
-use crate::ops::{ActivationGrad, Conv2d, Conv2dMaxPool2d, Conv2dMaxPool2dGradWeight, MaxPool2d};
+use crate::ops::{ActivationGrad, Conv2dMaxPool2d, Conv2dMaxPool2dGradWeight, MaxPool2d};
 use crate::ops::{Conv2dGradWeight, MaxPool2dGrad, Op, Operator, Pool2d, SumRows};
 use crate::tensor::Spec;
 
-/// What the pool reads: the output of the convolution.
-fn between(conv: &Conv2d, x: &Spec, kernel: [usize; 2], c_out: usize) -> Result<Spec> {
-    let [h, w] = conv.output_size([x.shape[1], x.shape[2]], kernel)?;
+/// What the pool reads of the convolution's output.
+fn between(op: &Conv2dMaxPool2d, x: &Spec, kernel: [usize; 2], c_out: usize) -> Result<Spec> {
+    let [h, w] = op.between([x.shape[1], x.shape[2]], kernel)?;
     Ok(Spec::f32([x.shape[0], h, w, c_out]))
 }
 
 fn forward_between(op: &Conv2dMaxPool2d, problem: &Problem) -> Result<Spec> {
     let w = &problem.inputs[1].shape;
-    between(&op.conv, &problem.inputs[0], [w[0], w[1]], w[3])
+    between(op, &problem.inputs[0], [w[0], w[1]], w[3])
 }
 
 fn grad_between(op: &Conv2dMaxPool2dGradWeight, problem: &Problem) -> Result<Spec> {
-    between(&op.forward.conv, &problem.inputs[0], op.kernel, problem.inputs[1].shape[3])
+    between(&op.forward, &problem.inputs[0], op.kernel, problem.inputs[1].shape[3])
 }
 
 /// The variants of the forward operator.
@@ -66,14 +69,34 @@ fn pool_variant(pool: &Pool2d, channels: usize, variant: &'static str) -> &'stat
     if variant != BASELINE && pool2d_windows::serves(pool, channels) { pool2d_windows::NAME } else { BASELINE }
 }
 
+/// The convolution with its activation.
+fn gather(op: &Conv2dMaxPool2d, problem: &Problem, between: &Spec) -> Gather {
+    let mut gather = conv2d::forward_gather(&op.conv, &problem.inputs[0], between, &problem.inputs[1]);
+    gather.operands.2 = (problem.inputs.len() > 2).then_some(Operand::Input(2));
+    gather.activation = op.activation;
+    gather
+}
+
+/// All of it in one kernel, where the windows tile what they are taken of and do not hang over.
+fn pooling_gather(op: &Conv2dMaxPool2d, problem: &Problem, between: &Spec) -> Option<Gather> {
+    let (pool, count) = (&op.pool, windows(&problem.outputs[0]));
+    let whole = |axis: usize| count[axis] * pool.kernel[axis] <= between.shape[axis + 1];
+    let tiles = pool.kernel == pool.stride && pool.padding == [0; 4] && whole(0) && whole(1);
+    let serves = tiles && conv2d_broadcast::pools(pool.kernel, between.shape[3]);
+    serves.then(|| Gather { windows: Some([pool.kernel, count]), ..gather(op, problem, between) })
+}
+
 pub(super) fn forward(op: &Conv2dMaxPool2d, problem: &Problem, variant: &'static str) -> Result<Lowered> {
     let between = [forward_between(op, problem)?];
     if variant == conv2d_few_channels::NAME {
-        let mut conv = conv2d::forward_gather(&op.conv, &problem.inputs[0], &between[0], &problem.inputs[1]);
-        conv.operands.2 = (problem.inputs.len() > 2).then_some(Operand::Input(2));
-        conv.activation = op.activation;
+        let conv = gather(op, problem, &between[0]);
         let pool = Some((&op.pool, windows(&problem.outputs[0])));
         return Ok(FewChannels { conv: &conv, pool }.forward(problem.caps));
+    }
+    if let Some(gather) = pooling_gather(op, problem, &between[0])
+        && [conv2d_broadcast::NAME, conv2d_broadcast::TEXTURES_NAME].contains(&variant)
+    {
+        return Ok(conv2d_broadcast::gather(&gather, problem.caps, variant == conv2d_broadcast::TEXTURES_NAME));
     }
     let mut lowered = Lowered { variant, workspaces: between.to_vec(), dispatches: Vec::new() };
     let sum = Operand::Workspace(0);

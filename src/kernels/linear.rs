@@ -23,6 +23,7 @@ fn one_pixel(n: usize, from: usize, to: usize, [w_c, w_o]: [usize; 2]) -> Gather
         w_strides: [from, w_c, w_o],
         operands: (Operand::Input(0), Operand::Input(1), None),
         activation: None,
+        windows: None,
     }
 }
 

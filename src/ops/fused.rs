@@ -12,7 +12,7 @@ use super::{
     Activation, Conv2d, Conv2dGradWeight, Linear, MaxPool2d, MaxPool2dGrad, Operator, Pool2d, Real, SumRows, conv2d,
     expect_image, expect_operands, expect_spec, fill_float, linear, pool2d,
 };
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::tensor::{Spec, Tensor};
 
 /// `x`, `w` and perhaps `b` as of [`Conv2d`] → `y`, its output through the activation.
@@ -41,6 +41,9 @@ pub struct Conv2dMaxPool2d {
     pub activation: Option<Activation>,
     /// The window of the pool.
     pub pool: Pool2d,
+    /// Whether only those rows and columns of the convolution's output exist that a window covers: none of the rest is computed,
+    /// and `argmax` counts in rows that are as much shorter. For windows that neither overlap nor hang over.
+    pub crop: bool,
 }
 
 /// `x [n,h,w,c_in]`, `dy [n,h_out,w_out,c_out]`, `argmax` and, where there is an activation, `y`, all as of
@@ -72,18 +75,34 @@ impl LinearActivation {
 }
 
 impl Conv2dMaxPool2d {
-    /// Height and width of the convolution's output, which the pool reads.
+    /// Height and width of what the pool reads of the convolution's output.
     pub fn between(&self, input: [usize; 2], kernel: [usize; 2]) -> Result<[usize; 2]> {
-        self.conv.output_size(input, kernel)
+        let size = self.conv.output_size(input, kernel)?;
+        let k = self.pool.kernel;
+        if !self.crop {
+            return Ok(size);
+        }
+        if k != self.pool.stride
+            || self.pool.padding != [0; 4]
+            || (0..2).any(|axis| k[axis] == 0 || size[axis] < k[axis])
+        {
+            let problem = format!("only windows that tile what they read can crop it, not {:?}", self.pool);
+            return Err(Error::shape("conv2d_max_pool2d", problem));
+        }
+        Ok([0, 1].map(|axis| size[axis] / k[axis] * k[axis]))
     }
 
-    /// The convolution with its activation.
+    /// What the pool reads.
     fn before_pool(&self, inputs: &[Spec]) -> Result<Spec> {
         let mut between = self.conv.infer(inputs)?;
         if let Some(activation) = self.activation {
             between = activation.infer(&between)?;
         }
-        Ok(between.remove(0))
+        let mut between = between.remove(0);
+        let [x, w] = [&inputs[0].shape, &inputs[1].shape];
+        let size = self.between([x[1], x[2]], [w[0], w[1]])?;
+        between.shape[1..3].copy_from_slice(&size);
+        Ok(between)
     }
 
     /// Element `index` of the pooled output.

@@ -65,11 +65,14 @@ pub fn stages(file: &str) -> Vec<Vec<&'static str>> {
         | "shared/chunk1.wgsl"
         | "shared/chunk4.wgsl"
         | "shared/operands_buffers.wgsl"
+        | "shared/pixel.wgsl"
+        | "shared/window_maximum.wgsl"
         | "shared/store1.wgsl"
         // A few cases find most, and those that never end soon: how long a stage may take depends on how long it takes.
         | "shared/store4.wgsl" => &[
             "conv2d broadcast --case plain_3x3",
             "conv2d broadcast --case fours_rows_of_6",
+            "conv2d_max_pool2d broadcast",
             "conv2d broadcast",
             "linear broadcast",
         ],
@@ -84,6 +87,7 @@ pub fn stages(file: &str) -> Vec<Vec<&'static str>> {
             "conv2d few_channels",
         ],
         "shared/cell_maximum.wgsl" => &["conv2d_max_pool2d few_channels"],
+        "shared/maximum.wgsl" => &["conv2d_max_pool2d few_channels", "conv2d_max_pool2d broadcast"],
         "shared/derivative.wgsl" => &["activation", "conv2d_max_pool2d few_channels"],
         "shared/operands_textures.wgsl" | "shared/texel.wgsl" => &[
             "conv2d broadcast_textures --case fours_rows_of_6",
@@ -137,6 +141,10 @@ fn modules(file: &str) -> Vec<Module> {
     if ["conv2d_few_channels.wgsl", "shared/cell_maximum.wgsl", "shared/derivative.wgsl"].contains(&file) {
         let links = vec![("cell_pixels", "shared/cell_maximum.wgsl")];
         found.push(Module { links, ..Module::new("conv2d_few_channels.wgsl") });
+    }
+    if ["conv2d_broadcast.wgsl", "shared/window_maximum.wgsl", "shared/maximum.wgsl"].contains(&file) {
+        let windows = [("pixel", "shared/window_maximum.wgsl"), ("store1", "shared/store4.wgsl")];
+        found.push(Module { links: windows.to_vec(), ..Module::new("conv2d_broadcast.wgsl") });
     }
     if ["shared/operands_textures.wgsl", "shared/texel.wgsl", "shared/store4.wgsl"].contains(&file) {
         let four = [("chunk1", "shared/chunk4.wgsl"), ("store1", "shared/store4.wgsl")];

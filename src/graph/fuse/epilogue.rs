@@ -1,10 +1,11 @@
 //! `conv2d → activation` and `linear → activation` become one node: the kernel applies the activation to each sum before it
 //! writes it. Only where nothing else reads the sum: an activation whose gradient wants its input keeps it in memory. And
-//! `conv2d → max_pool2d`, with or without an activation between them, where nothing else reads what is pooled.
+//! `conv2d → max_pool2d`, with or without an activation between them, where nothing else reads what is pooled. Rows and columns
+//! that no window covers are then not computed, and nothing is summed over their gradients, which are 0.
 
-use super::{Fusion, Graph, Pass};
+use super::{Fusion, Graph, Node, Pass, Storage, ValueId};
 use crate::error::Result;
-use crate::ops::{Conv2dActivation, Conv2dMaxPool2d, LinearActivation, Op};
+use crate::ops::{Conv2dActivation, Conv2dMaxPool2d, LinearActivation, Op, Pool2d};
 
 pub(super) fn activations(graph: &mut Graph) -> Result<Vec<Fusion>> {
     run(graph, Pass::Epilogue, activated)
@@ -24,6 +25,11 @@ fn run(graph: &mut Graph, pass: Pass, fused: fn(&Graph, usize) -> Option<(usize,
             Some((maker, op)) => {
                 let before = vec![graph.title(maker), graph.title(position)];
                 let behind = graph.nodes.remove(position);
+                if let Op::Conv2dMaxPool2d(op) = &op
+                    && op.crop
+                {
+                    crop(graph, &behind, &op.pool);
+                }
                 let node = &mut graph.nodes[maker];
                 node.name = format!("{}+{}", node.name, behind.name);
                 (node.op, node.outputs) = (op, behind.outputs);
@@ -60,5 +66,41 @@ fn pooled(graph: &Graph, position: usize) -> Option<(usize, Op)> {
         Op::Conv2dActivation(op) => (op.conv, Some(op.activation)),
         _ => return None,
     };
-    Some((maker, Conv2dMaxPool2d { conv, activation, pool: pool.0 }.into()))
+    let crop = croppable(graph, position, &pool.0);
+    Some((maker, Conv2dMaxPool2d { conv, activation, pool: pool.0, crop }.into()))
+}
+
+/// Whether the windows of the max pool at `position` leave rows or columns over, and nobody but gradients of convolutions would
+/// notice if those did not exist.
+fn croppable(graph: &Graph, position: usize, pool: &Pool2d) -> bool {
+    let node = &graph.nodes[position];
+    let [size, windows] = [node.inputs[0], node.outputs[0]].map(|id| &graph.spec(id).shape);
+    let left_over = |axis: usize| windows[axis + 1] * pool.kernel[axis] < size[axis + 1];
+    let hangs_over = |axis: usize| windows[axis + 1] * pool.kernel[axis] > size[axis + 1];
+    let tiles = pool.kernel == pool.stride && pool.padding == [0; 4] && !hangs_over(0) && !hangs_over(1);
+    let sums = |reader: usize, gradient: ValueId| match &graph.nodes[reader] {
+        Node { op: Op::Conv2dGradInput(_), inputs, .. } => inputs[0] == gradient,
+        Node { op: Op::Conv2dGradWeight(_), inputs, .. } => inputs[1] == gradient && inputs[0] != gradient,
+        _ => false,
+    };
+    let unnoticed = |reader: usize| {
+        let gradient = graph.nodes[reader].outputs[0];
+        matches!(graph.nodes[reader].op, Op::MaxPool2dGrad(_))
+            && graph.value(gradient).storage == Storage::Slot
+            && graph.readers(gradient).into_iter().all(|reader| sums(reader, gradient))
+    };
+    tiles && (left_over(0) || left_over(1)) && graph.readers(node.outputs[1]).into_iter().all(unnoticed)
+}
+
+/// Takes what no window covers from the gradients of this max pool.
+fn crop(graph: &mut Graph, pooling: &Node, pool: &Pool2d) {
+    let windows = graph.spec(pooling.outputs[0]).shape.clone();
+    for reader in graph.readers(pooling.outputs[1]) {
+        let node = &mut graph.nodes[reader];
+        if let Op::MaxPool2dGrad(grad) = &mut node.op {
+            grad.input = [0, 1].map(|axis| windows[axis + 1] * pool.kernel[axis]);
+            let gradient = node.outputs[0];
+            graph.values[gradient.0].spec.shape[1..3].copy_from_slice(&grad.input);
+        }
+    }
 }

@@ -72,7 +72,9 @@ fn fuse(graph: &mut Graph, chain: &Chain) -> Fusion {
     // Before anybody can read one of its results; its operands are there since what arrives at the pool is.
     let place = chain.bias.map_or(chain.weight, |bias| bias.min(chain.weight));
     if let (Op::Conv2dGradWeight(grad), Op::MaxPool2dGrad(pool)) = (&weight.op, &spread.op) {
-        let forward = Conv2dMaxPool2d { conv: grad.conv, activation, pool: pool.pool };
+        let x = &graph.spec(weight.inputs[0]).shape;
+        let crop = grad.conv.output_size([x[1], x[2]], grad.kernel).is_ok_and(|size| size != pool.input);
+        let forward = Conv2dMaxPool2d { conv: grad.conv, activation, pool: pool.pool, crop };
         let op = Conv2dMaxPool2dGradWeight { forward, kernel: grad.kernel, bias: bias.is_some() };
         let outputs = weight.outputs.iter().copied().chain(bias).collect();
         let node = &mut graph.nodes[place];

@@ -38,8 +38,19 @@ const QUICK: [Pooled; 3] = [
     ("odd_channels", PLAIN, None, tiles([2, 2]), [2, 9, 8, 5], [3, 3, 5, 7]),
 ];
 
-const POOLED: [Pooled; 8] = [
-    ("linear", PLAIN, None, tiles([2, 2]), [3, 8, 6, 1], [3, 3, 1, 36]),
+/// For a kernel that computes some pixels at a time, windows of half as many.
+const HALVES: [Pooled; 2] = [
+    ("windows_1x2_of_many_images", PLAIN, RELU, tiles([1, 2]), [37, 4, 6, 5], [2, 3, 5, 20]),
+    ("windows_2x1", PADDED, RELU, tiles([2, 1]), [3, 9, 5, 5], [3, 3, 5, 36]),
+];
+
+/// Of these only what windows cover is computed.
+const CROPPED: [Pooled; 2] = [
+    ("cropped", PLAIN, RELU, tiles([2, 2]), [2, 11, 9, 8], [3, 3, 8, 16]),
+    ("first_layer_cropped", PLAIN, RELU, tiles([2, 2]), [2, 9, 11, 1], [3, 3, 1, 36]),
+];
+
+const POOLED: [Pooled; 7] = [
     ("tanh", PADDED, Some(Activation::Tanh), tiles([2, 2]), [2, 6, 8, 2], [3, 3, 2, 4]),
     ("windows_2x3_cut", PLAIN, RELU, tiles([2, 3]), [2, 9, 10, 2], [2, 2, 2, 12]),
     (
@@ -66,12 +77,12 @@ fn steps(seed: u32, shape: [usize; 4], step: f32) -> Operand {
 }
 
 /// Both directions, the gradient with a bias and, if this is wanted, without.
-fn directions((name, conv, activation, pool, x, w): Pooled, without_bias: bool) -> Vec<Case> {
+fn directions((name, conv, activation, pool, x, w): Pooled, crop: bool, without_bias: bool) -> Vec<Case> {
     // Where an activation bends, sums are small, lest float32 makes two of them one.
     let fine = !matches!(activation, None | RELU);
     let (x, w) = (steps(1, x, 0.125), steps(2, w, if fine { 1.0 / 64.0 } else { 0.125 }));
     let bias = Operand { spec: Spec::f32([w.spec.shape[3]]), values: steps(3, [1; 4], 0.125).values };
-    let forward = Conv2dMaxPool2d { conv, activation, pool };
+    let forward = Conv2dMaxPool2d { conv, activation, pool, crop };
     let operands = [x, w, bias];
     let mut cases = vec![
         Case::new(name, forward, &operands[..2]),
@@ -99,17 +110,19 @@ fn gradient(name: &str, forward: Conv2dMaxPool2d, operands: &[Operand], upstream
 pub(super) fn cases() -> Vec<Case> {
     let mut cases = few_channels();
     for row in QUICK {
-        cases.extend(directions(row, true).into_iter().map(|case| case.at(Depth::Quick)));
+        cases.extend(directions(row, false, true).into_iter().map(|case| case.at(Depth::Quick)));
+    }
+    for row in CROPPED {
+        cases.extend(directions(row, true, false).into_iter().map(|case| case.at(Depth::Quick)));
+    }
+    for row in HALVES {
+        cases.extend(directions(row, false, false).into_iter().take(2).map(|case| case.only("broadcast")));
     }
     for row in POOLED {
-        cases.extend(directions(row, row.0 == "fours"));
+        cases.extend(directions(row, false, false));
     }
-    // Other activations stand before a pool where no gradient is wanted.
-    let gelu = Conv2dMaxPool2d { conv: PADDED, activation: Some(Activation::Gelu), pool: tiles([2, 2]) };
-    let operands = [steps(1, [2, 6, 7, 1], 0.125), steps(2, [3, 3, 1, 8], 1.0 / 64.0)];
-    cases.push(Case::new("gelu", gelu, operands).only("few_channels"));
     let folded = ("folded", PLAIN, RELU, tiles([2, 3]), [7, 15, 14, 2], [2, 2, 2, 68]);
-    cases.extend(directions(folded, false).into_iter().map(Case::squeezed));
+    cases.extend(directions(folded, false, false).into_iter().map(Case::squeezed));
     cases.extend(hard_values());
     cases
 }
@@ -143,7 +156,7 @@ fn few_channels() -> Vec<Case> {
     let operands = [values(shape(1), &DRIFTING[1..]), values(shape(4), &[1.0])];
     let drifting = Conv2dGradWeight { conv: PLAIN, kernel: [1, 1] };
     cases.push(Case::new("few_channels_drifting", drifting, operands).only("few_channels"));
-    let windows = Conv2dMaxPool2d { conv: PLAIN, activation: None, pool: tiles([2, 2]) };
+    let windows = Conv2dMaxPool2d { conv: PLAIN, activation: None, pool: tiles([2, 2]), crop: false };
     let operands = [values(shape(1), &DRIFTING[1..]), values([1, 1, 1, 4], &[1.0]), values([4], &[0.0])];
     let upstream = values([1, 256, 256, 4], &DRIFTING[1..]);
     cases.push(gradient("drifting", windows, &operands, Some(upstream)).only("few_channels"));
@@ -152,7 +165,7 @@ fn few_channels() -> Vec<Case> {
 
 /// Values at which sums and maxima break.
 fn hard_values() -> Vec<Case> {
-    let forward = Conv2dMaxPool2d { conv: PLAIN, activation: RELU, pool: tiles([2, 2]) };
+    let forward = Conv2dMaxPool2d { conv: PLAIN, activation: RELU, pool: tiles([2, 2]), crop: false };
     let (x, w) = ([2, 8, 9, 1], steps(2, [3, 3, 1, 32], 0.125));
     let mut cases = Vec::new();
     for (name, x, special) in hard(&x, 1) {
