@@ -101,14 +101,15 @@ pub(super) fn grad_weight_variants(op: &Conv2dGradWeight, problem: &Problem) -> 
     with_few_channels(variants, &FewChannels { conv: &forward, pool: None }, problem.caps)
 }
 
-/// These variants, and the one for few input channels first where it serves the problem.
+/// These variants, and the one for few input channels where it serves the problem: first, if at least half of its lanes have
+/// channels to compute.
 pub(super) fn with_few_channels(
     mut variants: Vec<&'static str>,
     problem: &FewChannels,
     caps: &Caps,
 ) -> Vec<&'static str> {
     if problem.serves() && conv2d_few_channels::VARIANT.limits.refuse(caps).is_none() {
-        variants.insert(0, conv2d_few_channels::NAME);
+        variants.insert(usize::from(!problem.fills_half(caps)), conv2d_few_channels::NAME);
     }
     variants
 }

@@ -73,6 +73,11 @@ impl FewChannels<'_> {
         tiles && small && c_in <= MOST_CHANNELS && c_out.is_multiple_of(4)
     }
 
+    /// Whether at least half of the lanes of a workgroup have channels.
+    pub fn fills_half(&self, caps: &Caps) -> bool {
+        2 * (self.conv.dst[2] / 4) >= subgroup(caps)
+    }
+
     fn dispatch(&self, entry: &'static str, caps: &Caps) -> (Dispatch, Runs) {
         let (conv, subgroup) = (self.conv, subgroup(caps));
         let ([cells_h, cells_w], [cell_h, cell_w]) = (self.cells(), self.cell());
@@ -122,7 +127,7 @@ impl FewChannels<'_> {
             // Something must be bound: without a bias the weights, which are then not read as one.
             .bind("b", b.unwrap_or(w))
             .bind("y", Operand::Output(0))
-            .trips(runs.each);
+            .trips(runs.each + 1);
         let dispatch = if self.pool.is_some() { dispatch.bind("argmax", Operand::Output(1)) } else { dispatch };
         Lowered { variant: NAME, workspaces: Vec::new(), dispatches: vec![dispatch] }
     }

@@ -124,8 +124,9 @@ fn a_fast_kernel_that_is_wrong_here_is_not_used_and_said_once() {
         (text(&output.stdout), text(&output.stderr))
     };
     // The row of the plan, not that of the network's summary.
-    let row =
-        |line: &&str| line.trim_start().starts_with("conv ") && ["baseline", fast].iter().any(|v| line.contains(v));
+    let row = |line: &&str| {
+        line.trim_start().starts_with("conv ") && ["baseline", "few_channels", fast].iter().any(|v| line.contains(v))
+    };
     let line = |plan: &str| plan.lines().find(row).unwrap().to_owned();
     let (plan, warned) = go(&["--out", "b"]);
     assert!(!line(&plan).contains(fast), "{}", line(&plan));
