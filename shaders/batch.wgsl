@@ -3,8 +3,10 @@
 //   pick    order[r] = permute(seed, step / per_epoch, (step % per_epoch) * batch + r, len), or (step * batch + r) % len
 //           y[r] = labels[order[r]]
 //   gather  x[r,h,w,c] = image[order[r]][h,w,c] * scale[c] + offset[c]    for the images of one shard
+//   gather_words  the same, for images whose size four divides
 //
-// Dispatch: one invocation a row (pick) or an element of x (gather, once a shard); folded (shared/grid.wgsl).
+// Dispatch: one invocation a row (pick), an element of x (gather) or four (gather_words), the last two once a shard; folded
+// (shared/grid.wgsl).
 // Definition: src/ops/batch.rs. Host: src/kernels/batch.rs.
 
 #import grid
@@ -39,6 +41,7 @@ const WORKGROUP: u32 = 64u;
 @group(0) @binding(5) var<storage, read> order: array<u32>; // [batch]
 @group(0) @binding(6) var<storage, read> shard: array<u32>; // [rows, h, w, c], four bytes a word
 @group(0) @binding(7) var<storage, read_write> x: array<f32>; // [batch, h, w, c]
+@group(0) @binding(8) var<storage, read_write> fours: array<vec4<f32>>; // [batch, h, w, c] too
 
 // a * b % m for a < m < 2^31, where a * b may not fit 32 bits: doubling and adding, bit by bit.
 fn multiply_modulo(a: u32, b: u32, m: u32) -> u32 {
@@ -71,6 +74,13 @@ fn pick(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
     y[row] = labels[image];
 }
 
+// A byte of channel c as a number.
+fn normalised(byte: u32, c: u32) -> f32 {
+    let scale = select(select(params.scale0, params.scale1, c == 1u), select(params.scale2, params.scale3, c == 3u), c > 1u);
+    let offset = select(select(params.offset0, params.offset1, c == 1u), select(params.offset2, params.offset3, c == 3u), c > 1u);
+    return f32(byte) * scale + offset;
+}
+
 @compute @workgroup_size(WORKGROUP)
 fn gather(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let index = linear_index(group, groups, lane, WORKGROUP);
@@ -84,8 +94,23 @@ fn gather(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) grou
     }
     let at = image * params.size + index % params.size;
     let byte = (shard[at / 4u] >> (at % 4u * 8u)) & 0xffu;
-    let c = index % params.c;
-    let scale = select(select(params.scale0, params.scale1, c == 1u), select(params.scale2, params.scale3, c == 3u), c > 1u);
-    let offset = select(select(params.offset0, params.offset1, c == 1u), select(params.offset2, params.offset3, c == 3u), c > 1u);
-    x[index] = f32(byte) * scale + offset;
+    x[index] = normalised(byte, index % params.c);
+}
+
+@compute @workgroup_size(WORKGROUP)
+fn gather_words(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let index = linear_index(group, groups, lane, WORKGROUP);
+    let words = params.size / 4u;
+    if index >= params.batch * words {
+        return;
+    }
+    let image = order[index / words] - params.first;
+    if image >= params.rows {
+        return;
+    }
+    let word = shard[image * words + index % words];
+    let c = index * 4u % params.c;
+    let low = vec2<f32>(normalised(word & 0xffu, c), normalised((word >> 8u) & 0xffu, (c + 1u) % params.c));
+    let high = vec2<f32>(normalised((word >> 16u) & 0xffu, (c + 2u) % params.c), normalised(word >> 24u, (c + 3u) % params.c));
+    fours[index] = vec4<f32>(low, high);
 }

@@ -51,11 +51,14 @@ pub(super) fn gather(op: &GatherBatch, problem: &Problem) -> Result<Lowered> {
     ];
     let mut first = 0;
     for (number, shard) in problem.inputs.iter().enumerate().skip(2) {
-        let dispatch = sized("gather", op, image, [first, shard.shape[0]])
+        // Four bytes a word: whole words, where an image begins with one.
+        let even = image.iter().product::<usize>().is_multiple_of(4);
+        let (entry, x, each) = if even { ("gather_words", "fours", 4) } else { ("gather", "x", 1) };
+        let dispatch = sized(entry, op, image, [first, shard.shape[0]])
             .bind("order", order)
             .bind("shard", Input(number))
-            .bind("x", Output(0))
-            .invocations(problem.outputs[0].len());
+            .bind(x, Output(0))
+            .invocations(problem.outputs[0].len() / each);
         dispatches.push(dispatch);
         first += shard.shape[0];
     }

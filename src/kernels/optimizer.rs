@@ -12,39 +12,45 @@ use crate::tensor::Spec;
 
 use Operand::{Input, Output};
 
-/// Uniforms of the file that are not sizes.
+/// Uniforms of `optimizer.wgsl` that are not sizes.
 #[derive(Debug, Clone, Copy, Default)]
 struct Numbers {
-    steps: usize,
-    splits: usize,
-    first_split: usize,
     nesterov: bool,
     weight_decay: f64,
     momentum: f64,
     beta1: f64,
     share2: f64,
     eps: f64,
-    limit: f64,
 }
 
 impl Numbers {
-    /// Sets every uniform of the file.
-    fn dispatch(self, entry: &'static str, len: usize) -> Dispatch {
-        Dispatch::new("optimizer.wgsl", entry)
-            .set("len", len)
-            .set("steps", self.steps)
-            .set("splits", self.splits)
-            .set("first_split", self.first_split)
+    /// Sets every uniform of the file; four elements an invocation where they come out even.
+    fn dispatch(self, entry: &'static str, steps: usize, len: usize) -> Dispatch {
+        let dispatch = Dispatch::new("optimizer.wgsl", entry)
+            .set("steps", steps)
             .set("nesterov", u32::from(self.nesterov))
             .set("weight_decay", self.weight_decay)
             .set("momentum", self.momentum)
             .set("rest1", 1.0 - self.beta1)
             .set("share2", self.share2)
             .set("rest2", 1.0 - self.share2)
-            .set("eps", self.eps)
-            .set("limit", self.limit)
-            .invocations(len)
+            .set("eps", self.eps);
+        if len.is_multiple_of(4) {
+            dispatch.link("elements1", "shared/elements4.wgsl").set("len", len / 4).invocations(len / 4)
+        } else {
+            dispatch.set("len", len).invocations(len)
+        }
     }
+}
+
+/// A kernel of `clip.wgsl` over a range of `len` elements.
+fn clip_dispatch(entry: &'static str, len: usize, splits: usize, first_split: usize, limit: f64) -> Dispatch {
+    Dispatch::new("clip.wgsl", entry)
+        .set("len", len)
+        .set("splits", splits)
+        .set("first_split", first_split)
+        .set("limit", limit)
+        .invocations(len)
 }
 
 /// Cuts `0..len` floats into ranges that fit a binding, each starting at a multiple of 64 elements.
@@ -77,11 +83,11 @@ fn entry(op: &Optimizer) -> (&'static str, Numbers) {
 
 pub(super) fn step(op: &Optimizer, problem: &Problem) -> Result<Lowered> {
     let (entry, numbers) = entry(op);
-    let numbers = Numbers { steps: problem.inputs[2].shape[0], ..numbers };
+    let steps = problem.inputs[2].shape[0];
     let dispatch = |range: Range<usize>| {
         let moments = ["moment", "moment2"].into_iter().zip(1..problem.outputs.len());
         let dispatch = numbers
-            .dispatch(entry, range.len())
+            .dispatch(entry, steps, range.len())
             .bind("rates", Input(2))
             .bind("control", Input(3))
             .bind_range("grad", Input(1), range.clone())
@@ -104,14 +110,15 @@ pub(super) fn grad_norm(_op: &GradNorm, problem: &Problem) -> Result<Lowered> {
     let (mut dispatches, mut first_split) = (Vec::new(), 0);
     for (range, count) in ranges.into_iter().zip(counts) {
         let len = range.len();
-        let numbers = Numbers { splits: count, first_split, ..Numbers::default() };
-        let dispatch = numbers.dispatch("square_part", len).bind_range("grad", Input(0), range).bind("part_out", part);
+        let dispatch = clip_dispatch("square_part", len, count, first_split, 0.0)
+            .bind_range("grad", Input(0), range)
+            .bind("part_out", part);
         dispatches.push(dispatch.invocations(count).trips(vector_trips(len, count)));
         first_split += count;
     }
     let (part, few, fold) = fold_splits(part, splits, 2, &mut workspaces);
     dispatches.extend(fold);
-    let finish = Numbers { splits: few, ..Numbers::default() }.dispatch("norm_finish", 2);
+    let finish = clip_dispatch("norm_finish", 2, few, 0, 0.0);
     dispatches.push(finish.bind("part", part).bind("norm_out", Output(0)).trips(split_sum_trips(few)));
     Ok(Lowered { workspaces, ..Lowered::baseline(dispatches) })
 }
@@ -123,9 +130,8 @@ fn clip(
     (name, operand): (&'static str, Operand),
     problem: &Problem,
 ) -> Result<Lowered> {
-    let numbers = Numbers { limit, ..Numbers::default() };
     let dispatch = |range: Range<usize>| {
-        numbers.dispatch(entry, range.len()).bind_range("param", Output(0), range).bind(name, operand)
+        clip_dispatch(entry, range.len(), 0, 0, limit).bind_range("values", Output(0), range).bind(name, operand)
     };
     Ok(Lowered::baseline(ranges(problem.outputs[0].len(), problem.caps).into_iter().map(dispatch).collect()))
 }

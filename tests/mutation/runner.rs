@@ -113,7 +113,8 @@ pub fn stages(file: &str) -> Vec<Vec<&'static str>> {
         ],
         // Several blocks a split, which takes so many elements that the standard sweep has none.
         "loss.wgsl" => &["loss", "mse_loss baseline --full --case 4200x4001"],
-        "optimizer.wgsl" => &["optimizer", "grad_norm baseline --full --case more_than_16777216"],
+        "clip.wgsl" => &["optimizer", "grad_norm baseline --full --case more_than_16777216"],
+        "shared/elements1.wgsl" | "shared/elements4.wgsl" => &["optimizer"],
         _ => return vec![vec!["--op", stem(file)]],
     };
     let arguments = |room: &&'static str| match room.split_once(' ') {
@@ -145,6 +146,10 @@ fn modules(file: &str) -> Vec<Module> {
     if ["conv2d_broadcast.wgsl", "shared/window_maximum.wgsl", "shared/maximum.wgsl"].contains(&file) {
         let windows = [("pixel", "shared/window_maximum.wgsl"), ("store1", "shared/store4.wgsl")];
         found.push(Module { links: windows.to_vec(), ..Module::new("conv2d_broadcast.wgsl") });
+    }
+    if ["optimizer.wgsl", "shared/elements4.wgsl"].contains(&file) {
+        let links = vec![("elements1", "shared/elements4.wgsl")];
+        found.push(Module { links, ..Module::new("optimizer.wgsl") });
     }
     if ["shared/operands_textures.wgsl", "shared/texel.wgsl", "shared/store4.wgsl"].contains(&file) {
         let four = [("chunk1", "shared/chunk4.wgsl"), ("store1", "shared/store4.wgsl")];

@@ -32,6 +32,9 @@ pub(super) fn cases(_caps: &Caps) -> Vec<Case> {
         add("colour_in_order", op(8, 21, None, 3), [5, 5, 3], &[21]);
         add("three_shards", op(9, 30, Some(3), 3), [3, 3, 3], &[11, 1, 18]);
         add("four_channels", op(3, 10, None, 4), [2, 3, 4], &[4, 6]);
+        add("words_of_grey", op(5, 23, Some(7), 1), [4, 7, 1], &[23]);
+        add("words_of_colours", op(9, 30, Some(3), 3), [4, 5, 3], &[11, 1, 18]);
+        add("words_of_two_channels", op(4, 9, None, 2), [3, 2, 2], &[9]);
         add("two_channels", op(4, 9, Some(1), 2), [1, 3, 2], &[9]);
     }
     let mut add = |name: &str, op: GatherBatch, image: [usize; 3], shards: &[usize], step: u32| {
@@ -50,5 +53,6 @@ pub(super) fn cases(_caps: &Caps) -> Vec<Case> {
     add("a_whole_epoch", op(1000, 1000, Some(u32::MAX), 1), [1, 1, 1], &[1000], 70_000);
     add("a_product_past_32_bits", op(70_000, 99_991, None, 1), [1, 1, 1], &[99_991], 4_000_000_000);
     cases.push(gather("folded".into(), op(401, 1000, Some(2), 1), [1, 3, 1], &[400, 600], 1).squeezed());
+    cases.push(gather("folded_words".into(), op(401, 1000, Some(2), 3), [2, 2, 3], &[400, 600], 1).squeezed());
     cases
 }

@@ -1,0 +1,10 @@
+// One element at a time: for lengths that four does not divide.
+
+#import finite
+
+alias Elements = f32;
+alias Mask = bool;
+
+fn finite(v: Elements) -> Mask {
+    return is_finite(v);
+}
