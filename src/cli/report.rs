@@ -1,7 +1,7 @@
 //! What `train` says before it begins and after it ended.
 
 use wgrad::data::Dataset;
-use wgrad::graph::Fusion;
+use wgrad::graph::{Fusion, Traffic};
 use wgrad::nn::Summary;
 use wgrad::session::PlanRow;
 use wgrad::train::run::Status;
@@ -40,7 +40,7 @@ pub fn summary(output: &Output, summary: &Summary) {
 }
 
 /// The nodes of a plan, aligned.
-pub fn plan(output: &Output, rows: &[PlanRow], fusions: &[Fusion]) {
+pub fn plan(output: &Output, rows: &[PlanRow], fusions: &[Fusion], traffic: Traffic) {
     let dispatches: usize = rows.iter().map(|row| row.dispatches).sum();
     let copies: usize = rows.iter().map(|row| row.copies).sum();
     let nodes = text::counted(rows.len() as u64, "node");
@@ -65,6 +65,8 @@ pub fn plan(output: &Output, rows: &[PlanRow], fusions: &[Fusion]) {
         }
         output.say(format!("{}\n", table.lines()));
     }
+    let (moved, least) = (text::bytes(traffic.moved), text::bytes(traffic.least));
+    output.say(format!("moves     {moved} a step; {least} are the least that any fusion could leave\n"));
 }
 
 /// The optimiser with its rate and decay, in words.

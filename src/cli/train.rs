@@ -46,7 +46,7 @@ pub fn run(args: &TrainArgs, started: Instant) -> Result<()> {
         trainer.shadow_check(every)?;
     }
     if args.result.explain_plan {
-        report::plan(&output, &trainer.plan(), trainer.fusions());
+        report::plan(&output, &trainer.plan(), trainer.fusions(), trainer.traffic());
     }
     let record = RunRecord::new(&trainer);
     report::intentions(&output, &trainer, record.data.held_out_images);

@@ -6,10 +6,12 @@
 mod differentiate;
 pub mod fuse;
 mod lifetimes;
+mod traffic;
 
 pub use differentiate::differentiate;
 pub use fuse::{Fusion, Pass};
 pub use lifetimes::{Lifetime, lifetimes};
+pub use traffic::Traffic;
 
 use crate::error::{Error, Result};
 use crate::ops::{Op, Operator};

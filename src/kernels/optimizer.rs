@@ -43,9 +43,9 @@ impl Numbers {
     }
 }
 
-/// A kernel of `clip.wgsl` over a range of `len` elements.
+/// A kernel of `optimizer_clip.wgsl` over a range of `len` elements.
 fn clip_dispatch(entry: &'static str, len: usize, splits: usize, first_split: usize, limit: f64) -> Dispatch {
-    Dispatch::new("clip.wgsl", entry)
+    Dispatch::new("optimizer_clip.wgsl", entry)
         .set("len", len)
         .set("splits", splits)
         .set("first_split", first_split)

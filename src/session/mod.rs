@@ -61,6 +61,14 @@ impl Device {
         }
     }
 
+    /// Whether the device can bind every operand of a graph; see [`gpu::fits`].
+    pub fn fits(&self, graph: &Graph) -> bool {
+        match self {
+            Self::Gpu(gpu) => gpu::fits(graph, gpu.caps()).is_ok(),
+            Self::Cpu(_) => true,
+        }
+    }
+
     /// Bytes that one binding may span: larger data sets are cut into shards.
     pub fn max_binding_bytes(&self) -> u64 {
         match self {

@@ -15,7 +15,7 @@ use super::shadow::{Shadow, ShadowReport};
 use super::tally::{Tally, shortest};
 use crate::data::{Dataset, Split};
 use crate::error::{Error, Result};
-use crate::graph::Fusion;
+use crate::graph::{Fusion, Traffic};
 use crate::nn::{Layout, Network, PARAMETERS, STATISTICS};
 use crate::ops::control;
 use crate::session::{Device, Options, PlanRow, Reading, Session};
@@ -37,6 +37,7 @@ pub struct Trainer {
     test: Scored,
     described: DataRecord,
     fusions: Vec<Fusion>,
+    traffic: Traffic,
     outcome: Option<Outcome>,
     pub(super) step: u64,
     pub(super) shadow: Option<Box<Shadow>>,
@@ -80,6 +81,7 @@ impl Trainer {
         let validation = held_out.as_ref().map(|split| score("validation", split)).transpose()?;
         let graphs = graphs.into_iter().map(|graph| graph.fuse(&config.no_fuse));
         let (graphs, mut fusions): (Vec<_>, Vec<_>) = graphs.collect::<Result<Vec<_>>>()?.into_iter().unzip();
+        let traffic = graphs[TRAIN].traffic();
         let mut session = trust::session(device, graphs, Options::default())?;
         upload(&mut session, &train, &data.train)?;
         test.upload(&mut session, &data.test)?;
@@ -99,6 +101,7 @@ impl Trainer {
             test,
             described,
             fusions: fusions.swap_remove(TRAIN),
+            traffic,
             outcome: None,
             step: 0,
             shadow: None,
@@ -185,6 +188,11 @@ impl Trainer {
     /// What fusion did to a training step.
     pub fn fusions(&self) -> &[Fusion] {
         &self.fusions
+    }
+
+    /// The bytes that a training step moves.
+    pub fn traffic(&self) -> Traffic {
+        self.traffic
     }
 
     /// The flat buffers of parameters and running statistics.

@@ -113,7 +113,7 @@ pub fn stages(file: &str) -> Vec<Vec<&'static str>> {
         ],
         // Several blocks a split, which takes so many elements that the standard sweep has none.
         "loss.wgsl" => &["loss", "mse_loss baseline --full --case 4200x4001"],
-        "clip.wgsl" => &["optimizer", "grad_norm baseline --full --case more_than_16777216"],
+        "optimizer_clip.wgsl" => &["optimizer", "grad_norm baseline --full --case more_than_16777216"],
         "shared/elements1.wgsl" | "shared/elements4.wgsl" => &["optimizer"],
         _ => return vec![vec!["--op", stem(file)]],
     };

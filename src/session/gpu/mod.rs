@@ -2,6 +2,7 @@
 //! replays the list, and several steps go into one submission.
 
 mod build;
+mod fit;
 pub mod launch;
 mod profile;
 mod proof;
@@ -11,6 +12,7 @@ mod textures;
 use std::collections::HashMap;
 use std::sync::Arc;
 
+pub use fit::fits;
 pub use proof::{agrees, checks, kernel_name};
 pub use single::{Trial, node_session, run_node, run_node_with, trial_session};
 

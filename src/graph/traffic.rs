@@ -1,0 +1,131 @@
+//! The bytes that a step moves, and those that no fusion could spare it.
+
+use std::collections::BTreeMap;
+
+use super::{Graph, Node, Storage, ValueId};
+use crate::ops::Op;
+use crate::tensor::Spec;
+
+/// Bytes of one step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+pub struct Traffic {
+    /// What the nodes read and write, each operand of each node once. Copies and scratch memory of kernels are not among it.
+    pub moved: u64,
+    /// What must move however nodes are fused: what outlives the step, read or written once each, and what the forward pass leaves
+    /// to the backward pass, written once and read once.
+    pub least: u64,
+}
+
+impl Graph {
+    /// The bytes that a step of this graph moves.
+    pub fn traffic(&self) -> Traffic {
+        Traffic { moved: self.nodes.iter().map(|node| self.moved(node)).sum(), least: self.least() }
+    }
+
+    fn moved(&self, node: &Node) -> u64 {
+        let (inputs, outputs) = (self.specs(&node.inputs), self.specs(&node.outputs));
+        match &node.op {
+            // Of a data set it reads the images of the batch alone.
+            Op::GatherBatch(_) => {
+                let bytes = |spec: &Spec| spec.bytes() as u64;
+                picked(&outputs) + outputs.iter().map(bytes).sum::<u64>()
+            }
+            op => op.bytes(&inputs, &outputs),
+        }
+    }
+
+    fn least(&self) -> u64 {
+        let bytes = |id: ValueId| self.spec(id).bytes() as u64;
+        let turn =
+            self.nodes.iter().position(|node| matches!(node.op, Op::SoftmaxCrossEntropyGrad(_) | Op::MseLossGrad(_)));
+        let turn = turn.unwrap_or(self.nodes.len());
+        // What outlives the step, by the value that is read or written: parts of a buffer are values of their own.
+        let (mut read, mut written) = (BTreeMap::new(), BTreeMap::new());
+        // What lives in slots, from the node that writes it to the last that reads it.
+        let mut lives: BTreeMap<ValueId, (usize, usize)> = BTreeMap::new();
+        let mut least = 0;
+        for (position, node) in self.nodes.iter().enumerate() {
+            if matches!(node.op, Op::GatherBatch(_)) {
+                least += picked(&self.specs(&node.outputs));
+            }
+            for &id in &node.inputs {
+                let root = self.root(id);
+                match self.value(root).storage {
+                    Storage::Slot => lives.entry(root).or_insert((position, position)).1 = position,
+                    // The data set, of which a batch is counted above.
+                    _ if matches!(node.op, Op::GatherBatch(_)) => {}
+                    // What this step has written itself need not have come from anywhere.
+                    _ if self.overlaps(&written, id) => {}
+                    _ => drop(read.insert(id, bytes(id))),
+                }
+            }
+            for &id in &node.outputs {
+                match self.value(self.root(id)).storage {
+                    Storage::Slot => drop(lives.entry(self.root(id)).or_insert((position, position))),
+                    _ => drop(written.insert(id, bytes(id))),
+                }
+            }
+        }
+        let crossing =
+            lives.iter().filter(|(_, (first, last))| *first < turn && *last >= turn && turn < self.nodes.len());
+        least
+            + read.values().sum::<u64>()
+            + written.values().sum::<u64>()
+            + crossing.map(|(id, _)| 2 * bytes(*id)).sum::<u64>()
+    }
+
+    /// Whether one of the written values shares memory with this one.
+    fn overlaps(&self, written: &BTreeMap<ValueId, u64>, id: ValueId) -> bool {
+        let (root, place) = self.range(id);
+        let meets = |other: &ValueId| {
+            let (of, range) = self.range(*other);
+            of == root && range.start < place.end && place.start < range.end
+        };
+        written.keys().any(meets)
+    }
+
+    /// The value whose memory another one lies in, and the elements of it.
+    fn range(&self, id: ValueId) -> (ValueId, std::ops::Range<usize>) {
+        match self.values[id.0].storage {
+            Storage::Within { parent, offset } => (parent, offset..offset + self.spec(id).len()),
+            Storage::Updated(of) => self.range(of),
+            _ => (id, 0..self.spec(id).len()),
+        }
+    }
+}
+
+/// Bytes of the images and labels that a batch of these outputs is made of: a byte an element, a word a label.
+fn picked(outputs: &[Spec]) -> u64 {
+    outputs.first().map_or(0, |x| x.len() as u64) + outputs.get(1).map_or(0, |y| y.bytes() as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::graph::differentiate;
+    use crate::ops::{Activation, Linear, MseLoss};
+
+    /// x [8,4] → w [3,4] → sum [8,3] → tanh → loss against a target, and the gradient of w.
+    #[test]
+    fn a_step_moves_what_its_nodes_touch_and_at_least_what_it_must() {
+        let mut graph = Graph::new();
+        let g = &mut graph;
+        let [x, w] = [("x", [8, 4]), ("w", [3, 4])].map(|(name, shape)| g.persistent(name, Spec::f32(shape)));
+        let target = g.persistent("target", Spec::f32([8, 3]));
+        let sum = g.apply1("linear", Linear, &[x, w]).unwrap();
+        let y = g.apply1("tanh", Activation::Tanh, &[sum]).unwrap();
+        let loss = g.apply1("loss", MseLoss, &[y, target]).unwrap();
+        let seed = g.persistent("seed", g.spec(loss).clone());
+        let gradient = differentiate(g, loss, seed, &[w]).unwrap()[0].unwrap();
+        let kept = g.persistent("dw", g.spec(gradient).clone());
+        g.place(gradient, kept, 0).unwrap();
+        let [x, w, y, scalar] = [32, 12, 24, 1].map(|len| 4 * len);
+        let traffic = graph.traffic();
+        let loss_bytes = graph.spec(loss).bytes() as u64;
+        assert_eq!(loss_bytes, scalar);
+        // x, w, the target and the seed come; dw stays; y is read again on the way back.
+        assert_eq!(traffic.least, x + w + y + scalar + w + 2 * y);
+        let forward = (x + w + y) + 2 * y + (2 * y + scalar);
+        assert!(traffic.moved > forward && traffic.moved > traffic.least);
+    }
+}
