@@ -2,7 +2,7 @@
 //!
 //! [`catalogue`] and [`network`] say what is timed, [`roof`] measures the device's own copy bandwidth and rate of
 //! multiply-adds, [`operator`] proves a kernel on the very shape before it is timed, [`sample`] takes the time, and a [`Row`]
-//! holds the result. Nothing is left out in silence: what is not run, or is wrong, has a row that says why.
+//! holds the result. [`tune`] times the kernels that a training step may choose from, before it begins. Nothing is left out in silence: what is not run, or is wrong, has a row that says why.
 
 pub mod catalogue;
 pub mod compare;
@@ -11,6 +11,7 @@ pub mod operator;
 pub mod roof;
 mod row;
 pub mod sample;
+pub mod tune;
 pub mod workload;
 
 use std::collections::HashMap;

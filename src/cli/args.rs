@@ -3,6 +3,7 @@
 mod bench;
 mod lockstep;
 mod profile;
+mod tune;
 mod verify;
 
 use std::path::PathBuf;
@@ -14,6 +15,7 @@ use wgrad::graph::Pass;
 pub use bench::BenchArgs;
 pub use lockstep::LockstepArgs;
 pub use profile::ProfileArgs;
+pub use tune::TuneArgs;
 pub use verify::VerifyArgs;
 
 const EXAMPLES: &str = "\
@@ -50,6 +52,8 @@ pub enum Command {
     Lockstep(Box<LockstepArgs>),
     /// Show where the time of a training step goes
     Profile(ProfileArgs),
+    /// Find the fastest kernels for a network on this machine's device, and remember them
+    Tune(TuneArgs),
     /// Show a network's layers and costs without training it
     Summary(SummaryArgs),
     /// List the networks that come with the program
@@ -169,6 +173,9 @@ pub struct TrainArgs {
     /// Repeat one step in N in float64 on the CPU, compare, and stop where the device is wrong
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..), help_heading = "Training")]
     pub shadow_check: Option<u64>,
+    /// Time the kernels that the step may choose from before the first one, for up to 10 s; see `wgrad tune`
+    #[arg(long, help_heading = "Training")]
+    pub tune: bool,
     #[command(flatten)]
     pub result: ResultArgs,
 }

@@ -15,6 +15,7 @@ mod report;
 mod summary;
 mod text;
 mod train;
+mod tune;
 mod verify;
 
 use std::process::ExitCode;
@@ -53,6 +54,7 @@ fn run(command: Command, started: Instant) -> anyhow::Result<()> {
         Command::Predict(args) => predict::run(&args),
         Command::Lockstep(args) => lockstep::run(&args),
         Command::Profile(args) => profile::run(&args),
+        Command::Tune(args) => tune::run(&args),
         Command::Summary(args) => summary::run(&args),
         Command::Networks => summary::networks(&Output::new(false)),
         Command::Devices(args) => devices::run(&args),

@@ -15,7 +15,7 @@ use wgrad::train::{Event, OptimizerConfig, Outcome, Schedule, TrainConfig, Train
 use super::args::{LearningArgs, TrainArgs};
 use super::bar::Bar;
 use super::output::{Output, complain};
-use super::{open, report, text};
+use super::{open, report, text, tune};
 
 /// Share of the training images that `--patience` holds out.
 const PATIENCE_VALIDATION: f64 = 0.1;
@@ -41,6 +41,9 @@ pub fn run(args: &TrainArgs, started: Instant) -> Result<()> {
         Some(directory) => directory,
         None => RunDir::check(&free(&network.name), false)?,
     };
+    if args.tune {
+        tune::tuned(&output, &device, &network, &config, tune::SECONDS)?;
+    }
     let mut trainer = Trainer::new(&device, &network, &data, &config)?;
     if let Some(every) = args.shadow_check {
         trainer.shadow_check(every)?;

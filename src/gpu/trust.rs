@@ -45,6 +45,8 @@ pub(super) struct Register {
     proofs: Mutex<HashMap<String, Proof>>,
     /// Programs that were right without run-time checks.
     unchecked: Mutex<HashSet<Module>>,
+    /// The fastest kernel of a problem, where somebody measured.
+    preferred: Mutex<HashMap<String, &'static str>>,
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
@@ -80,5 +82,15 @@ impl Gpu {
     /// Notes what was found out about a kernel.
     pub fn note(&self, kernel: &str, proof: Proof) {
         locked(&self.register().proofs).insert(kernel.to_owned(), proof);
+    }
+
+    /// The kernel that was measured to be the fastest for a problem, by the name that [`Gpu::prefer`] was given.
+    pub fn preference(&self, question: &str) -> Option<&'static str> {
+        locked(&self.register().preferred).get(question).copied()
+    }
+
+    /// Lets the sessions built from now on compute a problem with this kernel, if it is right there.
+    pub fn prefer(&self, question: &str, variant: &'static str) {
+        locked(&self.register().preferred).insert(question.to_owned(), variant);
     }
 }

@@ -7,11 +7,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::path::Path;
 
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
 
 use super::case::{Case, Depth, join};
-use super::sweep;
 use super::trial::{Passes, Settings, Verdict, ask};
+use super::{preference, sweep};
 use crate::error::{Error, Result};
 use crate::format::{cache, write_atomic};
 use crate::gpu::compose::compose;
@@ -36,6 +38,7 @@ pub fn session(device: &Device, graphs: Vec<Graph>, options: Options) -> Result<
 pub fn certify(device: &Device, graphs: &[Graph]) -> Result<()> {
     let Device::Gpu(gpu) = device else { return Ok(()) };
     let trust = gpu.trust();
+    preference::recall(gpu, graphs)?;
     if trust.policy == Policy::All {
         return Ok(());
     }
@@ -66,7 +69,7 @@ pub fn certify(device: &Device, graphs: &[Graph]) -> Result<()> {
 fn prove(gpu: &Gpu, unknown: &BTreeSet<(&'static str, &'static str)>) -> Result<()> {
     let quick = sweep::cases(Depth::Quick, gpu.caps());
     let file = cache::directory().map(|folder| folder.join(FILE));
-    let remembered = file.as_deref().map(read).unwrap_or_default();
+    let remembered: BTreeMap<String, Proof> = file.as_deref().map(read).unwrap_or_default();
     let with_unchecked = !gpu.trust().checked;
     let mut asked: Vec<Asked> = Vec::new();
     for &(op, variant) in unknown {
@@ -228,24 +231,33 @@ fn identity(gpu: &Gpu, op: &str, variant: &str, cases: &[Case]) -> Result<(Strin
     for byte in &hash.finalize()[..16] {
         let _ = write!(digest, "{byte:02x}");
     }
+    Ok((format!("{} | {op} {variant} | {digest}", versions(gpu)), programs))
+}
+
+/// The adapter, its driver, and the versions of what computes with it.
+pub(super) fn versions(gpu: &Gpu) -> String {
     let adapter = gpu.adapter();
     let (name, backend, driver) = (&adapter.name, &adapter.backend, &adapter.driver);
     let versions = format!("wgrad {} | wgpu {}", env!("CARGO_PKG_VERSION"), crate::gpu::WGPU_VERSION);
-    Ok((format!("{name} | {backend} | {driver} | {versions} | {op} {variant} | {digest}"), programs))
+    format!("{name} | {backend} | {driver} | {versions}")
 }
 
 /// What is remembered. A file that is missing, damaged or of another version is none: everything is asked again.
-fn read(file: &Path) -> BTreeMap<String, Proof> {
+pub(super) fn read<T: DeserializeOwned>(file: &Path) -> BTreeMap<String, T> {
     std::fs::read(file).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default()
 }
 
-fn write(file: &Path, verdicts: &BTreeMap<String, Proof>) -> Result<()> {
+/// Adds to what is remembered.
+pub(super) fn write<T>(file: &Path, verdicts: &BTreeMap<String, T>) -> Result<()>
+where
+    T: Clone + Serialize + DeserializeOwned,
+{
     if let Some(folder) = file.parent() {
         std::fs::create_dir_all(folder).map_err(|error| Error::file(folder, error))?;
     }
     // Another process may have remembered something meanwhile.
     let mut all = read(file);
-    all.extend(verdicts.iter().map(|(key, proof)| (key.clone(), *proof)));
+    all.extend(verdicts.iter().map(|(key, verdict)| (key.clone(), verdict.clone())));
     let text = serde_json::to_vec_pretty(&all).map_err(|error| Error::file(file, error))?;
     write_atomic(file, &text)
 }
@@ -268,10 +280,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join(FILE);
         std::fs::write(&file, "{ not json").unwrap();
-        assert!(read(&file).is_empty());
+        assert!(read::<Proof>(&file).is_empty());
         let proof = Proof { right: true, unchecked: false, checks_alone: true };
         write(&file, &BTreeMap::from([("a".to_owned(), proof)])).unwrap();
         write(&file, &BTreeMap::from([("b".to_owned(), proof)])).unwrap();
-        assert_eq!(read(&file).len(), 2);
+        assert_eq!(read::<Proof>(&file).len(), 2);
     }
 }

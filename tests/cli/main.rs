@@ -8,6 +8,7 @@ mod lockstep;
 mod profile;
 mod runs;
 mod signals;
+mod tune;
 mod verify;
 
 use std::path::Path;

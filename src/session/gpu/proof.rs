@@ -25,6 +25,11 @@ pub fn kernel_name(op: &str, variant: &str) -> String {
     format!("{op} {variant}")
 }
 
+/// The name under which a device notes which kernel is the fastest for a problem.
+pub fn question(op: &Op, inputs: &[Spec]) -> String {
+    format!("{op:?} {inputs:?}")
+}
+
 /// Whether a node's kernels keep wgpu's run-time checks: unless each of their very programs was proven without.
 pub fn checks(gpu: &Gpu, lowered: &Lowered) -> Checks {
     let Trust { policy, checked } = gpu.trust();
@@ -36,7 +41,12 @@ pub fn checks(gpu: &Gpu, lowered: &Lowered) -> Checks {
 pub(super) fn choose(gpu: &Gpu, op: &Op, problem: &Problem, options: Options) -> Result<&'static str> {
     let policy = gpu.trust().policy;
     let fast = !options.baseline && policy != Policy::Baseline;
-    for variant in variants(op, problem).into_iter().filter(|variant| fast && *variant != BASELINE) {
+    let mut order = variants(op, problem);
+    if let Some(preferred) = gpu.preference(&question(op, problem.inputs)) {
+        // What is tuned comes first, the guesses after it in their order.
+        order.sort_by_key(|variant| *variant != preferred);
+    }
+    for variant in order.into_iter().filter(|variant| fast && *variant != BASELINE) {
         if policy == Policy::All {
             return Ok(variant);
         }
