@@ -126,7 +126,8 @@ fn forward(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) gro
             let row = i + v / CELL_W;
             let col = j + v % CELL_W;
             let at = ((n * params.h_out + row) * params.w_out + col) * params.c_out + o;
-            let inside = (row < params.h_out) & (col < params.w_out) & (o < params.c_out);
+            // A cell may hang over the right border, never over the lower one.
+            let inside = (col < params.w_out) & (o < params.c_out);
             best = take(best, activate4(sum), v == 0u, row * params.w_out + col);
             store_pixel(at, inside, best);
         }
@@ -174,7 +175,7 @@ fn grad_weight(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups)
                 let row = i + v / CELL_W;
                 let col = j + v % CELL_W;
                 let at = ((n * params.h_out + row) * params.w_out + col) * params.c_out + mine;
-                let upstream = share(arrived, row * params.w_out + col, at, (row < params.h_out) & (col < params.w_out));
+                let upstream = share(arrived, row * params.w_out + col, at, col < params.w_out);
                 //#unroll
                 for (var p = 0u; p < K_H; p++) {
                     //#unroll
