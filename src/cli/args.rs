@@ -28,6 +28,7 @@ Examples:
   wgrad verify                        proof that every kernel is right on yours
   wgrad lockstep residual_bn          proof that whole training steps are
   wgrad profile reference             where the time of a training step goes
+  wgrad tune reference                the fastest kernels for it on this adapter
   wgrad bench                         how fast your devices are";
 
 /// Trains convolutional networks on any GPU, through Vulkan, Metal or DirectX 12.
