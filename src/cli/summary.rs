@@ -34,20 +34,15 @@ pub fn run(args: &SummaryArgs) -> Result<()> {
             let flops = graph.flops();
             output.say(format!("step      {} for one training step: forward, backward and update", text::flops(flops)));
             let device = open::device(&args.device)?;
+            let graph = graph.fuse(&config.no_fuse)?.0;
             let most = largest_batch(&network, &config, &device)?;
             output.say(match most {
-                0 => "batch     no image fits: some tensor is larger than this device binds".to_owned(),
+                0 => "batch     not even one image fits this device".to_owned(),
                 most => format!("batch     tensors of up to {} fit this device", text::counted(most as u64, "image")),
             });
             object["largest_batch"] = json!(most);
-            if config.batch > most {
-                anyhow::bail!(
-                    "a batch of {} is too large for {}; use --batch {most} or less",
-                    config.batch,
-                    device.name()
-                );
-            }
-            let bytes = trust::session(&device, vec![graph.fuse(&config.no_fuse)?.0], Options::default())?.bytes();
+            device.fits(&graph)?;
+            let bytes = trust::session(&device, vec![graph], Options::default())?.bytes();
             output.say(format!(
                 "memory    {} for training on {} ({}), the data set not counted",
                 text::bytes(bytes),
@@ -64,19 +59,19 @@ pub fn run(args: &SummaryArgs) -> Result<()> {
     output.finish()
 }
 
-/// The largest batch whose tensors the device can bind, to within a sixteenth. How much memory it has, no device tells.
+/// The largest batch whose tensors the device can bind, up to 2^24. How much memory it has, no device tells.
 fn largest_batch(network: &Network, config: &TrainConfig, device: &Device) -> Result<usize> {
     const MOST: usize = 1 << 24;
     let fits = |batch: usize| -> Result<bool> {
         // A tensor of 2^31 elements is refused when the graph is built.
         let Ok(Some(graph)) = step(network, &TrainConfig { batch, ..config.clone() }) else { return Ok(false) };
-        Ok(device.fits(&graph.fuse(&config.no_fuse)?.0))
+        Ok(device.fits(&graph.fuse(&config.no_fuse)?.0).is_ok())
     };
     let (mut fitting, mut too_large) = (0, 1);
-    while too_large < MOST && fits(too_large)? {
+    while too_large <= MOST && fits(too_large)? {
         (fitting, too_large) = (too_large, 2 * too_large);
     }
-    while too_large - fitting > (fitting / 16).max(1) {
+    while too_large - fitting > 1 && fitting < MOST {
         let middle = fitting + (too_large - fitting) / 2;
         if fits(middle)? { fitting = middle } else { too_large = middle }
     }

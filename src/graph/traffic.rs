@@ -9,7 +9,8 @@ use crate::tensor::Spec;
 /// Bytes of one step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 pub struct Traffic {
-    /// What the nodes read and write, each operand of each node once. Copies and scratch memory of kernels are not among it.
+    /// What the nodes read and write, each operand of each node once. Scratch memory of kernels, which a node that is computed in
+    /// parts has between them, and copies into textures are not among it.
     pub moved: u64,
     /// What must move however nodes are fused: what outlives the step, read or written once each, and what the forward pass leaves
     /// to the backward pass, written once and read once.
@@ -39,56 +40,47 @@ impl Graph {
         let turn =
             self.nodes.iter().position(|node| matches!(node.op, Op::SoftmaxCrossEntropyGrad(_) | Op::MseLossGrad(_)));
         let turn = turn.unwrap_or(self.nodes.len());
-        // What outlives the step, by the value that is read or written: parts of a buffer are values of their own.
-        let (mut read, mut written) = (BTreeMap::new(), BTreeMap::new());
+        // What outlives the step, element by element of the memory that it lies in: read, written.
+        let mut lasting: BTreeMap<ValueId, Vec<[bool; 2]>> = BTreeMap::new();
         // What lives in slots, from the node that writes it to the last that reads it.
         let mut lives: BTreeMap<ValueId, (usize, usize)> = BTreeMap::new();
         let mut least = 0;
         for (position, node) in self.nodes.iter().enumerate() {
-            if matches!(node.op, Op::GatherBatch(_)) {
+            let gathers = matches!(node.op, Op::GatherBatch(_));
+            if gathers {
                 least += picked(&self.specs(&node.outputs));
             }
-            for &id in &node.inputs {
-                let root = self.root(id);
-                match self.value(root).storage {
-                    Storage::Slot => lives.entry(root).or_insert((position, position)).1 = position,
-                    // The data set, of which a batch is counted above.
-                    _ if matches!(node.op, Op::GatherBatch(_)) => {}
-                    // What this step has written itself need not have come from anywhere.
-                    _ if self.overlaps(&written, id) => {}
-                    _ => drop(read.insert(id, bytes(id))),
+            let operands = node.inputs.iter().map(|id| (*id, 0)).chain(node.outputs.iter().map(|id| (*id, 1)));
+            // The data set is read by the batch, which is counted above.
+            for (id, access) in operands.filter(|(_, access)| !gathers || *access == 1) {
+                let (root, place) = self.place_of(id);
+                if self.value(root).storage == Storage::Slot {
+                    lives.entry(root).or_insert((position, position)).1 = position;
+                    continue;
                 }
-            }
-            for &id in &node.outputs {
-                match self.value(self.root(id)).storage {
-                    Storage::Slot => drop(lives.entry(self.root(id)).or_insert((position, position))),
-                    _ => drop(written.insert(id, bytes(id))),
+                let elements = lasting.entry(root).or_insert_with(|| vec![[false; 2]; self.spec(root).len()]);
+                for element in &mut elements[place] {
+                    // What this step has written itself need not have come from anywhere.
+                    element[access] |= access == 1 || !element[1];
                 }
             }
         }
-        let crossing =
-            lives.iter().filter(|(_, (first, last))| *first < turn && *last >= turn && turn < self.nodes.len());
-        least
-            + read.values().sum::<u64>()
-            + written.values().sum::<u64>()
-            + crossing.map(|(id, _)| 2 * bytes(*id)).sum::<u64>()
-    }
-
-    /// Whether one of the written values shares memory with this one.
-    fn overlaps(&self, written: &BTreeMap<ValueId, u64>, id: ValueId) -> bool {
-        let (root, place) = self.range(id);
-        let meets = |other: &ValueId| {
-            let (of, range) = self.range(*other);
-            of == root && range.start < place.end && place.start < range.end
-        };
-        written.keys().any(meets)
+        for (root, elements) in &lasting {
+            let accesses = elements.iter().flatten().filter(|access| **access).count() as u64;
+            least += accesses * bytes(*root) / elements.len().max(1) as u64;
+        }
+        let crosses = |(first, last): &(usize, usize)| *first < turn && *last >= turn && turn < self.nodes.len();
+        least + lives.iter().filter(|(_, life)| crosses(life)).map(|(id, _)| 2 * bytes(*id)).sum::<u64>()
     }
 
     /// The value whose memory another one lies in, and the elements of it.
-    fn range(&self, id: ValueId) -> (ValueId, std::ops::Range<usize>) {
+    fn place_of(&self, id: ValueId) -> (ValueId, std::ops::Range<usize>) {
         match self.values[id.0].storage {
-            Storage::Within { parent, offset } => (parent, offset..offset + self.spec(id).len()),
-            Storage::Updated(of) => self.range(of),
+            Storage::Within { parent, offset } => {
+                let (root, place) = self.place_of(parent);
+                (root, place.start + offset..place.start + offset + self.spec(id).len())
+            }
+            Storage::Updated(of) => self.place_of(of),
             _ => (id, 0..self.spec(id).len()),
         }
     }
@@ -127,5 +119,22 @@ mod tests {
         assert_eq!(traffic.least, x + w + y + scalar + w + 2 * y);
         let forward = (x + w + y) + 2 * y + (2 * y + scalar);
         assert!(traffic.moved > forward && traffic.moved > traffic.least);
+    }
+
+    #[test]
+    fn memory_that_is_read_as_a_whole_and_in_parts_counts_once() {
+        let mut graph = Graph::new();
+        let g = &mut graph;
+        let flat = g.persistent("parameters", Spec::f32([128]));
+        let part = g.within(flat, "w", Spec::f32([64]), 64);
+        let doubled = g.apply1("double", crate::ops::Add, &[part, part]).unwrap();
+        let kept = g.persistent("kept", Spec::f32([64]));
+        g.place(doubled, kept, 0).unwrap();
+        // Read again after it was written: nothing comes from anywhere.
+        g.apply1("again", crate::ops::Add, &[kept, kept]).unwrap();
+        let whole = g.apply1("whole", crate::ops::Add, &[flat, flat]).unwrap();
+        let all = g.persistent("all", Spec::f32([128]));
+        g.place(whole, all, 0).unwrap();
+        assert_eq!(graph.traffic().least, 4 * (128 + 64 + 128));
     }
 }

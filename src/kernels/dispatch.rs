@@ -166,7 +166,7 @@ impl Dispatch {
 /// A node turned into dispatches.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Lowered {
-    /// The variant that was taken: `baseline`, `broadcast`, `broadcast_textures`, `tiled`.
+    /// The variant that was taken, one of [`super::names`].
     pub variant: &'static str,
     /// Scratch buffers, alive during this node only.
     pub workspaces: Vec<Spec>,

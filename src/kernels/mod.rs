@@ -75,7 +75,7 @@ pub struct Edges {
 /// One of several kernels for an operator.
 #[derive(Debug)]
 pub struct Variant {
-    /// Its name: `baseline`, `broadcast`, `broadcast_textures`, `tiled`.
+    /// Its name, one of [`names`].
     pub name: &'static str,
     /// What it asks of a device.
     pub limits: Limits,

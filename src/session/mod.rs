@@ -61,11 +61,11 @@ impl Device {
         }
     }
 
-    /// Whether the device can bind every operand of a graph; see [`gpu::fits`].
-    pub fn fits(&self, graph: &Graph) -> bool {
+    /// Why the device cannot bind an operand of a graph, if there is such a one; see [`gpu::fits`].
+    pub fn fits(&self, graph: &Graph) -> Result<()> {
         match self {
-            Self::Gpu(gpu) => gpu::fits(graph, gpu.caps()).is_ok(),
-            Self::Cpu(_) => true,
+            Self::Gpu(gpu) => gpu::fits(gpu, graph),
+            Self::Cpu(_) => Ok(()),
         }
     }
 

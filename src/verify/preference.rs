@@ -23,40 +23,49 @@ use crate::tensor::Spec;
 const FILE: &str = "tuned.json";
 
 /// Under what the verdict on a problem is remembered.
-pub fn key(gpu: &Gpu, op: &Op, inputs: &[Spec], outputs: &[Spec]) -> Result<String> {
+pub fn key(gpu: &Gpu, op: &Op, inputs: &[Spec], outputs: &[Spec]) -> String {
     let problem = Problem { inputs, outputs, caps: gpu.caps() };
     let mut hash = Sha256::new();
     for variant in variants(op, &problem) {
-        let lowered = lower(op, &problem, variant)?;
-        hash.update(format!("{lowered:?}"));
-        for dispatch in &lowered.dispatches {
-            hash.update(compose(&dispatch.module)?.text);
+        // A variant that cannot be had here is none of the candidates, but why is a part of the question.
+        match programs(op, &problem, variant) {
+            Ok(text) => hash.update(text),
+            Err(error) => hash.update(error.to_string()),
         }
     }
     let digest: String = hash.finalize()[..16].iter().map(|byte| format!("{byte:02x}")).collect();
-    Ok(format!("{} | {} | {digest}", versions(gpu), question(op, inputs)))
+    format!("{} | {} | {digest}", versions(gpu), question(op, inputs))
+}
+
+/// All that a variant would run, as text.
+fn programs(op: &Op, problem: &Problem, variant: &'static str) -> Result<String> {
+    let lowered = lower(op, problem, variant)?;
+    let mut text = format!("{lowered:?}");
+    for dispatch in &lowered.dispatches {
+        text.push_str(&compose(&dispatch.module)?.text);
+    }
+    Ok(text)
 }
 
 /// Lets a device prefer what is remembered of the nodes of these graphs.
-pub fn recall(gpu: &Gpu, graphs: &[Graph]) -> Result<()> {
+pub fn recall(gpu: &Gpu, graphs: &[Graph]) {
     let remembered: BTreeMap<String, String> =
         cache::directory().map(|folder| read(&folder.join(FILE))).unwrap_or_default();
     if remembered.is_empty() {
-        return Ok(());
+        return;
     }
-    for node in graphs.iter().flat_map(|graph| graph.nodes().iter().map(move |node| (graph, node))) {
-        let (inputs, outputs) = (node.0.specs(&node.1.inputs), node.0.specs(&node.1.outputs));
+    for (graph, node) in graphs.iter().flat_map(|graph| graph.nodes().iter().map(move |node| (graph, node))) {
+        let (inputs, outputs) = (graph.specs(&node.inputs), graph.specs(&node.outputs));
         let problem = Problem { inputs: &inputs, outputs: &outputs, caps: gpu.caps() };
-        let (op, candidates) = (&node.1.op, variants(&node.1.op, &problem));
-        if candidates.len() < 2 || gpu.preference(&question(op, &inputs)).is_some() {
+        let candidates = variants(&node.op, &problem);
+        if candidates.len() < 2 || gpu.preference(&question(&node.op, &inputs)).is_some() {
             continue;
         }
-        let found = remembered.get(&key(gpu, op, &inputs, &outputs)?);
+        let found = remembered.get(&key(gpu, &node.op, &inputs, &outputs));
         if let Some(variant) = candidates.into_iter().find(|variant| found.is_some_and(|found| found == variant)) {
-            gpu.prefer(&question(op, &inputs), variant);
+            gpu.prefer(&question(&node.op, &inputs), variant);
         }
     }
-    Ok(())
 }
 
 /// Remembers verdicts under their keys. Where there is no cache directory they are forgotten when the program ends.

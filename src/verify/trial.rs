@@ -69,7 +69,7 @@ pub struct Outcome {
     pub operator: String,
     /// `forward`, `grad`, `grad_input` or `grad_weight`.
     pub direction: String,
-    /// `baseline`, `tiled`, `broadcast`, `broadcast_textures`; `reference_f32` on the CPU.
+    /// One of [`crate::kernels::names`]; `reference_f32` on the CPU.
     pub variant: String,
     /// The case's name.
     pub case: String,

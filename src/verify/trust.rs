@@ -21,7 +21,7 @@ use crate::gpu::{Gpu, Module, Policy, Proof};
 use crate::graph::Graph;
 use crate::kernels::{self, BASELINE, Problem, variants};
 use crate::ops::Operator;
-use crate::session::gpu::kernel_name;
+use crate::session::gpu::{kernel_name, question};
 use crate::session::{Device, Options, Session};
 
 /// The file of verdicts in the cache directory.
@@ -36,9 +36,28 @@ pub fn session(device: &Device, graphs: Vec<Graph>, options: Options) -> Result<
 /// Makes sure that of every kernel which these graphs may use it is known whether it is right on this device: from an
 /// earlier graph, from the cache directory, or by asking its quick cases now.
 pub fn certify(device: &Device, graphs: &[Graph]) -> Result<()> {
+    certify_of(device, graphs, |preferred, all| {
+        // A plan never comes to what stands behind the baseline, unless it was measured to be the fastest.
+        let last = all.iter().position(|variant| *variant == BASELINE).map_or(0, |last| last + 1);
+        let tuned = all[last..].iter().filter(|variant| Some(**variant) == preferred);
+        all[..last].iter().chain(tuned).copied().collect()
+    })
+}
+
+/// The same for every kernel that could compute a node, for those that want to compare them.
+pub fn certify_all(device: &Device, graphs: &[Graph]) -> Result<()> {
+    certify_of(device, graphs, |_, all| all.to_vec())
+}
+
+/// Makes sure of those kernels that `wanted` takes of all for a node, of which one may be preferred.
+fn certify_of(
+    device: &Device,
+    graphs: &[Graph],
+    wanted: impl Fn(Option<&'static str>, &[&'static str]) -> Vec<&'static str>,
+) -> Result<()> {
     let Device::Gpu(gpu) = device else { return Ok(()) };
     let trust = gpu.trust();
-    preference::recall(gpu, graphs)?;
+    preference::recall(gpu, graphs);
     if trust.policy == Policy::All {
         return Ok(());
     }
@@ -47,10 +66,8 @@ pub fn certify(device: &Device, graphs: &[Graph]) -> Result<()> {
         for node in graph.nodes() {
             let (inputs, outputs) = (graph.specs(&node.inputs), graph.specs(&node.outputs));
             let problem = Problem { inputs: &inputs, outputs: &outputs, caps: gpu.caps() };
-            // A plan never comes to what stands behind the baseline.
-            let all = variants(&node.op, &problem);
-            let last = all.iter().position(|variant| *variant == BASELINE);
-            for variant in all.into_iter().take(last.map_or(0, |last| last + 1)) {
+            let preferred = gpu.preference(&question(&node.op, &inputs));
+            for variant in wanted(preferred, &variants(&node.op, &problem)) {
                 // The baseline too: it need not be proven to run, but does not run where it is known to be wrong.
                 let needed = variant == BASELINE || trust.policy == Policy::Proven;
                 if needed && gpu.proof(&kernel_name(node.op.name(), variant)).is_none() {

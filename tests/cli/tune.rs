@@ -1,4 +1,4 @@
-//! `tune`: what it measures is remembered, used by later runs, and asked anew when a kernel changes.
+//! `tune`: what it measures is remembered and used by later runs.
 
 use super::{adapter, done, json, refused, workplace};
 

@@ -108,6 +108,35 @@ fn a_sum_that_somebody_else_reads_is_left_alone() {
 }
 
 #[test]
+fn a_value_that_is_kept_is_computed_as_before() {
+    let mut graph = Graph::new();
+    let [x, w] =
+        [("x", vec![1, 6, 6, 2]), ("w", vec![3, 3, 2, 4])].map(|(n, shape)| graph.persistent(n, Spec::f32(shape)));
+    let sum = graph.apply1("conv", Conv2d::default(), &[x, w]).unwrap();
+    let kept = graph.persistent("kept", graph.spec(sum).clone());
+    let sum = graph.place(sum, kept, 0).unwrap();
+    graph.apply1("pool", MaxPool2d(POOL), &[sum]).unwrap();
+    let (fused, done) = graph.clone().fuse(&[]).unwrap();
+    assert!(done.is_empty() && fused == graph, "{done:?}");
+}
+
+#[test]
+fn two_first_layers_are_both_fused() {
+    let mut graph = Graph::new();
+    let g = &mut graph;
+    let x = g.persistent("x", Spec::f32([1, 8, 8, 2]));
+    let w = ["w0", "w1"].map(|name| g.persistent(name, Spec::f32([3, 3, 2, 4])));
+    let sums = w.map(|w| g.apply1("conv", Conv2d::default(), &[x, w]).unwrap());
+    let activated = sums.map(|sum| g.apply1("relu", Activation::Relu, &[sum]).unwrap());
+    let pooled = activated.map(|value| g.apply1("pool", MaxPool2d(POOL), &[value]).unwrap());
+    let both = g.apply1("add", Add, &pooled).unwrap();
+    let seed = g.persistent("seed", g.spec(both).clone());
+    differentiate(g, both, seed, &w).unwrap();
+    let (_, done) = graph.fuse(&[]).unwrap();
+    assert_eq!(done.iter().filter(|fusion| fusion.pass == Pass::Loads).count(), 2, "{done:?}");
+}
+
+#[test]
 fn a_pass_is_found_by_its_name() {
     for pass in Pass::ALL {
         assert_eq!(pass.name().parse::<Pass>().unwrap(), pass);

@@ -25,7 +25,7 @@ pub struct TuneArgs {
     /// Images a step [default: 64, or the run's]
     #[arg(long, value_name = "N")]
     pub batch: Option<usize>,
-    /// Seconds that it may take, first compilation not counted
+    /// Seconds that it may take; proving kernels that are not proven yet is not counted
     #[arg(long, default_value_t = 10, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=3600))]
     pub seconds: u64,
     /// Size of the images for a network that comes with the program

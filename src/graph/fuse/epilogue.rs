@@ -44,7 +44,9 @@ fn run(graph: &mut Graph, pass: Pass, fused: fn(&Graph, usize) -> Option<(usize,
 fn before(graph: &Graph, position: usize) -> Option<usize> {
     let operand = *graph.nodes[position].inputs.first()?;
     let maker = graph.maker(operand)?;
-    (graph.readers(operand).len() == 1).then_some(maker)
+    // What somebody wants to keep stays.
+    let passing = graph.value(operand).storage == Storage::Slot;
+    (passing && graph.readers(operand).len() == 1).then_some(maker)
 }
 
 fn activated(graph: &Graph, position: usize) -> Option<(usize, Op)> {

@@ -2,7 +2,7 @@
 //! the kernel takes derivative and place of a maximum as it loads what arrives at the pool. Only where nothing else reads what the
 //! pool spreads out, which is so in the first layer of a network: the gradient of an image is wanted in all others.
 
-use super::{Fusion, Graph, Node, Pass, ValueId};
+use super::{Fusion, Graph, Node, Pass, Storage, ValueId};
 use crate::error::Result;
 use crate::ops::{Conv2dMaxPool2d, Conv2dMaxPool2dGradWeight, Op};
 
@@ -24,6 +24,8 @@ pub(super) fn run(graph: &mut Graph) -> Result<Vec<Fusion>> {
     while position < graph.nodes.len() {
         if let Some(chain) = chain(graph, position) {
             done.push(fuse(graph, &chain));
+            // Nodes before it have gone.
+            position = 0;
         } else {
             position += 1;
         }
@@ -35,7 +37,9 @@ pub(super) fn run(graph: &mut Graph) -> Result<Vec<Fusion>> {
 fn chain(graph: &Graph, weight: usize) -> Option<Chain> {
     let alone = |value: ValueId, readers: usize| {
         let maker = graph.maker(value)?;
-        (graph.readers(value).len() == readers).then_some(maker)
+        // What somebody wants to keep stays.
+        let passing = graph.value(value).storage == Storage::Slot;
+        (passing && graph.readers(value).len() == readers).then_some(maker)
     };
     if !matches!(graph.nodes[weight].op, Op::Conv2dGradWeight(_)) {
         return None;

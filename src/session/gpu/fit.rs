@@ -1,17 +1,26 @@
 //! Whether a device can bind what a graph needs, found out without allocating any of it.
 
+use super::proof::{kernel_name, question};
 use crate::error::{Error, Result};
-use crate::gpu::Caps;
+use crate::gpu::{Gpu, Policy};
 use crate::graph::Graph;
-use crate::kernels::{Operand, Problem, lower, variants};
+use crate::kernels::{BASELINE, Operand, Problem, lower, variants};
+use crate::ops::Operator;
 
-/// Why a device of these capabilities cannot run a graph with its preferred kernels: the first operand that no binding holds, or
-/// a kernel that would loop too long. Whether it has so much memory in all, no device tells.
-pub fn fits(graph: &Graph, caps: &Caps) -> Result<()> {
+/// Why a device cannot run a graph with the kernels that it would choose: the first operand that no binding holds, or a kernel that
+/// would loop too long. Whether it has so much memory in all, no device tells.
+pub fn fits(gpu: &Gpu, graph: &Graph) -> Result<()> {
+    let caps = gpu.caps();
     for node in graph.nodes() {
         let (inputs, outputs) = (graph.specs(&node.inputs), graph.specs(&node.outputs));
         let problem = Problem { inputs: &inputs, outputs: &outputs, caps };
-        let Some(&variant) = variants(&node.op, &problem).first() else { continue };
+        let wrong = |variant| gpu.proof(&kernel_name(node.op.name(), variant)).is_some_and(|proof| !proof.right);
+        let preferred = gpu.preference(&question(&node.op, &inputs));
+        let mut order = variants(&node.op, &problem);
+        order.sort_by_key(|variant| Some(*variant) != preferred);
+        let fast = gpu.trust().policy != Policy::Baseline;
+        let variant = order.into_iter().find(|variant| *variant == BASELINE || (fast && !wrong(variant)));
+        let variant = variant.unwrap_or(BASELINE);
         let lowered = lower(&node.op, &problem, variant)?;
         // What is bound in ranges may be as large as it likes.
         for binding in lowered.dispatches.iter().flat_map(|dispatch| &dispatch.bindings).filter(|b| b.range.is_none()) {
@@ -23,8 +32,10 @@ pub fn fits(graph: &Graph, caps: &Caps) -> Result<()> {
             let bytes = spec.bytes() as u64;
             if bytes > caps.max_binding_bytes {
                 let most = caps.max_binding_bytes;
-                let problem =
-                    format!("{} of {} has {bytes} bytes and this device binds {most} at most", binding.name, node.name);
+                let problem = format!(
+                    "{} of {} has {bytes} bytes and this device binds {most} at most; use a smaller batch",
+                    binding.name, node.name
+                );
                 return Err(Error::Device(problem));
             }
         }

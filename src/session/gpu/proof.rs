@@ -9,7 +9,7 @@ use crate::gpu::pipeline::Checks;
 use crate::gpu::{Gpu, Policy, Trust};
 use crate::kernels::{BASELINE, Lowered, Problem, lower, variants};
 use crate::ops::random::random;
-use crate::ops::{Op, Operator, fill};
+use crate::ops::{MaxPool2d, Op, Operator, fill};
 use crate::session::Options;
 use crate::tensor::{DType, Elements, Spec, Tensor};
 
@@ -42,9 +42,12 @@ pub(super) fn choose(gpu: &Gpu, op: &Op, problem: &Problem, options: Options) ->
     let policy = gpu.trust().policy;
     let fast = !options.baseline && policy != Policy::Baseline;
     let mut order = variants(op, problem);
-    if let Some(preferred) = gpu.preference(&question(op, problem.inputs)) {
-        // What is tuned comes first, the guesses after it in their order.
+    let preferred = gpu.preference(&question(op, problem.inputs)).filter(|preferred| order.contains(preferred));
+    if let Some(preferred) = preferred {
+        // What is tuned comes first, the guesses after it in their order; behind the baseline there is nothing to look for.
         order.sort_by_key(|variant| *variant != preferred);
+        let last = order.iter().position(|variant| *variant == BASELINE).unwrap_or(order.len());
+        order.truncate(last);
     }
     for variant in order.into_iter().filter(|variant| fast && *variant != BASELINE) {
         if policy == Policy::All {
@@ -87,8 +90,29 @@ fn operand(spec: &Spec, seed: u32) -> Tensor {
     Tensor::new(spec.shape.clone(), elements)
 }
 
+/// Operands for a node: numbers, and for a max pool's gradient places that such a pool could have found.
+fn operands(op: &Op, problem: &Problem) -> Vec<Tensor> {
+    let mut all: Vec<Tensor> = problem.inputs.iter().enumerate().map(|(i, spec)| operand(spec, i as u32 + 1)).collect();
+    let found = match op {
+        Op::MaxPool2dGrad(grad) => Some((1, grad.pool, grad.input)),
+        Op::Conv2dMaxPool2dGradWeight(grad) => {
+            let x = &problem.inputs[0].shape;
+            let input = grad.forward.between([x[1], x[2]], grad.kernel).ok();
+            input.map(|input| (2, grad.forward.pool, input))
+        }
+        _ => None,
+    };
+    if let Some((place, pool, [h, w])) = found {
+        let windows = problem.inputs[place].clone();
+        let image = operand(&Spec::f32([windows.shape[0], h, w, windows.shape[3]]), 17);
+        let outputs = [Spec::f32(windows.shape.clone()), windows];
+        all[place] = MaxPool2d(pool).reference::<f32>(&[&image], &outputs).swap_remove(1);
+    }
+    all
+}
+
 fn right(gpu: &Gpu, op: &Op, problem: &Problem, variant: &'static str, checks: Checks) -> Result<bool> {
-    let inputs: Vec<Tensor> = problem.inputs.iter().enumerate().map(|(i, spec)| operand(spec, i as u32 + 1)).collect();
+    let inputs = operands(op, problem);
     let got = run_node_with(gpu, op, &inputs, variant, &Trial { checks, ..Trial::default() })?;
     let wide: Vec<Tensor<f64>> = inputs.iter().map(Tensor::widen).collect();
     Ok(agrees(op, problem, &wide.iter().collect::<Vec<_>>(), got[0].floats()))

@@ -158,11 +158,29 @@ pub(super) fn cases(caps: &Caps) -> Vec<Case> {
     cases.extend(folded.into_iter().map(Case::squeezed));
     // A third tile is not covered by the first two if it begins where it must not.
     cases.extend(directions("three_tiles_by_three", padded(1), [1, 13, 10, 16], [3, 3, 16, 131]));
+    cases.extend(cropped());
     cases.extend(at_edges(caps));
     cases.extend(activated(caps));
     cases.extend(hard_values());
     cases.extend(long_sums());
     cases.extend(conv2d_max_pool2d::cases());
+    cases
+}
+
+/// Gradients where the last row and column of the output do not exist, as behind a max pool that does not look at them.
+fn cropped() -> Vec<Case> {
+    let mut cases = Vec::new();
+    for (name, conv, [n, h, w, c], kernel) in [
+        ("cropped", PLAIN, [2, 8, 9, 12], [3, 3, 12, 20]),
+        ("cropped_stride_2", strided(2, 2, [1; 4]), [2, 11, 13, 8], [3, 3, 8, 16]),
+    ] {
+        let mut shape = output(conv, &[n, h, w, c], &kernel);
+        shape[1..3].iter_mut().for_each(|side| *side -= 1);
+        let dy = || noise(4, shape.clone());
+        let op = Conv2dGradWeight { conv, kernel: [kernel[0], kernel[1]] };
+        cases.push(Case::new(name, op, [noise(1, [n, h, w, c]), dy()]));
+        cases.push(Case::new(name, Conv2dGradInput { conv, input: [h, w] }, [dy(), noise(2, kernel)]));
+    }
     cases
 }
 

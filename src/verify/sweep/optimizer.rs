@@ -5,7 +5,7 @@ use crate::gpu::Caps;
 use crate::ops::{ClipGradNorm, ClipValue, GradNorm, Optimizer};
 use crate::verify::case::{Case, Depth, Operand, control, floats, noise, spread, values};
 
-fn all() -> [(&'static str, Optimizer); 9] {
+fn all() -> [(&'static str, Optimizer); 11] {
     let [momentum, weight_decay, beta1, beta2, eps, alpha] = [0.9, 0.01, 0.9, 0.999, 1e-8, 0.99];
     [
         ("plain", Optimizer::Sgd { momentum: 0.0, nesterov: false, weight_decay: 0.0 }),
@@ -16,7 +16,9 @@ fn all() -> [(&'static str, Optimizer); 9] {
         ("decay", Optimizer::Adam { beta1, beta2, eps, weight_decay }),
         ("decay", Optimizer::AdamW { beta1, beta2, eps, weight_decay }),
         ("decay", Optimizer::RmsProp { alpha, eps, momentum: 0.0, weight_decay }),
+        ("plain", Optimizer::RmsProp { alpha, eps, momentum: 0.0, weight_decay: 0.0 }),
         ("momentum", Optimizer::RmsProp { alpha, eps, momentum, weight_decay: 0.0 }),
+        ("momentum_decay", Optimizer::RmsProp { alpha, eps, momentum, weight_decay }),
     ]
 }
 
@@ -47,7 +49,8 @@ pub(super) fn cases(_caps: &Caps) -> Vec<Case> {
         let small = [noise(1, [65]), spread(2, [65], 1e-10, 1e-7)];
         cases.push(step(format!("{kind}_vanishing"), op, small, control(0, 0)));
         cases.push(step(format!("{kind}_large"), op, [noise(1, [65]), spread(2, [65], 1e3, 1e8)], control(2, 0)));
-        cases.push(step(format!("{kind}_ranges"), op, ordinary(2500), control(1, 0)).squeezed());
+        // Ranges of whole fours, and a last one of so many workgroups of single elements that they are folded.
+        cases.push(step(format!("{kind}_ranges"), op, ordinary(2501), control(1, 0)).squeezed());
         cases.push(from_zero(format!("{kind}_from_zero"), op, noise(2, [100])));
         // Gradients of the size of eps, and none at all.
         let vanishing = spread(2, [100], 1e-9, 1e-7).strewn(9, 0, 0.0);
