@@ -20,7 +20,7 @@ const MOST_ELEMENTS: usize = 96;
 /// The pixels of a cell where no pool says them.
 const CELL: [usize; 2] = [1, 4];
 /// Enough workgroups for a few cores to share evenly; more would only load their weights again.
-const WORKGROUPS: usize = 64;
+const WORKGROUPS: usize = 32;
 /// Cells of a workgroup: old software drivers loop no longer.
 const MOST_CELLS: usize = 32_768;
 

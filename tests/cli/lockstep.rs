@@ -119,7 +119,7 @@ fn a_checked_run_stops_where_a_kernel_is_wrong_and_keeps_its_weights() {
     let Some(device) = adapter() else { return };
     let dir = workplace();
     let dir = dir.path();
-    broken(dir, "activation.wgsl", "select(1.0, 0.0, saved <= 0.0)", "1.0");
+    broken(dir, "shared/derivative.wgsl", "select(1.0, 0.0, saved <= 0.0)", "1.0");
     let arguments = quick(&["--shadow-check", "2", "--trust-all", "--out", "run", "--json"]);
     let arguments: Vec<&str> = arguments.into_iter().map(|word| if word == "cpu" { device } else { word }).collect();
     let output = wgrad(dir, &arguments).env("WGRAD_SHADERS", "shaders").output().unwrap();
