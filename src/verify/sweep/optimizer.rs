@@ -59,8 +59,14 @@ pub(super) fn cases(_caps: &Caps) -> Vec<Case> {
             // These elements stay as they were.
             cases.push(step(format!("{kind}_{name}"), op, [noise(1, [65]), grad], control(1, 0)).special());
         }
-        cases.push(overflowing(format!("{kind}_overflowing"), op, 3e38));
-        cases.push(overflowing(format!("{kind}_moments_overflowing"), op, 0.1));
+        for (name, grad) in specials(&[68], 5) {
+            cases.push(step(format!("{kind}_fours_{name}"), op, [noise(1, [68]), grad], control(1, 0)).special());
+        }
+        // Elements one by one, and in fours.
+        for (len, ending) in [(6, ""), (8, "_fours")] {
+            cases.push(overflowing(format!("{kind}_overflowing{ending}"), op, 3e38, len));
+            cases.push(overflowing(format!("{kind}_moments_overflowing{ending}"), op, 0.1, len));
+        }
     }
     let op = Optimizer::Sgd { momentum: 0.0, nesterov: false, weight_decay: 0.5 };
     let large = step("past_a_binding_of_128_mib".into(), op, ordinary((128 << 18) + 100), control(0, 0));
@@ -78,12 +84,12 @@ fn from_zero(name: String, op: Optimizer, grad: Operand) -> Case {
 }
 
 /// Updates that overflow in the weight, in a moment or in none: an element whose update overflows stays as it was.
-fn overflowing(name: String, op: Optimizer, rate: f64) -> Case {
+fn overflowing(name: String, op: Optimizer, rate: f64, len: usize) -> Case {
     let rates = values([1, 4], &op.rates_row(rate, 1));
-    let param = values([6], &[-3e38, 1.0, 0.0, 2.0, 0.5, -1.0]);
-    let grad = values([6], &[3e38, 1e30, 0.0, 1e-30, -3e38, 1e20]);
+    let param = values([len], &[-3e38, 1.0, 0.0, 2.0, 0.5, -1.0]);
+    let grad = values([len], &[3e38, 1e30, 0.0, 1e-30, -3e38, 1e20]);
     let mut inputs = vec![param, grad, rates, control(0, 0)];
-    inputs.extend((0..op.moments()).map(|_| values([6], &[0.25, 0.5, 0.0, 1e-20, 3e38, 0.125])));
+    inputs.extend((0..op.moments()).map(|_| values([len], &[0.25, 0.5, 0.0, 1e-20, 3e38, 0.125])));
     Case::new(name, op, inputs).overflowing()
 }
 
