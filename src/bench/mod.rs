@@ -33,13 +33,13 @@ pub enum Item {
     /// A network.
     Network(Whole),
     /// An operator.
-    Operator(Workload),
+    Operator(Box<Workload>),
 }
 
 /// Everything there is, networks first.
 pub fn items() -> Vec<Item> {
     let networks = network::all().into_iter().map(Item::Network);
-    networks.chain(catalogue::operators().into_iter().map(Item::Operator)).collect()
+    networks.chain(catalogue::operators().into_iter().map(|workload| Item::Operator(Box::new(workload)))).collect()
 }
 
 impl Item {
