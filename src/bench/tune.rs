@@ -6,16 +6,16 @@ use std::time::Instant;
 
 use super::operator::replay;
 use super::sample::sample;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::gpu::{Gpu, Policy};
 use crate::graph::Graph;
 use crate::kernels::{BASELINE, Problem, lower, variants};
 use crate::nn::Network;
-use crate::ops::Op;
-use crate::ops::random::random;
+use crate::ops::{Op, Operator};
 use crate::session::Device;
-use crate::session::gpu::{Trial, checks, kernel_name, question, trial_session};
-use crate::tensor::{DType, Spec, Tensor};
+use crate::session::gpu::{Trial, checks, kernel_name, operands, question, trial_session};
+use crate::tensor::Spec;
+use crate::train::evaluation::image_of;
 use crate::train::program::{self, Resident};
 use crate::train::{Schedule, TrainConfig};
 use crate::verify::{preference, trust};
@@ -114,13 +114,7 @@ pub fn tune(
 
 /// The training step that a run of this configuration makes, on a data set of one batch.
 fn step(network: &Network, config: &TrainConfig, device: &Device) -> Result<Graph> {
-    let image = match network.inputs.as_slice() {
-        [input] => <[usize; 3]>::try_from(input.shape.clone()).ok(),
-        _ => None,
-    };
-    let image = image.ok_or_else(|| {
-        Error::Invalid(format!("network {} has not one input of images: it cannot be trained", network.name))
-    })?;
+    let image = image_of(network)?;
     let data = Resident::new("train", config.batch, image, device.max_binding_bytes());
     let config = TrainConfig { schedule: Schedule::Constant, ..config.clone() };
     Ok(program::train(network, &network.layout()?, &data, &config)?.fuse(&config.no_fuse)?.0)
@@ -137,7 +131,7 @@ fn questions(gpu: &Gpu, graph: &Graph) -> Vec<Question> {
         }
         let problem = Problem { inputs: &specs[0], outputs: &specs[1], caps: gpu.caps() };
         let right = |variant: &&'static str| {
-            let proven = gpu.proof(&kernel_name(crate::ops::Operator::name(&node.op), variant));
+            let proven = gpu.proof(&kernel_name(node.op.name(), variant));
             gpu.trust().policy == Policy::All || proven.is_some_and(|proof| proof.right)
         };
         let most = if gpu.caps().cpu { CANDIDATES_ON_CPU } else { CANDIDATES };
@@ -156,13 +150,14 @@ fn questions(gpu: &Gpu, graph: &Graph) -> Vec<Question> {
 /// Times the candidates of a kind of node, about so many seconds each.
 fn measure(gpu: &Gpu, kind: &Question, seconds: f64) -> Result<Tuned> {
     let mut times: Vec<(&'static str, f64)> = Vec::new();
+    let [inputs, outputs] = &kind.specs;
+    let problem = Problem { inputs, outputs, caps: gpu.caps() };
+    let operands = operands(&kind.op, &problem);
     for &variant in &kind.candidates {
-        let [inputs, outputs] = &kind.specs;
-        let problem = Problem { inputs, outputs, caps: gpu.caps() };
         let trial = Trial { checks: checks(gpu, &lower(&kind.op, &problem, variant)?), ..Trial::default() };
         let timed = trial_session(gpu, &kind.op, inputs, variant, &trial).and_then(|mut session| {
-            for (index, spec) in inputs.iter().enumerate() {
-                session.write(&format!("input{index}"), &operand(spec, index as u32))?;
+            for (index, operand) in operands.iter().enumerate() {
+                session.write(&format!("input{index}"), operand)?;
             }
             // Drivers compile when a kernel first runs.
             replay(gpu, &mut session, 1)?;
@@ -186,18 +181,8 @@ fn measure(gpu: &Gpu, kind: &Question, seconds: f64) -> Result<Tuned> {
     let guess = times.first().copied().unwrap_or((BASELINE, f64::INFINITY));
     let better = times.iter().copied().filter(|(_, time)| *time < (1.0 - MARGIN) * guess.1);
     let chosen = better.min_by(|a, b| a.1.total_cmp(&b.1)).unwrap_or(guess).0;
-    let operator = crate::ops::Operator::name(&kind.op);
+    let operator = kind.op.name();
     Ok(Tuned { node: kind.node.clone(), operator, nodes: kind.nodes, times, chosen })
-}
-
-/// Numbers in [−1, 1), and zeros for integers.
-fn operand(spec: &Spec, seed: u32) -> Tensor {
-    let number = |i: usize| random(seed, 0, i as u32) as f32 / 2_147_483_648.0 - 1.0;
-    match spec.dtype {
-        DType::F32 => Tensor::float(spec.shape.clone(), (0..spec.len()).map(number).collect()),
-        DType::U32 => Tensor::u32(spec.shape.clone(), vec![0; spec.len()]),
-        DType::U8 => Tensor::u8(spec.shape.clone(), vec![0; spec.len()]),
-    }
 }
 
 #[cfg(test)]

@@ -65,10 +65,8 @@ impl FewChannels<'_> {
     pub fn serves(&self) -> bool {
         let [c_in, c_out] = [self.conv.src[2], self.conv.dst[2]];
         // Each window of the pool is a cell, and all of it lies inside.
-        let tiles = self.pool.is_none_or(|(pool, windows)| {
-            let whole = |axis: usize| windows[axis] * pool.kernel[axis] <= self.conv.dst[axis];
-            pool.kernel == pool.stride && pool.padding == [0; 4] && whole(0) && whole(1)
-        });
+        let [h, w, _] = self.conv.dst;
+        let tiles = self.pool.is_none_or(|(pool, windows)| pool.tiles(windows, [h, w]));
         let small = self.conv.taps() * c_in <= MOST_TAPS && self.elements() <= MOST_ELEMENTS;
         tiles && small && c_in <= MOST_CHANNELS && c_out.is_multiple_of(4)
     }

@@ -80,8 +80,7 @@ fn gather(op: &Conv2dMaxPool2d, problem: &Problem, between: &Spec) -> Gather {
 /// All of it in one kernel, where the windows tile what they are taken of and do not hang over.
 fn pooling_gather(op: &Conv2dMaxPool2d, problem: &Problem, between: &Spec) -> Option<Gather> {
     let (pool, count) = (&op.pool, windows(&problem.outputs[0]));
-    let whole = |axis: usize| count[axis] * pool.kernel[axis] <= between.shape[axis + 1];
-    let tiles = pool.kernel == pool.stride && pool.padding == [0; 4] && whole(0) && whole(1);
+    let tiles = pool.tiles(count, [between.shape[1], between.shape[2]]);
     let serves = tiles && conv2d_broadcast::pools(pool.kernel, between.shape[3]);
     serves.then(|| Gather { windows: Some([pool.kernel, count]), ..gather(op, problem, between) })
 }

@@ -110,6 +110,13 @@ impl Pool2d {
         Ok(size)
     }
 
+    /// Whether `windows` of it, down and across, neither overlap nor leave gaps nor hang over an image of this height and width;
+    /// rows and columns may be left over at its end.
+    pub fn tiles(&self, windows: [usize; 2], input: [usize; 2]) -> bool {
+        let whole = |axis: usize| windows[axis] * self.kernel[axis] <= input[axis];
+        self.kernel == self.stride && self.padding == [0; 4] && whole(0) && whole(1)
+    }
+
     /// Rows (axis 0) or columns (axis 1) of the image that window `out` covers.
     fn covered(&self, axis: usize, out: usize, len: usize) -> Range<usize> {
         let (start, before) = (out * self.stride[axis], self.padding[axis]);

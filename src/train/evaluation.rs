@@ -143,6 +143,17 @@ pub fn write_state(session: &mut Session, [parameters, statistics]: &[Vec<f32>; 
     session.write(STATISTICS, &Tensor::float([statistics.len()], statistics))
 }
 
+/// Height, width and channels of the one input of a network that can be trained.
+pub fn image_of(network: &Network) -> Result<[usize; 3]> {
+    let image = match network.inputs.as_slice() {
+        [input] => <[usize; 3]>::try_from(input.shape.clone()).ok(),
+        _ => None,
+    };
+    image.ok_or_else(|| {
+        Error::Invalid(format!("network {} has not one input of images: it cannot be trained", network.name))
+    })
+}
+
 /// Whether a network takes such images and tells so many classes apart.
 pub fn check_fit(network: &Network, image: [usize; 3], classes: usize) -> Result<()> {
     let [input] = network.inputs.as_slice() else {

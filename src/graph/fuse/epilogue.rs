@@ -77,9 +77,9 @@ fn pooled(graph: &Graph, position: usize) -> Option<(usize, Op)> {
 fn croppable(graph: &Graph, position: usize, pool: &Pool2d) -> bool {
     let node = &graph.nodes[position];
     let [size, windows] = [node.inputs[0], node.outputs[0]].map(|id| &graph.spec(id).shape);
-    let left_over = |axis: usize| windows[axis + 1] * pool.kernel[axis] < size[axis + 1];
-    let hangs_over = |axis: usize| windows[axis + 1] * pool.kernel[axis] > size[axis + 1];
-    let tiles = pool.kernel == pool.stride && pool.padding == [0; 4] && !hangs_over(0) && !hangs_over(1);
+    let ([h, w], windows) = ([size[1], size[2]], [windows[1], windows[2]]);
+    let tiles = pool.tiles(windows, [h, w]);
+    let left_over = [0, 1].map(|axis| windows[axis] * pool.kernel[axis]) != [h, w];
     let sums = |reader: usize, gradient: ValueId| match &graph.nodes[reader] {
         Node { op: Op::Conv2dGradInput(_), inputs, .. } => inputs[0] == gradient,
         Node { op: Op::Conv2dGradWeight(_), inputs, .. } => inputs[1] == gradient && inputs[0] != gradient,
@@ -91,7 +91,7 @@ fn croppable(graph: &Graph, position: usize, pool: &Pool2d) -> bool {
             && graph.value(gradient).storage == Storage::Slot
             && graph.readers(gradient).into_iter().all(|reader| sums(reader, gradient))
     };
-    tiles && (left_over(0) || left_over(1)) && graph.readers(node.outputs[1]).into_iter().all(unnoticed)
+    tiles && left_over && graph.readers(node.outputs[1]).into_iter().all(unnoticed)
 }
 
 /// Takes what no window covers from the gradients of this max pool.

@@ -1,10 +1,10 @@
 //! Whether a device can bind what a graph needs, found out without allocating any of it.
 
-use super::proof::{kernel_name, question};
+use super::proof::{kernel_name, order};
 use crate::error::{Error, Result};
 use crate::gpu::{Gpu, Policy};
 use crate::graph::Graph;
-use crate::kernels::{BASELINE, Operand, Problem, lower, variants};
+use crate::kernels::{BASELINE, Operand, Problem, lower};
 use crate::ops::Operator;
 
 /// Why a device cannot run a graph with the kernels that it would choose: the first operand that no binding holds, or a kernel that
@@ -15,11 +15,10 @@ pub fn fits(gpu: &Gpu, graph: &Graph) -> Result<()> {
         let (inputs, outputs) = (graph.specs(&node.inputs), graph.specs(&node.outputs));
         let problem = Problem { inputs: &inputs, outputs: &outputs, caps };
         let wrong = |variant| gpu.proof(&kernel_name(node.op.name(), variant)).is_some_and(|proof| !proof.right);
-        let preferred = gpu.preference(&question(&node.op, &inputs));
-        let mut order = variants(&node.op, &problem);
-        order.sort_by_key(|variant| Some(*variant) != preferred);
         let fast = gpu.trust().policy != Policy::Baseline;
-        let variant = order.into_iter().find(|variant| *variant == BASELINE || (fast && !wrong(variant)));
+        let variant = order(gpu, &node.op, &problem)
+            .into_iter()
+            .find(|variant| *variant == BASELINE || (fast && !wrong(variant)));
         let variant = variant.unwrap_or(BASELINE);
         let lowered = lower(&node.op, &problem, variant)?;
         // What is bound in ranges may be as large as it likes.

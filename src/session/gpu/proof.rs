@@ -37,19 +37,22 @@ pub fn checks(gpu: &Gpu, lowered: &Lowered) -> Checks {
     if !checked && (policy == Policy::All || proven()) { Checks::Dropped } else { Checks::Kept }
 }
 
+/// The variants of a node in the order in which they are considered: what is tuned comes first, the guesses after it in their
+/// order, and the baseline last, behind which there is nothing to look for.
+pub(super) fn order(gpu: &Gpu, op: &Op, problem: &Problem) -> Vec<&'static str> {
+    let mut order = variants(op, problem);
+    let preferred = gpu.preference(&question(op, problem.inputs));
+    order.sort_by_key(|variant| Some(*variant) != preferred);
+    let last = order.iter().position(|variant| *variant == BASELINE).map_or(order.len(), |last| last + 1);
+    order.truncate(last);
+    order
+}
+
 /// The variant that runs a node.
 pub(super) fn choose(gpu: &Gpu, op: &Op, problem: &Problem, options: Options) -> Result<&'static str> {
     let policy = gpu.trust().policy;
     let fast = !options.baseline && policy != Policy::Baseline;
-    let mut order = variants(op, problem);
-    let preferred = gpu.preference(&question(op, problem.inputs)).filter(|preferred| order.contains(preferred));
-    if let Some(preferred) = preferred {
-        // What is tuned comes first, the guesses after it in their order; behind the baseline there is nothing to look for.
-        order.sort_by_key(|variant| *variant != preferred);
-        let last = order.iter().position(|variant| *variant == BASELINE).unwrap_or(order.len());
-        order.truncate(last);
-    }
-    for variant in order.into_iter().filter(|variant| fast && *variant != BASELINE) {
+    for variant in order(gpu, op, problem).into_iter().filter(|variant| fast && *variant != BASELINE) {
         if policy == Policy::All {
             return Ok(variant);
         }
@@ -91,7 +94,7 @@ fn operand(spec: &Spec, seed: u32) -> Tensor {
 }
 
 /// Operands for a node: numbers, and for a max pool's gradient places that such a pool could have found.
-fn operands(op: &Op, problem: &Problem) -> Vec<Tensor> {
+pub fn operands(op: &Op, problem: &Problem) -> Vec<Tensor> {
     let mut all: Vec<Tensor> = problem.inputs.iter().enumerate().map(|(i, spec)| operand(spec, i as u32 + 1)).collect();
     let found = match op {
         Op::MaxPool2dGrad(grad) => Some((1, grad.pool, grad.input)),

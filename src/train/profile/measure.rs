@@ -13,7 +13,7 @@ use crate::session::{Clock, Device, Interval, Launch, Options, Reading, Session,
 use crate::tensor::Tensor;
 use crate::train::config::TrainConfig;
 use crate::train::divergence::Divergence;
-use crate::train::evaluation::{check_fit, upload, write_state};
+use crate::train::evaluation::{check_fit, image_of, upload, write_state};
 use crate::train::program::{self, Resident, names};
 use crate::train::schedule::Schedule;
 use crate::train::trainer::{READ, in_flight, steps_a_submission};
@@ -72,13 +72,7 @@ impl Bench {
         let (len, still) =
             (BATCHES * config.batch, TrainConfig { lr: 0.0, schedule: Schedule::Constant, ..config.clone() });
         config.check(len.max(1))?;
-        let image = match network.inputs.as_slice() {
-            [input] => <[usize; 3]>::try_from(input.shape.clone()).ok(),
-            _ => None,
-        };
-        let image = image.ok_or_else(|| {
-            Error::Invalid(format!("network {} has not one input of images: it cannot be trained", network.name))
-        })?;
+        let image = image_of(network)?;
         let classes = network.summary(1)?.rows.last().and_then(|row| row.output.last().copied()).unwrap_or(1);
         check_fit(network, image, classes)?;
         let layout = network.layout()?;
