@@ -1,17 +1,17 @@
 // Convolution for CPU adapters: no barriers, no workgroup memory; a workgroup is one subgroup, each lane loads a part of
 // what all need and subgroupBroadcast, which is free there, hands it round.
 //
-//   gather       dst[n,i,j,o] = f(b[o] + sum_{p,q,c} src[n,h,w,c] * packed[o,p,q,c])   lanes are pixels, first over images
+//   gather       dst[n,i,j,o] = f(b[o] + sum_{p,q,c} src[n,h,w,c] * w[p,q,c,o])   lanes are pixels, first over images
 //                with h = (i*mul_h + off_h + p*step_h) / div_h where that divides and lies inside, w likewise:
 //                the forward convolution has div 1, the gradient of the input has mul 1 and div = stride;
 //                f is an activation, or nothing (shared/activate.wgsl), and the maximum of each WINDOW_H x WINDOW_W such
 //                pixels, with its place, takes their place where shared/window_maximum.wgsl is linked for shared/pixel.wgsl
-//   grad_weight  part[s,o,p,q,c] = sum over the pixels of split s of dy[n,i,j,o] * src[n,h,w,c]   lanes are columns (p,q,c)
-//   pack         packed[o,p,q,c] = w[(p*k_w + q)*w_tap + c*w_c + o*w_o]
-//   sum_weight   dw[p,q,c,o] = sum_s part[s,o,p,q,c], in order, of at most 256 splits
+//   grad_weight  part[s,p,q,c,o] = sum over the pixels of split s of dy[n,i,j,o] * src[n,h,w,c]   lanes are columns (p,q,c)
 //
-// Operands lie where shared/operands_buffers.wgsl, or what is linked in its place, says.
-// Dispatch: gather, grad_weight: one workgroup a tile, output-channel tile fastest; pack, sum_weight: one invocation an element.
+// Weights lie in their own order, w[p,q,c,o] at (p*k_w + q)*w_tap + c*w_c + o*w_o, and are read and written four at a time where
+// that is possible: shared/weights_inputs.wgsl and shared/weights_outputs.wgsl say how, shared/operands_buffers.wgsl, or what is
+// linked in its place, where operands lie, and shared/partials_inputs.wgsl how sums are written.
+// Dispatch: one workgroup a tile, output-channel tile fastest.
 // Definition: src/ops/conv2d.rs. Host: src/kernels/conv2d_broadcast.rs. c_src counts in chunks of CHUNK channels.
 
 #import grid
@@ -19,6 +19,8 @@
 #import chunk1
 #import pixel
 #import operands_buffers
+#import weights_inputs
+#import partials_inputs
 #import store1
 
 struct Params {
@@ -42,8 +44,9 @@ struct Params {
     tiles_q: u32, // tiles of columns
     splits: u32,
     pixels_per_split: u32,
-    w_tap: u32,
+    w_tap: u32, // these count as the weights are loaded and stored: in fours, or in ones
     w_c: u32,
+    w_chunk: u32, // between the first channels of two chunks
     w_o: u32,
     slope: f32, // of the activation
     w_full: u32, // pixels in a row of what windows are taken of
@@ -60,23 +63,22 @@ const WINDOW: u32 = WINDOW_H * WINDOW_W;
 const WINDOWS: u32 = PIXELS / WINDOW;
 // Output channels of an invocation of grad_weight.
 const ROWS: u32 = 32u;
+// Loads of weights with which a subgroup has all that belong to a chunk.
+const LOADS: u32 = CHANNELS / SUBGROUP;
+// Output channels of an invocation, as fours.
+const FOURS: u32 = CHANNELS / 4u;
 const DIV_H: i32 = 1;
 const DIV_W: i32 = 1;
 // Places of the image, beyond the first, at which an invocation of gather looks for taps to leave out.
 const MOST_PLACES: u32 = 3u;
 // Terms that one accumulator may take over batch and space.
 const BLOCK: u32 = 256u;
-const WORKGROUP: u32 = 64u;
 
 @group(0) @binding(0) var<uniform> params: Params;
-// 1, 2: src and packed, where a variant has its operands; 4: dst, so many channels at a time; 11: argmax, where there are windows.
+// 1, 2: src and w, where a variant has its operands; 4: dst, so many channels at a time; 6: part, as weights are stored;
+// 11: argmax, where there are windows.
 @group(0) @binding(3) var<storage, read> b: array<f32>; // [c_dst], or anything
 @group(0) @binding(5) var<storage, read> dy: array<f32>; // [pixels, c_dst]
-@group(0) @binding(6) var<storage, read_write> part: array<Chunk>; // [splits, c_dst, k_h, k_w, c_src]
-@group(0) @binding(7) var<storage, read> w: array<f32>; // the weights as the network has them
-@group(0) @binding(8) var<storage, read_write> packed_out: array<f32>; // [c_dst, k_h, k_w, c_src * CHUNK]
-@group(0) @binding(9) var<storage, read> part_in: array<f32>; // as part
-@group(0) @binding(10) var<storage, read_write> dw: array<f32>; // [k_h, k_w, c_src * CHUNK, c_dst]
 
 @compute @workgroup_size(SUBGROUP)
 fn gather(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
@@ -124,11 +126,10 @@ fn gather(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) grou
         sides = select(sides, vec2<u32>(min(sides.x, q), q + 1u), any);
     }
     var acc: array<f32, CHANNELS * PIXELS>;
-    let taps = params.k_h * params.k_w;
-    var filter_at: array<u32, CHANNELS / SUBGROUP>;
+    var weight_at: array<u32, LOADS>;
     //#unroll
-    for (var r = 0u; r < CHANNELS / SUBGROUP; r++) {
-        filter_at[r] = min(first + r * SUBGROUP + lane, params.c_dst - 1u) * taps * params.c_src;
+    for (var r = 0u; r < LOADS; r++) {
+        weight_at[r] = first_weight(first, r * SUBGROUP + lane);
     }
     for (var p = tops.x; p < tops.y; p++) {
         for (var q = sides.x; q < sides.y; q++) {
@@ -146,31 +147,24 @@ fn gather(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) grou
                     & (u32(h_at) < params.h_src) & (u32(w_at) < params.w_src);
                 base[v] = ((image[v] * params.h_src + u32(h_at)) * params.w_src + u32(w_at)) * params.c_src;
             }
-            let tap = (p * params.k_w + q) * params.c_src;
+            let tap = (p * params.k_w + q) * params.w_tap;
             for (var c = 0u; c < params.c_src; c++) {
-                var weight: array<Chunk, CHANNELS / SUBGROUP>;
+                var weight: array<Chunk, LOADS>;
                 //#unroll
-                for (var r = 0u; r < CHANNELS / SUBGROUP; r++) {
-                    weight[r] = load_packed(filter_at[r] + tap + c);
+                for (var r = 0u; r < LOADS; r++) {
+                    weight[r] = load_weight(weight_at[r] + tap + c * params.w_chunk);
                 }
                 var value: array<Chunk, PIXELS>;
                 //#unroll
                 for (var v = 0u; v < PIXELS; v++) {
                     value[v] = load_src(base[v] + c, inside[v]);
                 }
-                //#unroll
-                for (var o = 0u; o < CHANNELS; o++) {
-                    let a = subgroupBroadcast(weight[o / SUBGROUP], o % SUBGROUP);
-                    //#unroll
-                    for (var v = 0u; v < PIXELS; v++) {
-                        acc[o * PIXELS + v] = mul_add(acc[o * PIXELS + v], a, value[v]);
-                    }
-                }
+                multiply(&acc, &weight, &value);
             }
         }
     }
     //#unroll
-    for (var r = 0u; r < CHANNELS / SUBGROUP; r++) {
+    for (var r = 0u; r < LOADS; r++) {
         let bias = select(0.0, b[min(first + r * SUBGROUP + lane, params.c_dst - 1u)], params.bias == 1u);
         //#unroll
         for (var o = 0u; o < SUBGROUP; o++) {
@@ -224,7 +218,7 @@ fn grad_weight(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups)
     var j = pixel % params.w_dst;
     var i = pixel / params.w_dst % params.h_dst;
     var n = pixel / (params.w_dst * params.h_dst);
-    let at = (split * params.c_dst + first) * columns + column;
+    let at = part_at(split * (columns * params.c_dst), first) + (p * params.k_w + q) * params.w_tap + c * params.w_chunk;
     for (var block = 0u; pixel < end; block++) {
         // Said, since not every compiler sets to 0 anew what a loop declares.
         var acc = array<Chunk, ROWS>();
@@ -256,45 +250,12 @@ fn grad_weight(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups)
         }
         if column < columns {
             //#unroll
-            for (var o = 0u; o < ROWS; o++) {
+            for (var o = 0u; o < ROWS; o += 4u) {
                 if first + o < params.c_dst {
-                    if block == 0u {
-                        part[at + o * columns] = acc[o];
-                    } else {
-                        part[at + o * columns] += acc[o];
-                    }
+                    let rows = array<Chunk, 4>(acc[o], acc[o + 1u], acc[o + 2u], acc[o + 3u]);
+                    store_part(at + row_at(o), params.c_dst - first - o, rows, block == 0u);
                 }
             }
         }
     }
-}
-
-@compute @workgroup_size(WORKGROUP)
-fn pack(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let index = linear_index(group, groups, lane, WORKGROUP);
-    let channels = params.c_src * CHUNK;
-    let taps = params.k_h * params.k_w;
-    if index >= params.c_dst * taps * channels {
-        return;
-    }
-    let c = index % channels;
-    let tap = index / channels % taps;
-    let o = index / (channels * taps);
-    packed_out[index] = w[tap * params.w_tap + c * params.w_c + o * params.w_o];
-}
-
-@compute @workgroup_size(WORKGROUP)
-fn sum_weight(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let index = linear_index(group, groups, lane, WORKGROUP);
-    let row = params.k_h * params.k_w * params.c_src * CHUNK;
-    let len = row * params.c_dst;
-    if index >= len {
-        return;
-    }
-    let from_at = index % params.c_dst * row + index / params.c_dst;
-    var total = 0.0;
-    for (var s = 0u; s < params.splits; s++) {
-        total += part_in[s * len + from_at];
-    }
-    dw[index] = total;
 }

@@ -1,14 +1,17 @@
 // The gradient of a convolution's weights along rows, for CPU adapters: no barriers, no workgroup memory; a workgroup is one
 // subgroup, whose lanes are groups of four input channels in a row p of the kernel. What is loaded of x serves all taps of that row.
 //
-//   grad_weight  part[s,o,p,q,c] = sum over the runs of split s, each RUN pixels j of a row of y, of
+//   grad_weight  part[s,p,q,c,o] = sum over the runs of split s, each RUN pixels j of a row of y, of
 //                dy[n,i,j,o] * x[n, i*stride_h + p*dilation_h - pad_h, j*STRIDE + q - pad_w, c]
 //
+// The sums of a split lie as the weights do (shared/partials_inputs.wgsl, or what is linked in its place).
 // Dispatch: one workgroup a tile (ROWS output channels, TAPS taps, SUBGROUP columns (p, c)) and split, output channels fastest.
 // Definition: src/ops/conv2d.rs. Host: src/kernels/conv2d_rows.rs. Channels count in fours.
 
 #import grid
 #import texel
+#import chunk4
+#import partials_inputs
 
 struct Params {
     h_in: u32,
@@ -29,6 +32,10 @@ struct Params {
     runs: u32, // n * h_out * w_out / RUN
     splits: u32,
     runs_per_split: u32,
+    w_tap: u32, // these count as the sums are stored: in fours, or in ones
+    w_c: u32,
+    w_chunk: u32, // between the first channels of two fours
+    w_o: u32,
 }
 
 const SUBGROUP: u32 = 8u;
@@ -50,7 +57,6 @@ const BLOCK: u32 = 256u;
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var x: texture_storage_2d<rgba32float, read>; // [n, h_in, w_in, c_in]
 @group(0) @binding(2) var dy: texture_storage_2d<rgba32float, read>; // [n, h_out, w_out, c_out]
-@group(0) @binding(3) var<storage, read_write> part: array<vec4<f32>>; // [splits, c_out * 4, k_h, k_w, c_in]
 
 @compute @workgroup_size(SUBGROUP)
 fn grad_weight(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
@@ -129,14 +135,21 @@ fn grad_weight(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups)
     if p >= params.k_h {
         return;
     }
+    let len = params.k_h * params.k_w * params.c_in * params.c_out * 4u;
+    let at = part_at(split * len, first * 4u) + (p * params.k_w + first_q) * params.w_tap + c * params.w_chunk;
     //#unroll
-    for (var o = 0u; o < ROWS; o++) {
-        if first + o / 4u < params.c_out {
-            let at = (((split * params.c_out + first) * 4u + o) * params.k_h + p) * params.k_w + first_q;
+    for (var f = 0u; f < FOURS; f++) {
+        if first + f < params.c_out {
             //#unroll
             for (var q = 0u; q < TAPS; q++) {
                 if first_q + q < params.k_w {
-                    part[(at + q) * params.c_in + c] = total[o * TAPS + q];
+                    let rows = array<Chunk, 4>(
+                        total[(4u * f + 0u) * TAPS + q],
+                        total[(4u * f + 1u) * TAPS + q],
+                        total[(4u * f + 2u) * TAPS + q],
+                        total[(4u * f + 3u) * TAPS + q],
+                    );
+                    store_part(at + row_at(4u * f) + q * params.w_tap, 4u, rows, true);
                 }
             }
         }

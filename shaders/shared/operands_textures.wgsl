@@ -4,14 +4,14 @@
 #import texel
 
 @group(0) @binding(1) var src: texture_storage_2d<rgba32float, read>; // [n, h_src, w_src, c_src]
-@group(0) @binding(2) var packed: texture_storage_2d<rgba32float, read>; // [c_dst, k_h, k_w, c_src]
+@group(0) @binding(2) var w: texture_storage_2d<rgba32float, read>; // neighbouring weights
 
 // Chunk i of the source, or zero where that lies outside of the image.
 fn load_src(i: u32, inside: bool) -> vec4<f32> {
     return textureLoad(src, texel(i, inside));
 }
 
-// Chunk i of the packed weights.
-fn load_packed(i: u32) -> vec4<f32> {
-    return textureLoad(packed, texel(i, true));
+// Neighbouring weights, the first of them 4 i.
+fn load_weight(i: u32) -> vec4<f32> {
+    return textureLoad(w, texel(i, true));
 }

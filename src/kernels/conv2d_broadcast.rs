@@ -22,6 +22,8 @@ const PIXELS: usize = 4;
 const MOST_PLACES: usize = 3;
 /// Output channels of an invocation of `grad_weight`.
 const ROWS: usize = 32;
+/// Workgroups of a gradient of weights: enough for a few cores to share evenly; more would only write more partial sums.
+pub(super) const WORKGROUPS: usize = 64;
 
 pub(super) const LIMITS: Limits = Limits { subgroups: &[4, 8, 16], cpu: true, ..Limits::DEFAULT };
 
@@ -69,10 +71,64 @@ fn fit(caps: &Caps, lengths: &[usize]) -> bool {
     lengths.iter().all(|&len| texels(&Spec::f32([len])).1 <= caps.max_texture_side as usize)
 }
 
+/// How weights lie, seen from kernels that take four source channels at a time, or one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Order {
+    /// Those of the source channels of a chunk are neighbours.
+    Inputs,
+    /// Those of four output channels are neighbours, for each of four source channels.
+    Outputs,
+    /// None are neighbours, and four source channels are loaded and stored one by one.
+    Apart,
+}
+
+/// An order, and the distances in it, in the units in which it is loaded and stored, between taps, source channels, chunks of
+/// source channels, and output channels.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Layout {
+    order: Order,
+    strides: [usize; 4],
+}
+
+impl Layout {
+    /// The layout of a problem's weights.
+    pub fn of(problem: &Gather) -> Self {
+        let [tap, c, o] = problem.w_strides;
+        let in_fours = |distances: &[usize]| distances.iter().all(|distance| distance.is_multiple_of(4));
+        let (order, strides) = if chunk(problem.src[2]) == 1 {
+            (Order::Inputs, [tap, c, c, o])
+        } else if c == 1 && in_fours(&[tap, o]) {
+            (Order::Inputs, [tap / 4, 0, 1, o / 4])
+        } else if o == 1 && in_fours(&[tap, c, problem.dst[2]]) {
+            (Order::Outputs, [tap / 4, c / 4, c, 0])
+        } else {
+            (Order::Apart, [tap, c, 4 * c, o])
+        };
+        Self { order, strides }
+    }
+
+    /// Sets the distances.
+    pub fn set(&self, dispatch: Dispatch) -> Dispatch {
+        let [tap, c, chunk, o] = self.strides;
+        dispatch.set("w_tap", tap).set("w_c", c).set("w_chunk", chunk).set("w_o", o)
+    }
+
+    /// Links how sums for a gradient of weights are stored.
+    pub fn link_partials(&self, dispatch: Dispatch) -> Dispatch {
+        match self.order {
+            Order::Inputs => dispatch,
+            Order::Outputs => dispatch.link("partials_inputs", "shared/partials_outputs.wgsl"),
+            Order::Apart => dispatch.link("partials_inputs", "shared/partials_apart.wgsl"),
+        }
+    }
+}
+
 /// Whether a gather can have its operands in textures.
 pub(super) fn textures_serve(problem: &Gather, caps: &Caps) -> bool {
     let [h, w, c_src] = problem.src;
-    c_src.is_multiple_of(4) && fit(caps, &[problem.n * h * w * c_src, problem.taps() * c_src * problem.dst[2]])
+    c_src.is_multiple_of(4)
+        && Layout::of(problem).order != Order::Apart
+        && fit(caps, &[problem.n * h * w * c_src, problem.taps() * c_src * problem.dst[2]])
 }
 
 /// Whether a gradient of weights can.
@@ -120,18 +176,16 @@ fn dispatch(entry: &'static str, problem: &Gather, splits: (usize, usize), caps:
         .set("tiles_q", columns.div_ceil(subgroup))
         .set("splits", splits.0)
         .set("pixels_per_split", splits.1)
-        .set("w_tap", problem.w_strides[0])
-        .set("w_c", problem.w_strides[1])
-        .set("w_o", problem.w_strides[2])
         .set("w_full", problem.dst[1]);
+    let layout = Layout::of(problem);
+    let dispatch = layout.set(dispatch);
     match entry {
         "gather" => windows(dispatch, problem.windows)
             .constant("SUBGROUP", format!("{subgroup}u"))
             .constant("CHANNELS", format!("{tile}u"))
             .constant("DIV_H", problem.div[0])
             .constant("DIV_W", problem.div[1]),
-        "grad_weight" => dispatch.constant("SUBGROUP", format!("{subgroup}u")),
-        _ => dispatch,
+        _ => layout.link_partials(dispatch.constant("SUBGROUP", format!("{subgroup}u"))),
     }
 }
 
@@ -147,12 +201,10 @@ pub(super) fn pools(window: [usize; 2], channels: usize) -> bool {
     PIXELS.is_multiple_of(window[0] * window[1]) && chunk(channels) == 4
 }
 
-/// Lowers a gather; the weights are packed first, unless they lie as the kernel wants them.
+/// Lowers a gather.
 pub(super) fn gather(problem: &Gather, caps: &Caps, textures: bool) -> Lowered {
     let (src, w, b) = problem.operands;
     let [c_src, c_dst, taps] = [problem.src[2], problem.dst[2], problem.taps()];
-    let as_packed = problem.w_strides == [c_src, 1, taps * c_src];
-    let packed = if as_packed { w } else { Operand::Workspace(0) };
     let channels = channels(c_dst, textures);
     let (many, each) = match problem.windows {
         None => (problem.pixels(), PIXELS),
@@ -167,55 +219,43 @@ pub(super) fn gather(problem: &Gather, caps: &Caps, textures: bool) -> Lowered {
         .trips(taps * (c_src / chunk(c_src) + 1) + (MOST_PLACES + 3) * (problem.kernel[0] + problem.kernel[1]));
     let main = if problem.windows.is_some() { main.bind("argmax", Operand::Output(1)) } else { main };
     let main = if chunk(c_dst) == 4 { main.link("store1", "shared/store4.wgsl") } else { main };
+    let order = Layout::of(problem).order;
+    let main = if order == Order::Outputs { main.link("weights_inputs", "shared/weights_outputs.wgsl") } else { main };
+    let main = if order == Order::Apart { main.link("operands_buffers", "shared/operands_apart.wgsl") } else { main };
     let main = match textures {
-        false => main.bind("src", src).bind("packed", packed),
+        false => main.bind("src", src).bind("w", w),
         true => {
             let main = main.link("operands_buffers", "shared/operands_textures.wgsl");
-            main.bind_texture("src", src).bind_texture("packed", packed)
+            main.bind_texture("src", src).bind_texture("w", w)
         }
     };
-    let weights = taps * c_src * c_dst;
-    let pack = dispatch("pack", problem, (1, 1), caps, channels)
-        .bind("w", w)
-        .bind("packed_out", Operand::Workspace(0))
-        .invocations(weights);
     let variant = if textures { TEXTURES_NAME } else { NAME };
-    if as_packed {
-        return Lowered { variant, workspaces: Vec::new(), dispatches: vec![main] };
-    }
-    Lowered { variant, workspaces: vec![Spec::f32([weights])], dispatches: vec![pack, main] }
+    Lowered { variant, workspaces: Vec::new(), dispatches: vec![main] }
 }
 
-/// Lowers the gradient of the weights: partial sums a split, then their ordered sum in the weights' own layout.
+/// Lowers the gradient of the weights: partial sums a split, then their ordered sum.
 pub(super) fn weight_grad(problem: &WeightGrad, caps: &Caps) -> Lowered {
     let forward = &problem.forward;
     let (src, dy, _) = forward.operands;
     let [c_src, c_dst, taps] = [forward.src[2], forward.dst[2], forward.taps()];
     let tiles = c_dst.div_ceil(ROWS) * (taps * c_src / chunk(c_src)).div_ceil(subgroup(caps));
-    // Enough workgroups for a few cores to share evenly; more would only write more partial sums.
-    let splits = problem.splits(tiles, 64);
+    let splits = problem.splits(tiles, WORKGROUPS);
     let main = dispatch("grad_weight", forward, splits, caps, ROWS)
         .bind("src", src)
         .bind("dy", dy)
-        .bind("part", Operand::Workspace(0))
         .workgroups(tiles * splits.0)
         .trips(splits.1 + splits.1 / 256 + 1);
-    let workspaces = vec![Spec::f32([splits.0, problem.len()])];
-    Lowered { variant: NAME, workspaces, dispatches: vec![main, sum_partials(problem, splits.0, caps)] }
+    Lowered { variant: NAME, ..in_splits(main, splits.0, problem.len()) }
 }
 
-/// The ordered sum of partial sums `[splits, o, p, q, c]` in the first workspace, in the weights' own layout.
-pub(super) fn sum_partials(problem: &WeightGrad, splits: usize, caps: &Caps) -> Dispatch {
-    let forward = &problem.forward;
-    let [c_src, taps] = [forward.src[2], forward.taps()];
-    if forward.w_strides == [c_src, 1, taps * c_src] {
-        return sum_splits(Operand::Workspace(0), Operand::Output(0), splits, problem.len());
+/// A kernel that writes `part [splits, len]`, and the ordered sum of what it writes where there is more than one split.
+pub(super) fn in_splits(main: Dispatch, splits: usize, len: usize) -> Lowered {
+    if splits == 1 {
+        return Lowered::baseline(vec![main.bind("part", Operand::Output(0))]);
     }
-    dispatch("sum_weight", forward, (splits, 1), caps, ROWS)
-        .bind("part_in", Operand::Workspace(0))
-        .bind("dw", Operand::Output(0))
-        .invocations(problem.len())
-        .trips(splits)
+    let part = Operand::Workspace(0);
+    let sum = sum_splits(part, Operand::Output(0), splits, len);
+    Lowered { workspaces: vec![Spec::f32([splits, len])], ..Lowered::baseline(vec![main.bind("part", part), sum]) }
 }
 
 #[cfg(test)]

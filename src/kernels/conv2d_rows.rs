@@ -2,10 +2,9 @@
 //! `shaders/conv2d_rows.wgsl`.
 
 use super::conv2d::WeightGrad;
-use super::conv2d_broadcast::{TEXTURES_NAME, subgroup, sum_partials};
-use super::{BLOCK, Dispatch, Lowered, Operand};
+use super::conv2d_broadcast::{Layout, TEXTURES_NAME, WORKGROUPS, in_splits, subgroup};
+use super::{BLOCK, Dispatch, Lowered};
 use crate::gpu::Caps;
-use crate::tensor::Spec;
 
 /// The most pixels of a run: more would only take longer to compile.
 const LONGEST_RUN: usize = 13;
@@ -43,7 +42,7 @@ pub(super) fn applies(grad: &WeightGrad) -> bool {
     neighbours && shape.src[2].is_multiple_of(4) && shape.dst[2].is_multiple_of(4)
 }
 
-/// Lowers the gradient of the weights: partial sums a split, then their ordered sum in the weights' own layout.
+/// Lowers the gradient of the weights: partial sums a split, then their ordered sum.
 pub(super) fn weight_grad(grad: &WeightGrad, caps: &Caps) -> Lowered {
     let Tiling { problem, run, taps, rows } = Tiling::of(grad);
     let (shape, subgroup) = (&problem.forward, subgroup(caps));
@@ -79,17 +78,16 @@ pub(super) fn weight_grad(grad: &WeightGrad, caps: &Caps) -> Lowered {
         .set("runs_per_split", each)
         .bind_texture("x", x)
         .bind_texture("dy", dy)
-        .bind("part", Operand::Workspace(0))
         .workgroups(tiles * splits)
         .trips(each + each.div_ceil(BLOCK / run) + 1);
-    let workspaces = vec![Spec::f32([splits, grad.len()])];
-    Lowered { variant: TEXTURES_NAME, workspaces, dispatches: vec![main, sum_partials(grad, splits, caps)] }
+    let layout = Layout::of(&grad.forward);
+    let main = layout.link_partials(layout.set(main));
+    Lowered { variant: TEXTURES_NAME, ..in_splits(main, splits, grad.len()) }
 }
 
 /// Splits the runs into `(splits, runs a split)`: enough workgroups for a few cores to share evenly, no split shorter than a
 /// block of 256 pixels, none longer than old software drivers loop.
 fn splits(runs: usize, run: usize, tiles: usize) -> (usize, usize) {
-    const WORKGROUPS: usize = 64;
     const MOST_RUNS: usize = 16_384;
     let splits = WORKGROUPS.div_ceil(tiles).min(runs.div_ceil(BLOCK / run)).max(runs.div_ceil(MOST_RUNS));
     let each = runs.div_ceil(splits);
