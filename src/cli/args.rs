@@ -1,6 +1,7 @@
 //! Every option of every command, with the texts of `--help`.
 
 mod bench;
+mod data;
 mod lockstep;
 mod profile;
 mod tune;
@@ -12,7 +13,10 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use wgrad::gpu::{BackendChoice, Policy, Trust};
 use wgrad::graph::Pass;
 
+use data::{classes, image};
+
 pub use bench::BenchArgs;
+pub use data::{MirrorArgs, PictureArgs, SkipArgs};
 pub use lockstep::LockstepArgs;
 pub use profile::ProfileArgs;
 pub use tune::TuneArgs;
@@ -132,22 +136,19 @@ impl Backend {
     }
 }
 
-/// Where MNIST comes from.
-#[derive(Debug, Args)]
-pub struct MirrorArgs {
-    /// Address to download MNIST from, instead of the usual one
-    #[arg(long, value_name = "URL")]
-    pub mirror: Option<String>,
-}
-
 const TRAIN_EXAMPLES: &str = "\
 Examples:
   wgrad train
   wgrad train --data mnist --epochs 3 --out runs/mnist
   wgrad train --network residual_bn --optimizer adamw --schedule cosine
+  wgrad train --data cifar10 --network residual_bn
+  wgrad train --data photos --image 64x64 --skip-bad
   wgrad train --network mine.toml --data path/to/idx-files --patience 3
   wgrad train --device cpu --epochs 1
   wgrad train --json > log.jsonl
+
+A folder of pictures is DIR/train/CLASS/*.png with DIR/test/CLASS/*.png, or DIR/CLASS/*.png alone, of which a tenth of each class,
+always the same pictures, become the test images. The largest part in the middle that has the shape of --image is resized to it.
 
 Schedules: constant, step:EPOCHS:GAMMA, exponential:GAMMA, cosine[:MIN], warmup:STEPS[:START], one_cycle[:PCT],
 plateau[:FACTOR:PATIENCE]. Ctrl-C ends a run early; it is evaluated and saved all the same.";
@@ -156,17 +157,8 @@ plateau[:FACTOR:PATIENCE]. Ctrl-C ends a run early; it is evaluated and saved al
 #[derive(Debug, Args)]
 #[command(after_help = TRAIN_EXAMPLES)]
 pub struct TrainArgs {
-    /// builtin (digits drawn by the program), builtin:SEED, mnist, or a directory with IDX files
-    #[arg(long, default_value = "builtin", help_heading = "Data and network")]
-    pub data: String,
     #[command(flatten)]
-    pub mirror: MirrorArgs,
-    /// How many classes the labels of IDX files have
-    #[arg(long, default_value_t = 10, value_name = "N", value_parser = classes, help_heading = "Data and network")]
-    pub classes: usize,
-    /// A name that `wgrad networks` lists, or a TOML file
-    #[arg(long, default_value = "reference", value_name = "NAME|FILE", help_heading = "Data and network")]
-    pub network: String,
+    pub subject: SubjectArgs,
     #[command(flatten)]
     pub device: DeviceArgs,
     #[command(flatten)]
@@ -179,6 +171,26 @@ pub struct TrainArgs {
     pub tune: bool,
     #[command(flatten)]
     pub result: ResultArgs,
+}
+
+/// What to train, and on what.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Data and network")]
+pub struct SubjectArgs {
+    /// builtin (digits drawn by the program), builtin:SEED, mnist, fashion-mnist, cifar10, or a directory: with a folder of PNG or
+    /// JPEG pictures for each class, with IDX files, or with CIFAR-10's binary files
+    #[arg(long, default_value = "builtin", value_name = "NAME|DIR")]
+    pub data: String,
+    #[command(flatten)]
+    pub pictures: PictureArgs,
+    #[command(flatten)]
+    pub mirror: MirrorArgs,
+    /// How many classes the labels of IDX files have
+    #[arg(long, default_value_t = 10, value_name = "N", value_parser = classes)]
+    pub classes: usize,
+    /// A name that `wgrad networks` lists, or a TOML file
+    #[arg(long, default_value = "reference", value_name = "NAME|FILE")]
+    pub network: String,
 }
 
 /// How to train.
@@ -262,9 +274,12 @@ Examples:
 pub struct EvaluateArgs {
     /// Directory of a run
     pub run: PathBuf,
-    /// Data set whose test images are scored [default: the one that the run was trained on]
-    #[arg(long)]
+    /// Data set whose test images are scored, named as for `train`; pictures are brought to the size of the run's
+    /// [default: the one that the run was trained on]
+    #[arg(long, value_name = "NAME|DIR")]
     pub data: Option<String>,
+    #[command(flatten)]
+    pub skip: SkipArgs,
     #[command(flatten)]
     pub mirror: MirrorArgs,
     #[command(flatten)]
@@ -280,7 +295,8 @@ Examples:
   wgrad predict runs/mnist --invert scan.jpg       dark ink on light paper
   wgrad predict runs/mnist --top 1 --json *.png
 
-MNIST and the built-in digits are light on dark; a picture is stretched to the size that the network was trained on.";
+MNIST and the built-in digits are light on dark; of a picture, the largest part in the middle that has the shape of the network's
+images is resized to their size.";
 
 /// Options of `predict`.
 #[derive(Debug, Args)]
@@ -343,18 +359,4 @@ pub struct DevicesArgs {
     /// Print one JSON object a device on stdout, and everything else on stderr
     #[arg(long)]
     pub json: bool,
-}
-
-/// Reads `28x28x1`.
-fn image(text: &str) -> Result<[usize; 3], String> {
-    let sizes: Option<Vec<usize>> =
-        text.split(['x', 'X', '×']).map(|part| part.parse().ok().filter(|&size| size > 0)).collect();
-    let sizes = sizes.and_then(|sizes| <[usize; 3]>::try_from(sizes).ok());
-    sizes.ok_or_else(|| "write height x width x channels, such as 28x28x1".to_owned())
-}
-
-/// A number of classes; labels are bytes.
-fn classes(text: &str) -> Result<usize, String> {
-    let number = text.parse().ok().filter(|number| (1..=256).contains(number));
-    number.ok_or_else(|| format!("`{text}` is no number of classes from 1 to 256"))
 }

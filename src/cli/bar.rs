@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use wgrad::data::Event;
 use wgrad::train::Progress;
 
 use super::output::complain;
@@ -16,11 +17,55 @@ fn style(template: &str) -> ProgressStyle {
     plain.clone().template(template).unwrap_or(plain).progress_chars("━╸─")
 }
 
-/// A bar for a download.
-pub fn download() -> ProgressBar {
-    let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
-    bar.set_style(style("  {msg:26} {bar:24} {bytes}/{total_bytes} {bytes_per_sec}"));
-    bar
+/// How far the loading of a data set is: one task after the other, each with a bar, or a line where there is no terminal.
+#[derive(Default)]
+pub struct Loading {
+    shown: Option<(String, ProgressBar)>,
+}
+
+impl Loading {
+    /// Something happened.
+    pub fn show(&mut self, event: Event) {
+        let (task, done, total, is_file) = match event {
+            Event::Download { file, received, total } => (file, received, total, true),
+            Event::Inspect { done, total } => ("reading headers", done as u64, total as u64, false),
+            Event::Decode { done, total } => ("decoding", done as u64, total as u64, false),
+            _ => return,
+        };
+        if self.shown.as_ref().is_none_or(|(shown, _)| shown != task) {
+            self.clear();
+            let bar = ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::stderr());
+            let measure =
+                if is_file { "{bytes}/{total_bytes} {bytes_per_sec}" } else { "{human_pos}/{human_len} pictures" };
+            bar.set_style(style(&format!("  {{msg:26}} {{bar:24}} {measure}")));
+            bar.set_message(task.to_owned());
+            // Headers are read in a moment, so that is told on a terminal alone.
+            match event {
+                Event::Download { .. } if bar.is_hidden() => {
+                    complain(&format!("downloading {task} ({})", text::bytes(total)));
+                }
+                Event::Decode { .. } if bar.is_hidden() => {
+                    complain(&format!("decoding {}", text::counted(total, "picture")));
+                }
+                _ => {}
+            }
+            self.shown = Some((task.to_owned(), bar));
+        }
+        if let Some((_, bar)) = &self.shown {
+            // Reports of several threads may overtake each other.
+            bar.set_position(done.max(bar.position()));
+        }
+        if done == total {
+            self.clear();
+        }
+    }
+
+    /// Takes the bar away.
+    pub fn clear(&mut self) {
+        if let Some((_, bar)) = self.shown.take() {
+            bar.finish_and_clear();
+        }
+    }
 }
 
 /// A bar for cases that are asked.

@@ -8,9 +8,9 @@ use wgrad::train::run::{self, DeviceRecord, Run, Status};
 use wgrad::train::{Evaluation, Evaluator};
 
 use super::args::EvaluateArgs;
+use super::open;
 use super::output::{Output, complain};
 use super::text::{self, Table};
-use super::{open, report};
 
 /// Classes that fit in a confusion matrix on a screen.
 const MOST_CLASSES: usize = 30;
@@ -23,8 +23,13 @@ pub fn run(args: &EvaluateArgs) -> Result<()> {
     output.say(format!("run       {} · {} · {}", args.run.display(), record.network.name, ending(&record)));
     open::introduce(&output, &device);
     let source = args.data.as_deref().unwrap_or(&record.data.source);
-    let data = open::data(source, &args.mirror, record.classes.len())?;
-    report::data(&output, &data);
+    let pictures = open::pictures_of(&record, args.data.as_deref(), args.skip.skip_bad);
+    let data = open::data(&output, source, &args.mirror, record.classes.len(), pictures)?;
+    if data.classes != record.classes {
+        complain(&format!(
+            "warning: the classes of {source} have other names than the run's; they are matched by number"
+        ));
+    }
     if args.data.is_none() && data.fingerprint() != record.data.fingerprint {
         complain(&format!("warning: {source} no longer holds the images that this run was trained and tested on"));
     }

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use anyhow::Result;
 use serde_json::{Value, json};
-use wgrad::data::Dataset;
+use wgrad::data::{Dataset, PictureOptions};
 use wgrad::nn::{Network, shipped};
 use wgrad::session::Device;
 use wgrad::train::lockstep::{Start, StepReport};
@@ -27,8 +27,7 @@ pub fn run(args: &LockstepArgs) -> Result<()> {
     let name = if exact { "CPU, in float64".to_owned() } else { reference.name() };
     output.say(format!("reference {name}"));
     open::introduce(&output, &other);
-    let Task { network, data, config, start } = task(args)?;
-    report::data(&output, &data);
+    let Task { network, data, config, start } = task(&output, args)?;
     let batch = counted(config.batch as u64, "image");
     output.say(format!("network   {}", network.name));
     output.say(format!("training  {batch} a step · {} · seed {}", report::optimizer(&config), config.seed));
@@ -77,7 +76,7 @@ struct Task {
 }
 
 /// The network with its data and configuration: a run's, or the usual ones, each with the options that were given.
-fn task(args: &LockstepArgs) -> Result<Task> {
+fn task(output: &Output, args: &LockstepArgs) -> Result<Task> {
     let path = Path::new(&args.network);
     let run = path.is_dir() && !shipped::NAMES.contains(&args.network.as_str());
     let record = run.then(|| run::read_record(path)).transpose()?;
@@ -92,7 +91,11 @@ fn task(args: &LockstepArgs) -> Result<Task> {
     }
     let stored = record.as_ref().map_or("builtin", |record| record.data.source.as_str());
     let classes = args.classes.or(record.as_ref().map(|record| record.classes.len())).unwrap_or(10);
-    let data = open::data(args.data.as_deref().unwrap_or(stored), &args.mirror, classes)?;
+    let asked = args.pictures.options();
+    let of_run = record.as_ref().map(|record| open::pictures_of(record, args.data.as_deref(), asked.skip_bad));
+    let pictures =
+        PictureOptions { size: asked.size.or(of_run.and_then(|of_run| of_run.size)), ..of_run.unwrap_or(asked) };
+    let data = open::data(output, args.data.as_deref().unwrap_or(stored), &args.mirror, classes, pictures)?;
     let Some(record) = record else {
         let network = open::network(&args.network, data.train.shape, data.classes.len())?;
         return Ok(Task { network, data, config, start: None });

@@ -1,21 +1,20 @@
 //! From words on the command line to a device, a data set and a network.
 
-use std::cell::RefCell;
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 
 use anyhow::Context;
-use indicatif::ProgressBar;
-use wgrad::data::{Dataset, LoadOptions, Progress};
+use wgrad::data::{Dataset, Event, LoadOptions, PictureOptions, Source};
 use wgrad::gpu::device::NO_ADAPTER;
 use wgrad::nn::{Network, shipped};
 use wgrad::session::Device;
 use wgrad::train::TrainConfig;
-use wgrad::train::run::{DeviceRecord, read_record};
+use wgrad::train::run::{DeviceRecord, RunRecord, read_record};
 
 use super::args::{DeviceArgs, MirrorArgs};
-use super::bar;
+use super::bar::Loading;
 use super::output::Output;
-use super::text;
+use super::{report, text};
 
 /// Opens the device.
 pub fn device(args: &DeviceArgs) -> wgrad::Result<Device> {
@@ -53,29 +52,39 @@ pub fn warn_of_software(output: &Output, device: &Device) {
     }
 }
 
-/// Loads a data set; a download shows how far it is.
-pub fn data(source: &str, mirror: &MirrorArgs, classes: usize) -> anyhow::Result<Dataset> {
-    let shown: RefCell<Option<(String, ProgressBar)>> = RefCell::new(None);
-    let progress = |progress: Progress| {
-        let mut shown = shown.borrow_mut();
-        let (name, bar) = shown.get_or_insert_with(|| (String::new(), bar::download()));
-        if name != progress.file {
-            progress.file.clone_into(name);
-            bar.reset();
-            bar.set_length(progress.total);
-            bar.set_message(progress.file.to_owned());
-            if bar.is_hidden() {
-                super::output::complain(&format!("downloading {} ({})", progress.file, text::bytes(progress.total)));
-            }
-        }
-        bar.set_position(progress.received);
+/// How the pictures of a run's own folder, or of another one in its place, are read for its network.
+pub fn pictures_of(record: &RunRecord, other: Option<&str>, skip_bad: bool) -> PictureOptions {
+    let Some(other) = other else {
+        let own = record.data.pictures.unwrap_or_default();
+        return PictureOptions { skip_bad: own.skip_bad || skip_bad, ..own };
     };
-    let options = LoadOptions { mirror: mirror.mirror.clone(), classes, progress: &progress, ..LoadOptions::default() };
+    let is_folder = matches!(other.parse(), Ok(Source::Pictures(_)));
+    PictureOptions { size: is_folder.then(|| record.input_shape.into()), skip_bad }
+}
+
+/// Loads a data set, shows how far that is, and says what it is.
+pub fn data(
+    output: &Output,
+    source: &str,
+    mirror: &MirrorArgs,
+    classes: usize,
+    pictures: PictureOptions,
+) -> anyhow::Result<Dataset> {
+    let (loading, notes) = (Mutex::new(Loading::default()), Mutex::new(Vec::new()));
+    let observe = |event: Event| match event {
+        Event::Note(note) => notes.lock().unwrap_or_else(PoisonError::into_inner).push(note.to_owned()),
+        event => loading.lock().unwrap_or_else(PoisonError::into_inner).show(event),
+    };
+    let mirror = mirror.mirror.clone();
+    let options = LoadOptions { mirror, classes, pictures, observe: &observe, ..LoadOptions::default() };
     let loaded = wgrad::data::load(source, &options);
-    if let Some((_, bar)) = shown.borrow().as_ref() {
-        bar.finish_and_clear();
+    loading.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    let data = loaded?;
+    report::data(output, &data);
+    for note in notes.into_inner().unwrap_or_else(PoisonError::into_inner) {
+        output.say(format!("          {note}"));
     }
-    Ok(loaded?)
+    Ok(data)
 }
 
 /// A network by name, for such images, or from a TOML file.

@@ -31,9 +31,10 @@ pub fn run(args: &TrainArgs, started: Instant) -> Result<()> {
     let device = open::device(&args.device)?;
     open::introduce(&output, &device);
     open::warn_of_software(&output, &device);
-    let data = open::data(&args.data, &args.mirror, args.classes)?;
-    report::data(&output, &data);
-    let network = open::network(&args.network, data.train.shape, data.classes.len())?;
+    let subject = &args.subject;
+    let pictures = subject.pictures.options();
+    let data = open::data(&output, &subject.data, &subject.mirror, subject.classes, pictures)?;
+    let network = open::network(&subject.network, data.train.shape, data.classes.len())?;
     let config = configure(&args.learning, data.train.len())?;
     config.check(data.train.len())?;
     report::summary(&output, &network.summary(config.batch)?);

@@ -18,6 +18,18 @@ use crate::error::{Error, Result};
 /// The first bytes of every gzip file.
 const GZIP: [u8; 2] = [0x1f, 0x8b];
 
+/// What the names of the files of both splits begin with.
+const STEMS: [&str; 4] = ["train-images", "train-labels", "t10k-images", "t10k-labels"];
+
+/// Whether a directory holds a file with one of the usual names.
+pub fn is_dir(dir: &Path) -> bool {
+    let ours = |entry: std::io::Result<std::fs::DirEntry>| {
+        let named = |name: &str| STEMS.iter().any(|stem| name.starts_with(stem));
+        entry.is_ok_and(|entry| named(&entry.file_name().to_string_lossy()) && entry.path().is_file())
+    };
+    std::fs::read_dir(dir).is_ok_and(|mut entries| entries.any(ours))
+}
+
 /// Reads a directory with the four files under their usual names (`train-images-idx3-ubyte`, also
 /// `train-images.idx3-ubyte`, with or without `.gz`; `train-labels-idx1-ubyte`; `t10k-...` for the test images).
 /// IDX knows no class names, so the classes are called `0` to `classes - 1`.

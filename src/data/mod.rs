@@ -1,63 +1,25 @@
 //! Data sets: labelled images in memory, and where they come from.
 //!
 //! Everything is decoded once, to bytes, and then lives on the device; nothing here runs while a network trains. A
-//! source is a word that users type: [`builtin`] draws digits with no file at all, [`mnist`] downloads the classic
-//! files, a directory holds files in MNIST's format ([`idx`]). [`picture`] reads the single pictures of `predict`.
+//! source is a word that users type, which [`Source`] understands: [`builtin`] draws digits with no file at all; [`mnist`] and
+//! [`cifar10`] download the classic sets; a directory holds files in MNIST's format ([`idx`]), those of CIFAR-10, or folders
+//! of PNG and JPEG pictures, one a class ([`folder`]). [`picture`] reads a single picture, for these and for `predict`.
 
 pub mod builtin;
+pub mod cifar10;
+mod download;
+pub mod folder;
 pub mod idx;
 pub mod mnist;
 pub mod picture;
-
-use std::path::{Path, PathBuf};
+mod source;
 
 use sha2::{Digest, Sha256};
 
 use crate::error::{Error, Result};
 use crate::ops::random::permute;
 
-pub use mnist::Progress;
-
-/// How [`load`] finds data; the default asks the environment where an option is `None`.
-#[derive(Clone)]
-pub struct LoadOptions<'a> {
-    /// Address of a mirror of MNIST, http or https; else [`mnist::MIRROR_VARIABLE`], else [`mnist::SOURCE`].
-    pub mirror: Option<String>,
-    /// Directory for downloads; else [`crate::format::cache::VARIABLE`], else the user's cache directory.
-    pub cache_dir: Option<PathBuf>,
-    /// How many classes the labels of IDX files have; the format does not say.
-    pub classes: usize,
-    /// Called while files are downloaded.
-    pub progress: &'a dyn Fn(Progress),
-}
-
-impl Default for LoadOptions<'_> {
-    fn default() -> Self {
-        Self { mirror: None, cache_dir: None, classes: 10, progress: &|_| {} }
-    }
-}
-
-/// Loads the data set that a user names: `builtin` or `builtin:SEED` (drawn by the program), `mnist` (downloaded
-/// once), or a directory with IDX files under MNIST's names.
-///
-/// # Errors
-/// [`Error::Invalid`] for a source that is none of these, and whatever [`builtin`], [`mnist`] and [`idx`] report.
-pub fn load(source: &str, options: &LoadOptions) -> Result<Dataset> {
-    let (word, seed) = source.split_once(':').map_or((source, None), |(word, seed)| (word, Some(seed)));
-    let mut dataset = match (word, seed) {
-        ("builtin", None) => builtin::digits(builtin::DEFAULT_SEED),
-        ("builtin", Some(seed)) => builtin::digits(seed.parse().map_err(|_| {
-            Error::Invalid(format!("`{source}` has no seed: after `builtin:` comes a number from 0 to {}", u32::MAX))
-        })?),
-        ("mnist", None) => mnist::load(options),
-        _ if Path::new(source).is_dir() => idx::read_dir(Path::new(source), options.classes),
-        _ => Err(Error::Invalid(format!(
-            "unknown data set `{source}`: use `builtin`, `builtin:SEED`, `mnist`, or a directory with IDX files"
-        ))),
-    }?;
-    source.clone_into(&mut dataset.name);
-    Ok(dataset)
-}
+pub use source::{Event, ImageSize, LoadOptions, PictureOptions, Source, load};
 
 /// A data set with its two splits.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -70,6 +32,8 @@ pub struct Dataset {
     pub test: Split,
     /// Names of the classes; label `i` means `classes[i]`.
     pub classes: Vec<String>,
+    /// How they were read, where the images are a folder's pictures.
+    pub pictures: Option<PictureOptions>,
 }
 
 /// Labelled images of one size.
@@ -89,7 +53,7 @@ impl Dataset {
     /// # Errors
     /// [`Error::Invalid`] where the splits differ in image size or a label has no class.
     pub fn new(name: impl Into<String>, train: Split, test: Split, classes: Vec<String>) -> Result<Self> {
-        let dataset = Self { name: name.into(), train, test, classes };
+        let dataset = Self { name: name.into(), train, test, classes, pictures: None };
         dataset.check()?;
         Ok(dataset)
     }
@@ -247,18 +211,6 @@ mod tests {
 
     fn classes(count: usize) -> Vec<String> {
         (0..count).map(|i| i.to_string()).collect()
-    }
-
-    #[test]
-    fn an_unknown_source_lists_what_is_possible() {
-        for source in ["cifar", "", "mnist:3", "/nowhere"] {
-            let error = load(source, &LoadOptions::default()).unwrap_err().to_string();
-            assert!(error.contains("`builtin`, `builtin:SEED`, `mnist`, or a directory"), "{error}");
-        }
-        for source in ["builtin:", "builtin:one", "builtin:-1", "builtin:4294967296"] {
-            let error = load(source, &LoadOptions::default()).unwrap_err().to_string();
-            assert!(error.contains("has no seed"), "{error}");
-        }
     }
 
     #[test]

@@ -11,22 +11,32 @@ use crate::error::{Error, Result};
 /// # Errors
 /// [`Error::File`] where the directory does not exist or cannot be written, or the disk is full.
 pub fn write_atomic(path: &Path, bytes: &[u8]) -> Result<()> {
+    write_atomic_parts(path, &[bytes])
+}
+
+/// Makes `parts`, one after the other, the contents of `path`, or leaves `path` as it was.
+///
+/// # Errors
+/// As [`write_atomic`].
+pub fn write_atomic_parts(path: &Path, parts: &[&[u8]]) -> Result<()> {
     let dir = match path.parent() {
         Some(dir) if !dir.as_os_str().is_empty() => dir,
         _ => Path::new("."),
     };
-    replace(path, dir, bytes)
+    replace(path, dir, parts)
         .map_err(|e| Error::file(path, format!("cannot be written: {e}; what was there before is untouched")))
 }
 
-fn replace(path: &Path, dir: &Path, bytes: &[u8]) -> std::io::Result<()> {
+fn replace(path: &Path, dir: &Path, parts: &[&[u8]]) -> std::io::Result<()> {
     let mut builder = tempfile::Builder::new();
     builder.prefix(".part-");
     // A temporary file is private by default; this one becomes an ordinary file, so the umask decides.
     #[cfg(unix)]
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
     let mut part = builder.tempfile_in(dir).map_err(bare)?;
-    part.write_all(bytes).map_err(bare)?;
+    for bytes in parts {
+        part.write_all(bytes).map_err(bare)?;
+    }
     part.as_file().sync_all()?;
     part.persist(path).map_err(|e| e.error)?;
     // The rename itself lasts once the directory is on the disk; where a directory cannot be opened, the file is

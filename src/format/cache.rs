@@ -1,4 +1,4 @@
-//! Where the user's machine keeps what can be had again: downloads, and verdicts on kernels.
+//! Where the user's machine keeps what can be had again: downloads, decoded pictures, and verdicts on kernels.
 
 use std::path::PathBuf;
 

@@ -7,5 +7,5 @@ pub mod atomic;
 pub mod cache;
 pub mod safetensors;
 
-pub use atomic::write_atomic;
+pub use atomic::{write_atomic, write_atomic_parts};
 pub use safetensors::{Checkpoint, Layout, NamedTensor, load, save};

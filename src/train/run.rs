@@ -4,6 +4,8 @@
 //! `run.json` is there from the first step on, so an unfinished run is recognised as one. Whole files are replaced
 //! wholly or not at all; metrics are appended and flushed.
 
+mod data;
+
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::io::Write;
@@ -13,11 +15,12 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use super::config::TrainConfig;
 use super::events::{Ending, EpochReport, Outcome, StepFigures};
-use crate::data::Dataset;
 use crate::error::{Error, Result};
 use crate::format::{self, NamedTensor, write_atomic};
 use crate::nn::{Layer, Layout, Network};
 use crate::session::{Device, PlanRow};
+
+pub use data::DataRecord;
 
 /// The description of a run.
 pub const RECORD: &str = "run.json";
@@ -76,32 +79,6 @@ impl From<&Device> for DeviceRecord {
             Device::Cpu(_) => ("CPU", String::new()),
         };
         Self { name: device.name(), kind: kind.into(), backend: device.backend().into(), driver }
-    }
-}
-
-/// What a run was trained and tested on.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct DataRecord {
-    /// What finds it again: the name of a data set, or the whole path of a directory.
-    pub source: String,
-    /// SHA-256 of all images and labels.
-    pub fingerprint: String,
-    /// Images of the training split, held-out ones included.
-    pub training_images: usize,
-    /// How many of these were held out for validation; 0 means that the test images validated.
-    pub held_out_images: usize,
-    /// Images of the test split.
-    pub test_images: usize,
-}
-
-impl DataRecord {
-    /// The record of `data`, of which so many training images are held out.
-    pub fn new(data: &Dataset, held_out_images: usize) -> Self {
-        let directory = Path::new(&data.name).canonicalize().ok().filter(|path| path.is_dir());
-        let named = matches!(data.name.split(':').next(), Some("builtin" | "mnist"));
-        let source = directory.filter(|_| !named).map_or(data.name.clone(), |path| path.display().to_string());
-        let (training_images, test_images) = (data.train.len(), data.test.len());
-        Self { source, fingerprint: data.fingerprint(), training_images, held_out_images, test_images }
     }
 }
 

@@ -21,7 +21,10 @@ use tempfile::TempDir;
 pub fn wgrad(dir: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_wgrad"));
     command.current_dir(dir).args(arguments).stdin(Stdio::null());
-    for variable in ["http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "WGRAD_MNIST_MIRROR"] {
+    for variable in ["http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"] {
+        command.env_remove(variable);
+    }
+    for variable in ["WGRAD_MNIST_MIRROR", "WGRAD_FASHION_MNIST_MIRROR", "WGRAD_CIFAR10_MIRROR"] {
         command.env_remove(variable);
     }
     command.env("no_proxy", "*").env("WGRAD_CACHE_DIR", dir.join("cache")).env("COLUMNS", "120");

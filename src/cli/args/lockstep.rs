@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::{Backend, MirrorArgs, TrustArgs, classes};
+use super::{Backend, MirrorArgs, PictureArgs, TrustArgs, classes};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -31,9 +31,11 @@ pub struct LockstepArgs {
     /// Graphics API to look for adapters in
     #[arg(long, value_enum, default_value_t = Backend::Auto)]
     pub backend: Backend,
-    /// Data set [default: builtin, or the run's]
-    #[arg(long)]
+    /// Data set, named as for `train` [default: builtin, or the run's]
+    #[arg(long, value_name = "NAME|DIR")]
     pub data: Option<String>,
+    #[command(flatten)]
+    pub pictures: PictureArgs,
     #[command(flatten)]
     pub mirror: MirrorArgs,
     /// How many classes the labels of IDX files have [default: 10, or the run's]

@@ -8,16 +8,24 @@ use std::net::{TcpListener, TcpStream};
 const HELLO: Remote =
     Remote { name: "hello.gz", bytes: 5, sha256: "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824" };
 
+const GREETINGS: Origin = Origin {
+    title: "the greetings",
+    folder: "greetings",
+    source: "http://127.0.0.1:9/",
+    variable: "WGRAD_GREETINGS_MIRROR",
+    files: &[HELLO],
+};
+
 /// Answers `answers.len()` connections, one after another, with these bytes, then waits `linger` before it hangs up.
 /// Returns the address; nobody listens there afterwards.
 fn serve(answers: Vec<String>, linger: Duration) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = format!("http://{}/mnist/", listener.local_addr().unwrap());
+    let address = format!("http://{}/greetings/", listener.local_addr().unwrap());
     std::thread::spawn(move || {
         for answer in answers {
             let (mut stream, _) = listener.accept().unwrap();
             let request = read_request(&stream);
-            assert!(request.starts_with("GET /mnist/hello.gz HTTP/1.1"), "{request}");
+            assert!(request.starts_with("GET /greetings/hello.gz HTTP/1.1"), "{request}");
             stream.write_all(answer.as_bytes()).unwrap();
             std::thread::sleep(linger);
         }
@@ -36,7 +44,7 @@ fn ok(length: usize, body: &str) -> String {
 
 fn fetch_hello(mirror: &str, cache: &Path) -> Result<Vec<PathBuf>> {
     let stall = Duration::from_millis(300);
-    fetch(&[HELLO], mirror, cache, Timeouts { response: stall, stall }, &|_| {})
+    fetch(&GREETINGS, mirror, cache, Timeouts { response: stall, stall }, &|_| {})
 }
 
 /// What is said about one bad answer; nothing may stay in the cache.
@@ -53,11 +61,14 @@ fn complaint(answer: String, linger: Duration) -> String {
 #[test]
 fn a_file_is_downloaded_once_and_then_comes_from_the_cache() {
     let cache = tempfile::tempdir().unwrap();
-    let inner = cache.path().join("new/mnist");
+    let inner = cache.path().join("new/greetings");
     let mirror = serve(vec![ok(5, "hello")], Duration::ZERO);
     let seen = RefCell::new(Vec::new());
-    let note = |p: Progress| seen.borrow_mut().push((p.file.to_owned(), p.received, p.total));
-    let paths = fetch(&[HELLO], &mirror, &inner, Timeouts::default(), &note).unwrap();
+    let note = |event: Event| match event {
+        Event::Download { file, received, total } => seen.borrow_mut().push((file.to_owned(), received, total)),
+        other => panic!("{other:?}"),
+    };
+    let paths = fetch(&GREETINGS, &mirror, &inner, Timeouts::default(), &note).unwrap();
     assert_eq!(std::fs::read_to_string(&paths[0]).unwrap(), "hello");
     assert_eq!(seen.borrow().first(), Some(&("hello.gz".to_owned(), 0, 5)));
     assert_eq!(seen.borrow().last(), Some(&("hello.gz".to_owned(), 5, 5)));
@@ -78,7 +89,7 @@ fn a_damaged_file_in_the_cache_is_downloaded_again() {
 fn bad_answers_are_told_apart_and_nothing_is_kept() {
     let status = |line: &str| format!("HTTP/1.1 {line}\r\nContent-Length: 4\r\nConnection: close\r\n\r\noops");
     let cases = [
-        (status("404 Not Found"), "the server has no such file (HTTP 404); name a mirror with WGRAD_MNIST_MIRROR"),
+        (status("404 Not Found"), "the server has no such file (HTTP 404); name a mirror with WGRAD_GREETINGS_MIRROR"),
         (status("500 Internal Server Error"), "the server refused with HTTP 500"),
         (ok(5, "hel"), "after 3 of 5 bytes; nothing was kept"),
         (ok(3, "hel"), "ended after 3 of 5 bytes; nothing was kept"),
@@ -107,7 +118,7 @@ fn no_network_says_what_to_do_instead() {
     // A port that was just free and that nobody listens on.
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let error = fetch_hello(&format!("http://127.0.0.1:{port}"), cache.path()).unwrap_err().to_string();
-    for part in ["cannot be reached", MIRROR_VARIABLE, "directory", "builtin"] {
+    for part in ["cannot be reached", GREETINGS.variable, "directory", "builtin"] {
         assert!(error.contains(part), "{error}");
     }
 }
@@ -125,6 +136,6 @@ fn a_cache_that_cannot_be_made_is_named() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("file");
     std::fs::write(&file, "").unwrap();
-    let error = fetch_hello("http://127.0.0.1:9", &file.join("mnist")).unwrap_err().to_string();
-    assert!(error.starts_with(&file.join("mnist").display().to_string()), "{error}");
+    let error = fetch_hello("http://127.0.0.1:9", &file.join("greetings")).unwrap_err().to_string();
+    assert!(error.starts_with(&file.join("greetings").display().to_string()), "{error}");
 }
