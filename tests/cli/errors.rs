@@ -122,7 +122,15 @@ fn damaged_runs_are_refused() {
 #[test]
 fn mirrors_that_do_not_answer_are_named() {
     let dir = workplace();
-    let error =
-        refused(dir.path(), &["train", "--data", "mnist", "--mirror", "http://127.0.0.1:9/x", "--device", "cpu"]);
-    assert!(error.contains("http://127.0.0.1:9/x/train-images-idx3-ubyte.gz"), "{error}");
+    for (data, file) in [
+        ("mnist", "train-images-idx3-ubyte.gz"),
+        ("fashion-mnist", "train-images-idx3-ubyte.gz"),
+        ("cifar10", "cifar-10-binary.tar.gz"),
+    ] {
+        let mirror = "http://127.0.0.1:9/x";
+        let error = refused(dir.path(), &["train", "--data", data, "--mirror", mirror, "--device", "cpu"]);
+        assert!(error.contains(&format!("{mirror}/{file}")), "{error}");
+        let variable = format!("WGRAD_{}_MIRROR", data.to_uppercase().replace('-', "_"));
+        assert!(error.contains(&variable), "{error}");
+    }
 }

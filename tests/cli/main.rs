@@ -3,6 +3,7 @@
 
 mod bench;
 mod errors;
+mod folders;
 mod listings;
 mod lockstep;
 mod profile;
