@@ -158,9 +158,9 @@ plateau[:FACTOR:PATIENCE]. Ctrl-C ends a run early; it is evaluated and saved al
 #[command(after_help = TRAIN_EXAMPLES)]
 pub struct TrainArgs {
     #[command(flatten)]
-    pub subject: SubjectArgs,
-    #[command(flatten)]
     pub device: DeviceArgs,
+    #[command(flatten)]
+    pub subject: SubjectArgs,
     #[command(flatten)]
     pub learning: LearningArgs,
     /// Repeat one step in N in float64 on the CPU, compare, and stop where the device is wrong

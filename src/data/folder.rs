@@ -4,7 +4,7 @@
 //! DIR/train/CLASS/*.png and DIR/test/CLASS/*.png       or DIR/CLASS/*.png, of which a tenth become test images
 //! ```
 //! The directory is listed; the pictures' headers tell the size; then all are decoded, on all processors, each into its own place,
-//! so that the order never changes. What was decoded is kept ([`kept`]) until a file is added, removed or changed.
+//! so that the order never changes. What was decoded is kept (`kept`) until a file is added, removed or changed.
 
 mod kept;
 mod listing;
@@ -53,7 +53,8 @@ struct Decoded {
 pub fn load(dir: &Path, options: &LoadOptions) -> Result<Dataset> {
     let size = options.pictures.size;
     if let Some(ImageSize { height, width, channels }) = size
-        && (!matches!(channels, None | Some(1 | 3)) || height.saturating_mul(width) as u64 > MOST_PIXELS)
+        && !(matches!(channels, None | Some(1 | 3))
+            && (1..=MOST_PIXELS).contains(&(height as u64).saturating_mul(width as u64)))
     {
         let most = MOST_PIXELS / 1_000_000;
         return Err(Error::Invalid(format!(
@@ -157,10 +158,8 @@ fn judge(listing: &Listing, bad: &[Bad], skip: bool) -> Result<()> {
     let Some(first) = bad.first() else { return Ok(()) };
     let (count, total) = (bad.len(), listing.pictures.len());
     if !skip {
-        let others = match count {
-            1 => "it alone cannot be used, and --skip-bad leaves it out".to_owned(),
-            _ => format!("{count} of {total} pictures cannot be used, and --skip-bad leaves them out"),
-        };
+        let them = if count == 1 { "it" } else { "them" };
+        let others = format!("{count} of {total} pictures cannot be used, and --skip-bad leaves {them} out");
         return Err(Error::file(listing.dir.join(&first.name), format!("{}; {others}", first.problem)));
     }
     for Bad { name, problem } in bad.iter().take(MOST_NAMED) {
