@@ -1,8 +1,9 @@
 // Two-dimensional convolution, baseline: one output element an invocation, any stride, padding, dilation, groups.
 //
 //   forward      y[n,i,j,o]  = f(b[o] + sum_{p,q,c} x[n, i*s_h + p*d_h - pad_h, j*s_w + q*d_w - pad_w, g*C + c] * w[p,q,c,o])
-//                with f an activation, or nothing (shared/activate.wgsl)
-//   grad_input   dx[n,h,w,c] = sum_{p,q,o} dy[n,i,j,o] * w[p,q,c,o]  over the (p,q) for which (i,j) reads (h,w)
+//                with f an activation, or nothing (shared/finish.wgsl)
+//   grad_input   dx[n,h,w,c] = sum_{p,q,o} dy[n,i,j,o] * w[p,q,c,o]  over the (p,q) for which (i,j) reads (h,w),
+//                and its product with a derivative where shared/finish_gradient.wgsl is linked
 //   grad_weight  part[s,p,q,c,o] = sum over the pixels of split s of dy[n,i,j,o] * x[n,h,w,g*C + c]
 //                (the splits are added in order by `shaders/reduce.wgsl`)
 //
@@ -10,7 +11,7 @@
 // Definition: src/ops/conv2d.rs. Host: src/kernels/conv2d.rs.
 
 #import grid
-#import activate
+#import finish
 
 struct Params {
     n: u32,
@@ -83,7 +84,7 @@ fn forward(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) gro
     if index >= params.n * params.h_out * params.w_out * params.c_out {
         return;
     }
-    y[index] = activate(convolve(index), params.slope);
+    y[index] = finish(convolve(index), index, params.slope);
 }
 
 @compute @workgroup_size(WORKGROUP)
@@ -92,7 +93,7 @@ fn forward_bias(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups
     if index >= params.n * params.h_out * params.w_out * params.c_out {
         return;
     }
-    y[index] = activate(convolve(index) + b[index % params.c_out], params.slope);
+    y[index] = finish(convolve(index) + b[index % params.c_out], index, params.slope);
 }
 
 @compute @workgroup_size(WORKGROUP)
@@ -129,7 +130,7 @@ fn grad_input(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) 
             }
         }
     }
-    dx[index] = sum;
+    dx[index] = finish(sum, index, params.slope);
 }
 
 @compute @workgroup_size(WORKGROUP)

@@ -4,8 +4,9 @@
 //   gather       dst[n,i,j,o] = f(b[o] + sum_{p,q,c} src[n,h,w,c] * w[p,q,c,o])   lanes are pixels, first over images
 //                with h = (i*mul_h + off_h + p*step_h) / div_h where that divides and lies inside, w likewise:
 //                the forward convolution has div 1, the gradient of the input has mul 1 and div = stride;
-//                f is an activation, or nothing (shared/activate.wgsl), and the maximum of each WINDOW_H x WINDOW_W such
-//                pixels, with its place, takes their place where shared/window_maximum.wgsl is linked for shared/pixel.wgsl
+//                f is an activation, or nothing (shared/finish.wgsl), or the product with a derivative (shared/finish_gradient.wgsl),
+//                and the maximum of each WINDOW_H x WINDOW_W such pixels, with its place, takes their place where
+//                shared/window_maximum.wgsl is linked for shared/pixel.wgsl
 //   grad_weight  part[s,p,q,c,o] = sum over the pixels of split s of dy[n,i,j,o] * src[n,h,w,c]   lanes are columns (p,q,c)
 //
 // Weights lie in their own order, w[p,q,c,o] at (p*k_w + q)*w_tap + c*w_c + o*w_o, and are read and written four at a time where
@@ -15,7 +16,7 @@
 // Definition: src/ops/conv2d.rs. Host: src/kernels/conv2d_broadcast.rs. c_src counts in chunks of CHUNK channels.
 
 #import grid
-#import activate
+#import finish
 #import chunk1
 #import pixel
 #import operands_buffers
@@ -188,9 +189,14 @@ fn gather(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) grou
                     var best = nothing();
                     //#unroll
                     for (var v = 0u; v < WINDOW; v++) {
-                        let low = vec2<f32>(activate(acc[o * PIXELS + s * WINDOW + v], params.slope), activate(acc[(o + 1u) * PIXELS + s * WINDOW + v], params.slope));
-                        let high = vec2<f32>(activate(acc[(o + 2u) * PIXELS + s * WINDOW + v], params.slope), activate(acc[(o + 3u) * PIXELS + s * WINDOW + v], params.slope));
-                        best = take(best, vec4<f32>(low, high), v == 0u, corner + v / WINDOW_W * params.w_full + v % WINDOW_W);
+                        var value: vec4<f32>;
+                        //#unroll
+                        for (var e = 0u; e < 4u; e++) {
+                            // There may be fewer than four.
+                            let at = to + o + min(e, params.c_dst - first - o - 1u);
+                            value[e] = finish(acc[(o + e) * PIXELS + s * WINDOW + v], at, params.slope);
+                        }
+                        best = take(best, value, v == 0u, corner + v / WINDOW_W * params.w_full + v % WINDOW_W);
                     }
                     store_dst(to + o, params.c_dst - first - o, best.value);
                     store_place(to + o, best);

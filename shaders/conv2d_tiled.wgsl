@@ -3,7 +3,7 @@
 //   gather       dst[n,i,j,o] = f(b[o] + sum_{p,q,c} src[n,h,w,c] * w[(p*k_w + q)*w_tap + c*w_c + o*w_o])
 //                with h = (i*mul_h + off_h + p*step_h) / div_h where that divides and lies inside, w likewise:
 //                the forward convolution has div 1, the gradient of the input has mul 1 and div = stride;
-//                f is an activation, or nothing (shared/activate.wgsl)
+//                f is an activation, or nothing (shared/finish.wgsl), or the product with a derivative (shared/finish_gradient.wgsl)
 //   grad_weight  part[s, (p*k_w + q)*w_tap + c*w_c + o*w_o] = sum over the pixels of split s of dy[n,i,j,o] * src[n,h,w,c]
 //
 // As matrices: gather is A [pixels, (p,q,c)] times B [(p,q,c), o]; grad_weight is A [(p,q,c), pixels] times B [pixels, o].
@@ -11,7 +11,7 @@
 // Definition: src/ops/conv2d.rs. Host: src/kernels/conv2d_tiled.rs.
 
 #import grid
-#import activate
+#import finish
 
 struct Params {
     pixels: u32, // of dst (gather) or dy (grad_weight): n * h_dst * w_dst
@@ -141,7 +141,8 @@ fn gather(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) grou
             let o = n0 + n_out + s;
             if pixel < params.pixels && o < params.c_dst {
                 let sum = acc[r][s] + select(0.0, b[o], params.bias == 1u);
-                dst[pixel * params.c_dst + o] = activate(sum, params.slope);
+                let at = pixel * params.c_dst + o;
+                dst[at] = finish(sum, at, params.slope);
             }
         }
     }

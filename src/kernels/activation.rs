@@ -20,12 +20,18 @@ fn kind(op: &Activation) -> (&'static str, f64) {
     }
 }
 
-/// Lets a kernel that imports `shaders/shared/activate.wgsl` apply this to what it writes.
+/// Lets a kernel that imports `shaders/shared/activate.wgsl`, or `finish.wgsl` beside it, apply this to what it writes.
 pub(super) fn epilogue(dispatch: Dispatch, activation: Option<Activation>) -> Dispatch {
     match activation.as_ref().map(kind) {
         None => dispatch.set("slope", 0.0),
         Some((kind, slope)) => dispatch.set("slope", slope).constant("KIND", kind),
     }
+}
+
+/// Lets a kernel that imports `shaders/shared/finish.wgsl` multiply what it writes with the derivative of this activation, of which
+/// `saved` has as many elements.
+pub(super) fn derivative_epilogue(dispatch: Dispatch, (activation, saved): (Activation, Operand)) -> Dispatch {
+    epilogue(dispatch, Some(activation)).link("finish", "shared/finish_gradient.wgsl").bind("saved", saved)
 }
 
 fn dispatch(entry: &'static str, op: &Activation, problem: &Problem) -> Dispatch {

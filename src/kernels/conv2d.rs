@@ -4,7 +4,7 @@
 //! layers as convolutions of one pixel: [`Gather`] and [`WeightGrad`] are those two problems, and
 //! [`super::linear`] states its own in their terms.
 
-use super::activation::epilogue;
+use super::activation::{derivative_epilogue, epilogue};
 use super::conv2d_few_channels::{self, FewChannels};
 use super::reduce::sum_splits;
 use super::{BASELINE, BLOCK, Dispatch, Lowered, Operand, Problem, conv2d_broadcast, conv2d_rows, conv2d_tiled};
@@ -33,12 +33,22 @@ pub(super) struct Gather {
     pub operands: (Operand, Operand, Option<Operand>),
     /// What is applied to each sum before it is written.
     pub activation: Option<Activation>,
+    /// The activation with whose derivative each sum is multiplied instead, and what is saved of it.
+    pub derivative: Option<(Activation, Operand)>,
     /// Windows of this height and width, so many in a column and a row, of which the maxima are written, with their places in a
     /// second output.
     pub windows: Option<[[usize; 2]; 2]>,
 }
 
 impl Gather {
+    /// Lets a kernel of this problem do to its sums what becomes of them.
+    pub fn finish(&self, dispatch: Dispatch) -> Dispatch {
+        match self.derivative {
+            None => epilogue(dispatch, self.activation),
+            Some(derivative) => derivative_epilogue(dispatch, derivative),
+        }
+    }
+
     pub fn pixels(&self) -> usize {
         self.n * self.dst[0] * self.dst[1]
     }
@@ -168,6 +178,7 @@ pub(super) fn forward_gather(conv: &Conv2d, x: &Spec, y: &Spec, w: &Spec) -> Gat
         w_strides: [c_in * c_out, c_out, 1],
         operands: (Operand::Input(0), Operand::Input(1), None),
         activation: None,
+        derivative: None,
         windows: None,
     }
 }
@@ -189,6 +200,7 @@ fn input_gather(op: &Conv2dGradInput, problem: &Problem) -> Gather {
         w_strides: [c_in * c_out, 1, c_out],
         operands: (Operand::Input(0), Operand::Input(1), None),
         activation: None,
+        derivative: None,
         windows: None,
     }
 }
@@ -241,13 +253,22 @@ pub(super) fn forward(
     Ok(Lowered::baseline(vec![dispatch]))
 }
 
-pub(super) fn grad_input(op: &Conv2dGradInput, problem: &Problem, variant: &'static str) -> Result<Lowered> {
+/// Lowers the gradient of the input, multiplied with the derivative of an activation if there is one.
+pub(super) fn grad_input(
+    op: &Conv2dGradInput,
+    derivative: Option<Activation>,
+    problem: &Problem,
+    variant: &'static str,
+) -> Result<Lowered> {
     let (dy, w, dx) = (&problem.inputs[0], &problem.inputs[1], &problem.outputs[0]);
     let ([k_h, k_w, c_out], conv) = ([w.shape[0], w.shape[1], w.shape[3]], &op.conv);
-    if let Some(lowered) = gather(&input_gather(op, problem), problem, variant) {
+    let mut shape = input_gather(op, problem);
+    shape.derivative = derivative.map(|activation| (activation, Operand::Input(2)));
+    if let Some(lowered) = gather(&shape, problem, variant) {
         return Ok(lowered);
     }
-    let dispatch = epilogue(unsplit(conv, "grad_input", dx, dy, [k_h, k_w]), None)
+    let dispatch = shape
+        .finish(unsplit(conv, "grad_input", dx, dy, [k_h, k_w]))
         .bind("dy", Operand::Input(0))
         .bind("w", Operand::Input(1))
         .bind("dx", Operand::Output(0))

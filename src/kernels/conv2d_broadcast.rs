@@ -1,7 +1,6 @@
 //! The broadcast family of convolutions, for adapters that compute on a CPU: `shaders/conv2d_broadcast.wgsl`, with operands
 //! in buffers or in textures, and [`super::conv2d_rows`] for gradients of weights with operands in textures.
 
-use super::activation::epilogue;
 use super::conv2d::{Gather, WeightGrad};
 use super::reduce::sum_splits;
 use super::{BLOCK, Dispatch, Edges, Limits, Lowered, Operand, Variant, conv2d_rows, texels};
@@ -154,7 +153,8 @@ fn dispatch(entry: &'static str, problem: &Gather, splits: (usize, usize), caps:
     let (chunk, subgroup) = (chunk(problem.src[2]), subgroup(caps));
     let [h, w] = problem.windows.map_or([problem.dst[0], problem.dst[1]], |[_, count]| count);
     let columns = problem.taps() * problem.src[2] / chunk;
-    let dispatch = epilogue(Dispatch::new("conv2d_broadcast.wgsl", entry), problem.activation)
+    let dispatch = problem
+        .finish(Dispatch::new("conv2d_broadcast.wgsl", entry))
         .link("chunk1", if chunk == 4 { "shared/chunk4.wgsl" } else { "shared/chunk1.wgsl" })
         .set("pixels", problem.n * h * w)
         .set("h_dst", h)

@@ -1,6 +1,5 @@
 //! The register-blocked tile through workgroup memory, for GPUs: `shaders/conv2d_tiled.wgsl`.
 
-use super::activation::epilogue;
 use super::conv2d::{Gather, WeightGrad};
 use super::reduce::sum_splits;
 use super::{BLOCK, Dispatch, Edges, Limits, Lowered, Operand, Variant};
@@ -29,7 +28,8 @@ pub(super) const VARIANT: Variant = Variant {
 };
 
 fn dispatch(entry: &'static str, problem: &Gather, tiles_m: usize, splits: (usize, usize)) -> Dispatch {
-    epilogue(Dispatch::new("conv2d_tiled.wgsl", entry), problem.activation)
+    problem
+        .finish(Dispatch::new("conv2d_tiled.wgsl", entry))
         .set("pixels", problem.pixels())
         .set("h_dst", problem.dst[0])
         .set("w_dst", problem.dst[1])

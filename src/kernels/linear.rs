@@ -1,115 +1,133 @@
-//! Linear layers on the GPU: to the fast variants a convolution of one pixel, whose weights lie `[out, in]`.
+//! Linear layers on the GPU: to the fast variants a convolution whose kernel covers the image, or one pixel, with weights `[out, in]`.
 
 use super::activation::epilogue;
 use super::conv2d::{Gather, WeightGrad, gather, weight_grad};
 use super::reduce::sum_splits;
 use super::{BASELINE, Dispatch, Lowered, Operand, Problem};
 use crate::error::Result;
-use crate::ops::{Activation, LinearGradInput, LinearGradWeight};
+use crate::ops::linear::pixels_channels;
+use crate::ops::{Activation, LinearGradWeight};
 use crate::tensor::Spec;
 
-/// `[n, from]` to `[n, to]` as a gather over one pixel, with these distances in the weights between inputs and outputs.
-fn one_pixel(n: usize, from: usize, to: usize, [w_c, w_o]: [usize; 2]) -> Gather {
+/// An image `[n, h, w, from]` to `[n, to]` as a convolution whose kernel covers it all, with these distances in the weights between
+/// pixels, channels and outputs. Rows are images of one pixel.
+fn whole_image(n: usize, [h, w, from]: [usize; 3], to: usize) -> Gather {
+    let pixels = h * w;
     Gather {
         n,
         dst: [1, 1, to],
-        src: [1, 1, from],
-        kernel: [1, 1],
+        src: [h, w, from],
+        kernel: [h, w],
         mul: [1, 1],
         off: [0, 0],
         step: [1, 1],
         div: [1, 1],
-        // With one tap its distance is any; this value says that the weights lie [o, tap, c] as packed ones do.
-        w_strides: [from, w_c, w_o],
+        // With one tap its distance is any; this value says that the weights lie [o, tap, c].
+        w_strides: [if pixels == 1 { from } else { 1 }, pixels, pixels * from],
         operands: (Operand::Input(0), Operand::Input(1), None),
         activation: None,
+        derivative: None,
         windows: None,
+    }
+}
+
+/// Height, width and channels of `x`.
+fn image(x: &Spec) -> [usize; 3] {
+    match *x.shape {
+        [_, h, w, c] => [h, w, c],
+        _ => [1, 1, x.shape[1]],
     }
 }
 
 /// The layer as a gather.
 pub(super) fn forward_shape(problem: &Problem) -> Gather {
-    let (n, [outputs, inputs]) = (problem.inputs[0].shape[0], matrix(&problem.inputs[1]));
-    let mut shape = one_pixel(n, inputs, outputs, [1, inputs]);
+    let x = &problem.inputs[0];
+    let mut shape = whole_image(x.shape[0], image(x), problem.inputs[1].shape[0]);
     shape.operands.2 = (problem.inputs.len() > 2).then_some(Operand::Input(2));
     shape
 }
 
-/// The gradient of its input as a gather.
+/// The gradient of its input as a gather: each pixel from one output pixel, through the tap that lies over it.
 pub(super) fn input_shape(problem: &Problem) -> Gather {
-    let (n, [outputs, inputs]) = (problem.inputs[0].shape[0], matrix(&problem.inputs[1]));
-    one_pixel(n, outputs, inputs, [inputs, 1])
+    let (dy, dx) = (&problem.inputs[0], &problem.outputs[0]);
+    let forward = whole_image(dy.shape[0], image(dx), dy.shape[1]);
+    let [tap, c, o] = forward.w_strides;
+    let tap = if forward.taps() == 1 { forward.dst[2] } else { tap };
+    Gather { dst: forward.src, src: forward.dst, step: [-1, -1], w_strides: [tap, o, c], ..forward }
 }
 
 /// The gradient of its weights as that of a convolution.
 pub(super) fn weight_shape(problem: &Problem) -> WeightGrad {
-    let (n, [outputs, inputs]) = (problem.inputs[0].shape[0], matrix(&problem.outputs[0]));
-    WeightGrad { forward: one_pixel(n, inputs, outputs, [1, inputs]) }
+    let (x, dy) = (&problem.inputs[0], &problem.inputs[1]);
+    WeightGrad { forward: whole_image(x.shape[0], image(x), dy.shape[1]) }
 }
 
-fn baseline(entry: &'static str, n: usize, [inputs, outputs]: [usize; 2], splits: (usize, usize)) -> Dispatch {
+/// A kernel for `x`, an image or rows, and so many outputs.
+fn baseline(entry: &'static str, x: &Spec, outputs: usize, splits: (usize, usize)) -> Dispatch {
+    let [pixels, channels] = pixels_channels(&x.shape);
     Dispatch::new("linear.wgsl", entry)
-        .set("n", n)
-        .set("inputs", inputs)
+        .set("n", x.shape[0])
+        .set("pixels", pixels)
+        .set("channels", channels)
         .set("outputs", outputs)
         .set("splits", splits.0)
         .set("rows_per_split", splits.1)
 }
 
 pub(super) fn forward(activation: Option<Activation>, problem: &Problem, variant: &'static str) -> Result<Lowered> {
-    let (n, [outputs, inputs]) = (problem.inputs[0].shape[0], matrix(&problem.inputs[1]));
+    let (x, outputs) = (&problem.inputs[0], problem.inputs[1].shape[0]);
     let mut shape = forward_shape(problem);
     shape.activation = activation;
     if let Some(lowered) = gather(&shape, problem, variant) {
         return Ok(lowered);
     }
     let dispatch = match shape.operands.2 {
-        Some(bias) => baseline("forward_bias", n, [inputs, outputs], (1, 1)).bind("b", bias),
-        None => baseline("forward", n, [inputs, outputs], (1, 1)),
+        Some(bias) => baseline("forward_bias", x, outputs, (1, 1)).bind("b", bias),
+        None => baseline("forward", x, outputs, (1, 1)),
     };
     let dispatch = epilogue(dispatch, activation)
         .bind("x", Operand::Input(0))
         .bind("w", Operand::Input(1))
         .bind("y", Operand::Output(0))
-        .invocations(n * outputs)
-        .trips(inputs);
+        .invocations(problem.outputs[0].len())
+        .trips(shape.taps() * (shape.src[2] + 1));
     Ok(Lowered::baseline(vec![dispatch]))
 }
 
-pub(super) fn grad_input(_op: &LinearGradInput, problem: &Problem, variant: &'static str) -> Result<Lowered> {
-    let (n, [outputs, inputs]) = (problem.inputs[0].shape[0], matrix(&problem.inputs[1]));
-    if let Some(lowered) = gather(&input_shape(problem), problem, variant) {
+/// Lowers the gradient of the input, multiplied with the derivative of an activation if there is one.
+pub(super) fn grad_input(derivative: Option<Activation>, problem: &Problem, variant: &'static str) -> Result<Lowered> {
+    let (dx, outputs) = (&problem.outputs[0], problem.inputs[0].shape[1]);
+    let mut shape = input_shape(problem);
+    shape.derivative = derivative.map(|activation| (activation, Operand::Input(2)));
+    if let Some(lowered) = gather(&shape, problem, variant) {
         return Ok(lowered);
     }
-    let dispatch = epilogue(baseline("grad_input", n, [inputs, outputs], (1, 1)), None)
+    let dispatch = shape
+        .finish(baseline("grad_input", dx, outputs, (1, 1)))
         .bind("dy", Operand::Input(0))
         .bind("w", Operand::Input(1))
         .bind("dx", Operand::Output(0))
-        .invocations(n * inputs)
+        .invocations(dx.len())
         .trips(outputs);
     Ok(Lowered::baseline(vec![dispatch]))
 }
 
 pub(super) fn grad_weight(_op: &LinearGradWeight, problem: &Problem, variant: &'static str) -> Result<Lowered> {
-    let (n, [outputs, inputs]) = (problem.inputs[0].shape[0], matrix(&problem.outputs[0]));
+    let (x, outputs, len) = (&problem.inputs[0], problem.inputs[1].shape[1], problem.outputs[0].len());
     let grad = weight_shape(problem);
     if let Some(lowered) = weight_grad(&grad, problem, variant) {
         return Ok(lowered);
     }
-    let (splits, each) = grad.splits((inputs * outputs).div_ceil(64), 1024);
-    let dispatch = epilogue(baseline("grad_weight", n, [inputs, outputs], (splits, each)), None)
+    let (splits, each) = grad.splits(len.div_ceil(64), 1024);
+    let dispatch = epilogue(baseline("grad_weight", x, outputs, (splits, each)), None)
         .bind("x", Operand::Input(0))
         .bind("dy", Operand::Input(1))
         .bind("part", Operand::Workspace(0))
-        .invocations(inputs * outputs * splits)
+        .invocations(len * splits)
         .trips(each + each / 256 + 1);
     Ok(Lowered {
         variant: BASELINE,
-        workspaces: vec![Spec::f32([splits, inputs * outputs])],
-        dispatches: vec![dispatch, sum_splits(Operand::Workspace(0), Operand::Output(0), splits, inputs * outputs)],
+        workspaces: vec![Spec::f32([splits, len])],
+        dispatches: vec![dispatch, sum_splits(Operand::Workspace(0), Operand::Output(0), splits, len)],
     })
-}
-
-fn matrix(spec: &Spec) -> [usize; 2] {
-    [spec.shape[0], spec.shape[1]]
 }

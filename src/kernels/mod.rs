@@ -128,8 +128,9 @@ pub fn known(op: &Op) -> &'static [Variant] {
     match op {
         Op::Conv2d(_) | Op::Conv2dActivation(_) | Op::Conv2dGradWeight(_) => &CONVOLUTION,
         Op::Conv2dMaxPool2d(_) | Op::Conv2dMaxPool2dGradWeight(_) => &CONVOLUTION,
-        Op::Conv2dGradInput(_) => &FAST,
+        Op::Conv2dGradInput(_) | Op::Conv2dGradInputActivationGrad(_) => &FAST,
         Op::Linear(_) | Op::LinearActivation(_) | Op::LinearGradInput(_) | Op::LinearGradWeight(_) => &FAST,
+        Op::LinearGradInputActivationGrad(_) => &FAST,
         Op::MaxPool2d(_) | Op::MaxPool2dGrad(_) => &POOLING,
         _ => &[BASELINE_VARIANT],
     }
@@ -166,11 +167,14 @@ pub fn variants(op: &Op, problem: &Problem) -> Vec<&'static str> {
         Op::Conv2dMaxPool2d(op) => conv2d_max_pool2d::forward_variants(op, problem),
         Op::Conv2dMaxPool2dGradWeight(op) => conv2d_max_pool2d::grad_weight_variants(op, problem),
         Op::Conv2dGradInput(op) => conv2d::grad_input_variants(op, problem),
+        Op::Conv2dGradInputActivationGrad(op) => conv2d::grad_input_variants(&op.sum, problem),
         Op::Conv2dGradWeight(op) => conv2d::grad_weight_variants(op, problem),
         Op::Linear(_) | Op::LinearActivation(_) => {
             conv2d::gather_variants(&linear::forward_shape(problem), problem.caps)
         }
-        Op::LinearGradInput(_) => conv2d::gather_variants(&linear::input_shape(problem), problem.caps),
+        Op::LinearGradInput(_) | Op::LinearGradInputActivationGrad(_) => {
+            conv2d::gather_variants(&linear::input_shape(problem), problem.caps)
+        }
         Op::LinearGradWeight(_) => conv2d::weight_variants(&linear::weight_shape(problem), problem.caps),
         Op::MaxPool2d(op) => pool2d::variants(&op.0, problem),
         Op::MaxPool2dGrad(op) => pool2d::variants(&op.pool, problem),
@@ -186,7 +190,8 @@ pub fn lower(op: &Op, problem: &Problem, variant: &'static str) -> Result<Lowere
         Op::Conv2dActivation(op) => conv2d::forward(&op.conv, Some(op.activation), problem, variant),
         Op::Conv2dMaxPool2d(op) => conv2d_max_pool2d::forward(op, problem, variant),
         Op::Conv2dMaxPool2dGradWeight(op) => conv2d_max_pool2d::grad_weight(op, problem, variant),
-        Op::Conv2dGradInput(op) => conv2d::grad_input(op, problem, variant),
+        Op::Conv2dGradInput(op) => conv2d::grad_input(op, None, problem, variant),
+        Op::Conv2dGradInputActivationGrad(op) => conv2d::grad_input(&op.sum, Some(op.activation), problem, variant),
         Op::Conv2dGradWeight(op) => conv2d::grad_weight(op, problem, variant),
         Op::SumRows(op) => reduce::sum_rows(op, problem),
         Op::MaxPool2d(op) => pool2d::max_forward(op, problem, variant),
@@ -197,7 +202,8 @@ pub fn lower(op: &Op, problem: &Problem, variant: &'static str) -> Result<Lowere
         Op::GlobalAvgPool2dGrad(op) => pool2d::global_avg_grad(op, problem),
         Op::Linear(_) => linear::forward(None, problem, variant),
         Op::LinearActivation(op) => linear::forward(Some(op.activation), problem, variant),
-        Op::LinearGradInput(op) => linear::grad_input(op, problem, variant),
+        Op::LinearGradInput(_) => linear::grad_input(None, problem, variant),
+        Op::LinearGradInputActivationGrad(op) => linear::grad_input(Some(op.activation), problem, variant),
         Op::LinearGradWeight(op) => linear::grad_weight(op, problem, variant),
         Op::Activation(op) => activation::forward(op, problem),
         Op::ActivationGrad(op) => activation::grad(op, problem),

@@ -6,11 +6,14 @@
 //! linear_activation: y = f(linear(x, w, b))
 //! conv2d_max_pool2d: y, argmax = max_pool2d(f(conv2d(x, w, b)))
 //!   grad_weight:     dw = conv2d_grad_weight(x, max_pool2d_grad(g, argmax)), db = sum_rows(g)  with g = f'(y) · dy
+//! conv2d_grad_input_activation_grad: dx = f'(saved) · conv2d_grad_input(dy, w)
+//! linear_grad_input_activation_grad: dx = f'(saved) · linear_grad_input(dy, w)
 //! ```
 
 use super::{
-    Activation, Conv2d, Conv2dGradWeight, Linear, MaxPool2d, MaxPool2dGrad, Operator, Pool2d, Real, SumRows, conv2d,
-    expect_image, expect_operands, expect_spec, fill_float, linear, pool2d,
+    Activation, ActivationGrad, Conv2d, Conv2dGradInput, Conv2dGradWeight, Linear, LinearGradInput, MaxPool2d,
+    MaxPool2dGrad, Operator, Pool2d, Real, SumRows, conv2d, expect_image, expect_operands, expect_spec, fill_float,
+    linear, pool2d,
 };
 use crate::error::{Error, Result};
 use crate::tensor::{Spec, Tensor};
@@ -56,6 +59,86 @@ pub struct Conv2dMaxPool2dGradWeight {
     pub kernel: [usize; 2],
     /// Whether the gradient of a bias is wanted.
     pub bias: bool,
+}
+
+/// `dy`, `w` as of [`Conv2dGradInput`] and `saved` as of [`ActivationGrad`], of the shape of the output → `dx`, the gradient of an
+/// activation whose output the convolution reads.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Conv2dGradInputActivationGrad {
+    /// The gradient of the convolution's input.
+    pub sum: Conv2dGradInput,
+    /// Whose derivative it is multiplied with.
+    pub activation: Activation,
+}
+
+/// `dy`, `w` as of [`LinearGradInput`] and `saved` as of [`ActivationGrad`], of the shape of the output → `dx`, the gradient of an
+/// activation whose output the layer reads.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct LinearGradInputActivationGrad {
+    /// The gradient of the layer's input.
+    pub sum: LinearGradInput,
+    /// Whose derivative it is multiplied with.
+    pub activation: Activation,
+}
+
+/// What both infer: the shape of `sum`, which `saved` must have.
+fn infer_scaled(sum: &impl Operator, name: &str, inputs: &[Spec]) -> Result<Vec<Spec>> {
+    expect_operands(name, inputs, 3..=3)?;
+    let outputs = sum.infer(&inputs[..2])?;
+    expect_spec(name, "what is saved of the activation", &inputs[2], &outputs[0])?;
+    Ok(outputs)
+}
+
+impl Conv2dGradInputActivationGrad {
+    /// Element `index` of the output.
+    pub(super) fn element<T: Real>(&self, inputs: &[&Tensor<T>], index: usize) -> T {
+        let sum = conv2d::grad_input_element(&self.sum, inputs[0], inputs[1], index);
+        self.activation.derivative(inputs[2].floats()[index]) * sum
+    }
+}
+
+impl LinearGradInputActivationGrad {
+    /// Element `index` of the output.
+    pub(super) fn element<T: Real>(&self, inputs: &[&Tensor<T>], index: usize) -> T {
+        let sum = linear::grad_input_element(self.sum, inputs[0], inputs[1], index);
+        self.activation.derivative(inputs[2].floats()[index]) * sum
+    }
+}
+
+impl Operator for Conv2dGradInputActivationGrad {
+    fn name(&self) -> &'static str {
+        "conv2d_grad_input_activation_grad"
+    }
+
+    fn infer(&self, inputs: &[Spec]) -> Result<Vec<Spec>> {
+        infer_scaled(&self.sum, self.name(), inputs)
+    }
+
+    fn reference<T: Real>(&self, inputs: &[&Tensor<T>], outputs: &[Spec]) -> Vec<Tensor<T>> {
+        vec![fill_float(&outputs[0], |i| self.element(inputs, i))]
+    }
+
+    fn flops(&self, inputs: &[Spec], outputs: &[Spec]) -> u64 {
+        self.sum.flops(&inputs[..2], outputs) + ActivationGrad(self.activation).flops(outputs, outputs)
+    }
+}
+
+impl Operator for LinearGradInputActivationGrad {
+    fn name(&self) -> &'static str {
+        "linear_grad_input_activation_grad"
+    }
+
+    fn infer(&self, inputs: &[Spec]) -> Result<Vec<Spec>> {
+        infer_scaled(&self.sum, self.name(), inputs)
+    }
+
+    fn reference<T: Real>(&self, inputs: &[&Tensor<T>], outputs: &[Spec]) -> Vec<Tensor<T>> {
+        vec![fill_float(&outputs[0], |i| self.element(inputs, i))]
+    }
+
+    fn flops(&self, inputs: &[Spec], outputs: &[Spec]) -> u64 {
+        self.sum.flops(&inputs[..2], outputs) + ActivationGrad(self.activation).flops(outputs, outputs)
+    }
 }
 
 impl Conv2dActivation {

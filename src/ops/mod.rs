@@ -33,7 +33,10 @@ pub use control::{Advance, Guard, RecordEvaluation, RecordStep};
 pub use conv2d::{Conv2d, Conv2dGradInput, Conv2dGradWeight};
 pub use dropout::Dropout;
 pub use elementwise::{Add, Concat, Copy, Flatten, FlattenGrad, Mul, Slice};
-pub use fused::{Conv2dActivation, Conv2dMaxPool2d, Conv2dMaxPool2dGradWeight, LinearActivation};
+pub use fused::{
+    Conv2dActivation, Conv2dGradInputActivationGrad, Conv2dMaxPool2d, Conv2dMaxPool2dGradWeight, LinearActivation,
+    LinearGradInputActivationGrad,
+};
 pub use group_norm::{GroupNorm, GroupNormGrad, LayerNorm, LayerNormGrad};
 pub use linear::{Linear, LinearGradInput, LinearGradWeight};
 pub use loss::{MseLoss, MseLossGrad, SoftmaxCrossEntropy, SoftmaxCrossEntropyGrad};
@@ -148,6 +151,7 @@ operators! {
     GradNorm, ClipGradNorm, ClipValue, Optimizer,
     GatherBatch, Guard, RecordStep, RecordEvaluation, Advance,
     Conv2dActivation, LinearActivation, Conv2dMaxPool2d, Conv2dMaxPool2dGradWeight,
+    Conv2dGradInputActivationGrad, LinearGradInputActivationGrad,
 }
 
 impl Op {
@@ -160,6 +164,8 @@ impl Op {
             }
             (Self::Conv2dActivation(op), _) => op.element(inputs, outputs, index),
             (Self::LinearActivation(op), _) => op.element(inputs, index),
+            (Self::Conv2dGradInputActivationGrad(op), _) => op.element(inputs, index),
+            (Self::LinearGradInputActivationGrad(op), _) => op.element(inputs, index),
             (Self::Conv2dMaxPool2d(op), _) => op.element(inputs, outputs, index)?,
             (Self::Conv2dMaxPool2dGradWeight(op), _) => op.element(inputs, index)?,
             (Self::MaxPool2d(op), [x]) => pool2d::max_element(&op.0, x, &outputs[0].shape, index).0,
@@ -167,7 +173,7 @@ impl Op {
             (Self::Conv2dGradInput(op), [dy, w]) => conv2d::grad_input_element(op, dy, w, index),
             (Self::Conv2dGradWeight(op), [x, dy]) => conv2d::grad_weight_element(op, x, dy, index),
             (Self::Linear(_), [x, w, bias @ ..]) => linear::forward_element(x, w, bias.first().copied(), index),
-            (Self::LinearGradInput(_), [dy, w]) => linear::grad_input_element(dy, w, index),
+            (Self::LinearGradInput(op), [dy, w]) => linear::grad_input_element(*op, dy, w, index),
             (Self::LinearGradWeight(_), [x, dy]) => linear::grad_weight_element(x, dy, index),
             _ => return None,
         })

@@ -126,7 +126,8 @@ fn a_checked_run_stops_where_a_kernel_is_wrong_and_keeps_its_weights() {
     let stderr = text(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{stderr}");
     assert!(
-        stderr.contains("error: training stopped at step 1: ") && stderr.contains("relu.grad (relu_grad)"),
+        stderr.contains("error: training stopped at step 1: ")
+            && stderr.contains("relu.grad (linear_grad_input_activation_grad)"),
         "{stderr}"
     );
     assert!(stderr.contains("the last good state, after 0 steps, is in run"), "{stderr}");

@@ -1,7 +1,7 @@
 //! Fused graphs compute what the graphs before them did.
 
 use wgrad::graph::{Graph, Pass, Storage, ValueId, differentiate, lifetimes};
-use wgrad::ops::{Activation, Add, Conv2d, Linear, MaxPool2d, Pool2d};
+use wgrad::ops::{Activation, Add, Conv2d, Flatten, Linear, MaxPool2d, Pool2d};
 use wgrad::session::cpu::CpuSession;
 use wgrad::tensor::{Spec, Tensor};
 
@@ -69,6 +69,8 @@ fn fused_graphs_compute_the_same_in_float64() {
                                 usize::from(saves && !missing(Pass::PoolGradient) && !missing(Pass::Epilogue))
                             }
                             Pass::Loads => usize::from(!image && saves && !missing(Pass::PoolGradient)),
+                            // There is no linear layer, and no layer below another one.
+                            Pass::Flatten | Pass::Derivative => 0,
                         };
                         assert_eq!(count, expected, "{pass:?}: {which}: {done:?}");
                     }
@@ -80,6 +82,64 @@ fn fused_graphs_compute_the_same_in_float64() {
             }
         }
     }
+}
+
+/// conv → activation → conv → activation → flatten → linear → activation → linear, with the gradients of all parameters.
+fn layers(activation: Activation) -> Graph {
+    let mut graph = Graph::new();
+    let g = &mut graph;
+    let shapes: [&[usize]; 6] = [&[2, 6, 5, 3], &[3, 3, 3, 4], &[2, 2, 4, 5], &[7, 30], &[7], &[3, 7]];
+    let named = shapes.iter().enumerate().map(|(i, shape)| g.persistent(&format!("x{i}"), Spec::f32(shape.to_vec())));
+    let operands: Vec<_> = named.collect();
+    let mut x = operands[0];
+    for (name, w) in [("conv1", operands[1]), ("conv2", operands[2])] {
+        let sum = g.apply1(name, Conv2d::default(), &[x, w]).unwrap();
+        x = g.apply1("act", activation, &[sum]).unwrap();
+    }
+    let flat = g.apply1("flatten", Flatten, &[x]).unwrap();
+    let sum = g.apply1("dense1", Linear, &[flat, operands[3], operands[4]]).unwrap();
+    let activated = g.apply1("act", activation, &[sum]).unwrap();
+    let logits = g.apply1("dense2", Linear, &[activated, operands[5]]).unwrap();
+    let seed = g.persistent("seed", g.spec(logits).clone());
+    let gradients = differentiate(g, logits, seed, &operands[1..]).unwrap();
+    for (i, gradient) in gradients.into_iter().flatten().enumerate() {
+        let kept = g.persistent(&format!("d{i}"), g.spec(gradient).clone());
+        g.place(gradient, kept, 0).unwrap();
+    }
+    graph
+}
+
+#[test]
+fn layers_on_layers_compute_the_same_in_float64() {
+    for activation in Activation::all(0.1, 1.25) {
+        let graph = layers(activation);
+        let wanted = results(&graph);
+        for without in [vec![], vec![Pass::Flatten], vec![Pass::Derivative], vec![Pass::Epilogue]] {
+            let (fused, done) = graph.clone().fuse(&without).unwrap();
+            let count = |pass| done.iter().filter(|fusion| fusion.pass == pass).count();
+            let missing = |pass| without.contains(&pass);
+            // Forwards, and backwards.
+            assert_eq!(count(Pass::Flatten), 2 * usize::from(!missing(Pass::Flatten)), "{done:?}");
+            // Below dense2, below conv2, and below dense1 where nothing is between.
+            let derivatives = if missing(Pass::Derivative) { 0 } else { 2 + usize::from(!missing(Pass::Flatten)) };
+            assert_eq!(count(Pass::Derivative), derivatives, "{done:?}");
+            for (got, want) in results(&fused).iter().zip(&wanted) {
+                let off = got.floats().iter().zip(want.floats()).map(|(a, b)| (a - b).abs());
+                assert!(off.fold(0.0, f64::max) < 1e-12, "{activation:?} without {without:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn an_image_that_somebody_reads_flattened_is_flattened() {
+    let mut graph = Graph::new();
+    let [x, w] = [("x", vec![2, 3, 3, 4]), ("w", vec![5, 36])].map(|(n, shape)| graph.persistent(n, Spec::f32(shape)));
+    let flat = graph.apply1("flatten", Flatten, &[x]).unwrap();
+    graph.apply1("dense", Linear, &[flat, w]).unwrap();
+    graph.apply1("twice", Add, &[flat, flat]).unwrap();
+    let (fused, done) = graph.clone().fuse(&[]).unwrap();
+    assert!(done.is_empty() && fused == graph, "{done:?}");
 }
 
 #[test]

@@ -20,7 +20,7 @@ fn control() -> Spec {
 
 #[test]
 fn layers_refuse_operands_that_do_not_fit() {
-    refuses(Linear, &[f(&[2, 3, 3, 4]), f(&[5, 36])], "flatten images first");
+    refuses(Linear, &[f(&[2, 3, 3, 4]), f(&[5, 4])], "flatten images first");
     refuses(Linear, &[f(&[2, 35]), f(&[5, 36])], "do not fit rows of 35 features");
     refuses(Linear, &[f(&[2, 36]), f(&[5, 36]), f(&[36])], "one element for each of 5 outputs");
     refuses(Flatten, &[f(&[2, 36])], "needs an image");

@@ -3,7 +3,9 @@
 //! A pass keeps the ids of all values that remain, so what is known of a value before fusion holds after it. Values that a pass
 //! makes needless have no node any more, and so no memory.
 
+mod derivative;
 mod epilogue;
+mod flatten;
 mod loads;
 mod pool_gradient;
 
@@ -17,6 +19,9 @@ use crate::ops::Operator;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Pass {
+    /// A linear layer takes an image as it lies, in the order in which flattening would have brought its elements, and its
+    /// gradients do so too.
+    Flatten,
     /// The gradient of an activation before a max pool is taken of the pooled values, before they are spread out again, and so
     /// is the gradient of a bias.
     PoolGradient,
@@ -27,6 +32,9 @@ pub enum Pass {
     /// The gradient of a convolution's weights takes the gradients of the activation and the max pool behind it when it loads
     /// what arrives there.
     Loads,
+    /// The gradient of an activation is taken by the gradient of a convolution's or linear layer's input before it, when that
+    /// writes its output.
+    Derivative,
 }
 
 /// What a pass did at one place.
@@ -42,24 +50,29 @@ pub struct Fusion {
 
 impl Pass {
     /// Every pass, in the order in which they run.
-    pub const ALL: [Self; 4] = [Self::PoolGradient, Self::Epilogue, Self::Pooling, Self::Loads];
+    pub const ALL: [Self; 6] =
+        [Self::Flatten, Self::PoolGradient, Self::Epilogue, Self::Pooling, Self::Loads, Self::Derivative];
 
     /// What `--no-fuse` calls it.
     pub fn name(self) -> &'static str {
         match self {
+            Self::Flatten => "flatten",
             Self::PoolGradient => "pool-gradient",
             Self::Epilogue => "epilogue",
             Self::Pooling => "pooling",
             Self::Loads => "loads",
+            Self::Derivative => "derivative",
         }
     }
 
     fn run(self, graph: &mut Graph) -> Result<Vec<Fusion>> {
         match self {
+            Self::Flatten => flatten::run(graph),
             Self::PoolGradient => pool_gradient::run(graph),
             Self::Epilogue => epilogue::activations(graph),
             Self::Pooling => epilogue::pools(graph),
             Self::Loads => loads::run(graph),
+            Self::Derivative => derivative::run(graph),
         }
     }
 }

@@ -1,8 +1,10 @@
 //! Convolutions: geometries, channel counts, long sums, and the edges of each variant.
 
-use super::{DRIFTING, conv2d_max_pool2d, edges, hard, image_of, mark, named};
+use super::{DRIFTING, conv2d_max_pool2d, edges, hard, image_of, mark, named, specials};
 use crate::gpu::Caps;
-use crate::ops::{Activation, Conv2d, Conv2dActivation, Conv2dGradInput, Conv2dGradWeight, Operator};
+use crate::kernels::BASELINE;
+use crate::ops::{Activation, Conv2d, Conv2dActivation, Conv2dGradInput, Conv2dGradInputActivationGrad};
+use crate::ops::{Conv2dGradWeight, Operator};
 use crate::tensor::Spec;
 use crate::verify::case::{Case, Depth, Operand, floats, noise, values};
 
@@ -161,6 +163,7 @@ pub(super) fn cases(caps: &Caps) -> Vec<Case> {
     cases.extend(cropped());
     cases.extend(at_edges(caps));
     cases.extend(activated(caps));
+    cases.extend(scaled());
     cases.extend(hard_values());
     cases.extend(long_sums());
     cases.extend(conv2d_max_pool2d::cases());
@@ -187,6 +190,7 @@ fn cropped() -> Vec<Case> {
 /// With activations, whose own room asks for their values: a short one, and one that takes an attribute.
 fn activated(caps: &Caps) -> Vec<Case> {
     let [x, w] = [[2, 6, 7, 8], [3, 3, 8, 18]];
+    let relu = |conv| Conv2dActivation { conv, activation: Activation::Relu };
     let mut cases = Vec::new();
     for activation in [Activation::Relu, Activation::Elu { alpha: 1.25 }] {
         let op = Conv2dActivation { conv: padded(1), activation };
@@ -195,10 +199,11 @@ fn activated(caps: &Caps) -> Vec<Case> {
         cases.push(named(&[activation.name(), "bias"], op, operands.clone()).at(depth));
         cases.push(Case::new(activation.name(), op, &operands[..2]).at(depth));
     }
+    let fours = [noise(1, x), noise(2, [3, 3, 8, 20]), noise(3, [20])];
+    cases.push(Case::new("relu_fours", relu(padded(1)), fours).at(Depth::Quick));
     let grouped =
         Conv2dActivation { conv: Conv2d { groups: 2, ..padded(1) }, activation: Activation::Elu { alpha: 1.25 } };
     cases.push(Case::new("elu_two_groups", grouped, [noise(1, x), noise(2, [3, 3, 4, 18])]));
-    let relu = |conv| Conv2dActivation { conv, activation: Activation::Relu };
     for (name, conv, x, w) in QUICK.into_iter().chain(GEOMETRIES) {
         cases.push(Case::new(name, relu(conv), [noise(1, x), noise(2, w), noise(3, [w[3]])]));
     }
@@ -210,6 +215,29 @@ fn activated(caps: &Caps) -> Vec<Case> {
     let op = relu(padded(1));
     for (name, x, special) in hard(&x, 1) {
         cases.push(mark(Case::new(name, op, [x, noise(2, w), noise(3, [w[3]])]), special));
+    }
+    cases
+}
+
+/// Gradients of inputs with the derivative of an activation: one that saves its output, in channels that come out even and others,
+/// and one that saves its input, where a NaN stays one.
+fn scaled() -> Vec<Case> {
+    let case = |name: &str, conv: Conv2d, x: [usize; 4], w: [usize; 4], activation, saved: Option<Operand>| {
+        let sum = Conv2dGradInput { conv, input: [x[1], x[2]] };
+        let dy = noise(4, output(conv, &x, &w));
+        let saved = saved.unwrap_or_else(|| noise(5, x));
+        Case::new(name, Conv2dGradInputActivationGrad { sum, activation }, [dy, noise(2, w), saved])
+    };
+    let (x, relu, silu) = ([2, 6, 7, 20], Activation::Relu, Activation::Silu);
+    let mut cases = vec![
+        case("relu", padded(1), x, [3, 3, 20, 8], relu, None).at(Depth::Quick),
+        case("relu_18_channels", strided(2, 1, [1; 4]), [1, 7, 6, 18], [3, 2, 18, 5], relu, None),
+        case("relu_many_images", PLAIN, [40, 5, 5, 64], [3, 3, 64, 36], relu, None),
+        case("relu_two_groups", Conv2d { groups: 2, ..padded(1) }, [1, 4, 5, 6], [3, 3, 3, 4], relu, None),
+        case("silu", padded(1), x, [3, 3, 20, 8], silu, None).only(BASELINE),
+    ];
+    for (name, saved) in specials(&x, 5) {
+        cases.push(case(name, padded(1), x, [3, 3, 20, 8], silu, Some(saved)).only(BASELINE).special());
     }
     cases
 }

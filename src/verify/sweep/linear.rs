@@ -1,9 +1,11 @@
 //! Linear layers: sizes round the edges of each variant, long sums, hard values.
 
-use super::{DRIFTING, edges, hard, mark, named};
+use super::{DRIFTING, edges, hard, mark, named, specials};
 use crate::gpu::Caps;
 use crate::kernels::BASELINE;
-use crate::ops::{Activation, Linear, LinearActivation, LinearGradInput, LinearGradWeight};
+use crate::ops::{
+    Activation, Linear, LinearActivation, LinearGradInput, LinearGradInputActivationGrad, LinearGradWeight,
+};
 use crate::verify::case::{Case, Depth, floats, noise, values};
 
 /// Rows, inputs, outputs.
@@ -20,20 +22,70 @@ const SIZES: [[usize; 3]; 10] = [
     [1000, 3, 5],
     [17, 47, 41],
 ];
+/// Images [n, h, w, c] and outputs: those that come out even for the fast variants, and those that do not.
+const IMAGES: [([usize; 4], usize); 4] =
+    [([35, 3, 2, 8], 20), ([3, 2, 4, 4], 33), ([5, 1, 3, 7], 8), ([70, 2, 2, 36], 5)];
 const LARGE: [[usize; 3]; 3] = [[70_000, 3, 61], [3, 20_000, 70], [300_000, 3, 5]];
+
+/// The gradient of an input that is no image.
+const ROWS: LinearGradInput = LinearGradInput { image: None };
 
 fn directions(name: &str, [n, inputs, outputs]: [usize; 3]) -> Vec<Case> {
     let (x, w, dy) = (noise(1, [n, inputs]), noise(2, [outputs, inputs]), noise(4, [n, outputs]));
     vec![
         Case::new(name, Linear, [x.clone(), w.clone()]),
         named(&[name, "bias"], Linear, [x.clone(), w.clone(), noise(3, [outputs])]),
-        Case::new(name, LinearGradInput, [dy.clone(), w]),
+        Case::new(name, ROWS, [dy.clone(), w]),
         Case::new(name, LinearGradWeight, [x, dy]),
     ]
 }
 
-pub(super) fn cases(caps: &Caps) -> Vec<Case> {
+/// Images that no layer flattened, in every direction.
+fn images() -> Vec<Case> {
     let mut cases = Vec::new();
+    for (number, (x, outputs)) in IMAGES.into_iter().enumerate() {
+        let [n, h, w, c] = x;
+        let (name, depth) =
+            (format!("image_{h}x{w}x{c}_to_{outputs}"), if number == 0 { Depth::Quick } else { Depth::Standard });
+        let (image, weights, dy) = (noise(1, x), noise(2, [outputs, h * w * c]), noise(4, [n, outputs]));
+        let sum = LinearGradInput { image: Some([h, w, c]) };
+        let scaled = LinearGradInputActivationGrad { sum, activation: Activation::Relu };
+        let relu = LinearActivation { activation: Activation::Relu };
+        for case in [
+            Case::new(&name, Linear, [image.clone(), weights.clone()]),
+            Case::new(&name, relu, [image.clone(), weights.clone(), noise(3, [outputs])]),
+            Case::new(&name, sum, [dy.clone(), weights.clone()]),
+            Case::new(&name, scaled, [dy.clone(), weights, noise(5, x)]),
+            Case::new(&name, LinearGradWeight, [image, dy]),
+        ] {
+            cases.push(case.at(depth));
+        }
+    }
+    cases
+}
+
+/// With the derivative of an activation: one that saves its output, one that saves its input, where a NaN stays one.
+fn scaled() -> Vec<Case> {
+    let [n, inputs, outputs] = [9, 18, 21];
+    let case = |name: &str, activation: Activation, saved| {
+        let op = LinearGradInputActivationGrad { sum: ROWS, activation };
+        Case::new(name, op, [noise(4, [n, outputs]), noise(2, [outputs, inputs]), saved])
+    };
+    let mut cases = vec![
+        case("relu", Activation::Relu, noise(5, [n, inputs])).at(Depth::Quick),
+        case("silu", Activation::Silu, noise(5, [n, inputs])).only(BASELINE),
+    ];
+    cases.extend(
+        specials(&[n, inputs], 5)
+            .into_iter()
+            .map(|(name, saved)| case(name, Activation::Silu, saved).only(BASELINE).special()),
+    );
+    cases
+}
+
+pub(super) fn cases(caps: &Caps) -> Vec<Case> {
+    let mut cases = images();
+    cases.extend(scaled());
     for (sizes, depth) in [(&QUICK[..], Depth::Quick), (&SIZES[..], Depth::Standard), (&LARGE[..], Depth::Full)] {
         for &sizes in sizes {
             let [n, inputs, outputs] = sizes;
@@ -57,11 +109,9 @@ pub(super) fn cases(caps: &Caps) -> Vec<Case> {
     for (variant, sizes, depth) in edges(Linear, caps) {
         let [n, outputs, inputs] = sizes;
         let operands = [noise(1, [n, inputs]), noise(2, [outputs, inputs]), noise(3, [outputs])];
-        cases.push(Case::new(name(sizes), Linear, operands.clone()).only(variant).at(depth));
-        let activated = LinearActivation { activation: Activation::Relu };
-        cases.push(Case::new(name(sizes), activated, operands).only(variant).at(depth));
+        cases.push(Case::new(name(sizes), Linear, operands).only(variant).at(depth));
         let operands = [noise(4, [n, inputs]), noise(2, [inputs, outputs])];
-        cases.push(Case::new(name(sizes), LinearGradInput, operands).only(variant).at(depth));
+        cases.push(Case::new(name(sizes), ROWS, operands).only(variant).at(depth));
     }
     for (variant, sizes, depth) in edges(LinearGradWeight, caps) {
         let [inputs, outputs, n] = sizes;
@@ -75,7 +125,7 @@ pub(super) fn cases(caps: &Caps) -> Vec<Case> {
         cases.push(mark(Case::new(name, LinearGradWeight, [x, noise(4, [n, outputs])]), special));
     }
     for (name, dy, special) in hard(&[n, outputs], 4) {
-        cases.push(mark(Case::new(name, LinearGradInput, [dy, noise(2, [outputs, inputs])]), special));
+        cases.push(mark(Case::new(name, ROWS, [dy, noise(2, [outputs, inputs])]), special));
     }
     let one_sided = |seed: u32, width: usize| floats(seed, [20_000, width], 0.5, 2.5);
     cases.push(Case::new("sum_over_20000_rows", LinearGradWeight, [one_sided(1, 2), one_sided(2, 3)]));

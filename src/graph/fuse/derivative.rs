@@ -1,0 +1,45 @@
+//! `conv2d_grad_input → activation_grad` and `linear_grad_input → activation_grad` become one node: the kernel multiplies each sum with
+//! the derivative before it writes it. Only where nothing else reads the sum.
+
+use super::{Fusion, Graph, Pass, Storage};
+use crate::error::Result;
+use crate::ops::{Conv2dGradInputActivationGrad, LinearGradInputActivationGrad, Op};
+
+pub(super) fn run(graph: &mut Graph) -> Result<Vec<Fusion>> {
+    let mut done = Vec::new();
+    let mut position = 0;
+    while position < graph.nodes.len() {
+        match fused(graph, position) {
+            None => position += 1,
+            Some((maker, op)) => {
+                let before = vec![graph.title(maker), graph.title(position)];
+                let mut node = graph.nodes.remove(position);
+                // Where the activation's gradient stood, since its other operand may come after the sum's.
+                let sum = graph.nodes.remove(maker);
+                node.name = format!("{}+{}", sum.name, node.name);
+                node.inputs = vec![sum.inputs[0], sum.inputs[1], node.inputs[0]];
+                node.op = op;
+                graph.nodes.insert(position - 1, node);
+                done.push(Fusion { pass: Pass::Derivative, before, after: vec![graph.title(position - 1)] });
+            }
+        }
+    }
+    Ok(done)
+}
+
+/// The node that can compute the activation's gradient at `position`, and what it becomes.
+fn fused(graph: &Graph, position: usize) -> Option<(usize, Op)> {
+    let Op::ActivationGrad(grad) = &graph.nodes[position].op else { return None };
+    let upstream = graph.nodes[position].inputs[1];
+    let maker = graph.maker(upstream)?;
+    // What somebody wants to keep stays.
+    if graph.value(upstream).storage != Storage::Slot || graph.readers(upstream).len() > 1 {
+        return None;
+    }
+    let op = match graph.nodes[maker].op {
+        Op::Conv2dGradInput(sum) => Conv2dGradInputActivationGrad { sum, activation: grad.0 }.into(),
+        Op::LinearGradInput(sum) => LinearGradInputActivationGrad { sum, activation: grad.0 }.into(),
+        _ => return None,
+    };
+    (graph.nodes[position].inputs[0] != upstream).then_some((maker, op))
+}
