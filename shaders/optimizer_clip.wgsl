@@ -11,10 +11,11 @@
 
 #import grid
 #import finite
+#import elements1
 #import split_sum
 
 struct Params {
-    len: u32, // elements in this range
+    len: u32, // elements in this range; of square_part as many at a time as it takes
     splits: u32,
     first_split: u32, // where this range's splits begin in part
     limit: f32, // or max_norm
@@ -24,7 +25,7 @@ const WORKGROUP: u32 = 64u;
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read_write> values: array<f32>; // [len]: weights, or a gradient
-@group(0) @binding(2) var<storage, read> grad: array<f32>; // [len]
+@group(0) @binding(2) var<storage, read> grad: array<Elements>; // [len]
 @group(0) @binding(3) var<storage, read> control: array<u32>; // [4]: step, flag, 0, 0
 @group(0) @binding(4) var<storage, read_write> part_out: array<f32>; // [splits of all ranges, 2]
 @group(0) @binding(5) var<storage, read> part: array<f32>; // [splits, 2]
@@ -38,21 +39,21 @@ fn square_part(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups)
     if split >= params.splits {
         return;
     }
-    var total = 0.0;
-    var broken = 0.0;
+    var total = Elements();
+    var broken = Elements();
     for (var start = split; start < params.len; start += BLOCK * params.splits) {
-        var sum = 0.0;
+        var sum = Elements();
         let stop = min(start + BLOCK * params.splits, params.len);
         for (var i = start; i < stop; i += params.splits) {
             let g = grad[i];
             sum += g * g;
-            broken += select(1.0, 0.0, is_finite(g));
+            broken += select(Elements(1.0), Elements(), finite(g));
         }
         total += sum;
     }
     let at = (params.first_split + split) * 2u;
-    part_out[at] = total;
-    part_out[at + 1u] = broken;
+    part_out[at] = sum_of(total);
+    part_out[at + 1u] = sum_of(broken);
 }
 
 @compute @workgroup_size(WORKGROUP)

@@ -3,7 +3,8 @@
 //   sum_rows    part[s,c] = sum over the rows of split s of x[row, c]
 //   sum_splits  out[i]    = sum_s part[s, i], in blocks of BLOCK splits
 //
-// Dispatch: one invocation an element of part or out, folded (shared/grid.wgsl); neighbours take neighbouring columns.
+// Neighbouring columns may come four at a time, as a Term (shared/split_sum.wgsl).
+// Dispatch: one invocation a term of part or out, folded (shared/grid.wgsl); neighbours take neighbouring columns.
 // Definition: src/ops/reduce.rs. Host: src/kernels/reduce.rs.
 
 #import grid
@@ -11,7 +12,7 @@
 
 struct Params {
     rows: u32,
-    len: u32, // columns
+    len: u32, // columns, as terms
     splits: u32,
     rows_per_split: u32,
 }
@@ -19,9 +20,9 @@ struct Params {
 const WORKGROUP: u32 = 64u;
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> x: array<f32>; // [rows, len]
-@group(0) @binding(2) var<storage, read> part: array<f32>; // [splits, len]
-@group(0) @binding(3) var<storage, read_write> out: array<f32>; // [splits, len] or [len]
+@group(0) @binding(1) var<storage, read> x: array<Term>; // [rows, len]
+@group(0) @binding(2) var<storage, read> part: array<Term>; // [splits, len]
+@group(0) @binding(3) var<storage, read_write> out: array<Term>; // [splits, len] or [len]
 
 @compute @workgroup_size(WORKGROUP)
 fn sum_rows(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
@@ -32,10 +33,10 @@ fn sum_rows(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) gr
     let c = index % params.len;
     let first = index / params.len * params.rows_per_split;
     let end = min(first + params.rows_per_split, params.rows);
-    var total = 0.0;
+    var total = Term();
     for (var start = first; start < end; start += BLOCK) {
         let stop = min(start + BLOCK, end);
-        var sum = 0.0;
+        var sum = Term();
         for (var row = start; row < stop; row++) {
             sum += x[row * params.len + c];
         }

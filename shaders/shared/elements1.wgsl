@@ -8,3 +8,8 @@ alias Mask = bool;
 fn finite(v: Elements) -> Mask {
     return is_finite(v);
 }
+
+// The sum of what is one element.
+fn sum_of(v: Elements) -> f32 {
+    return v;
+}

@@ -7,3 +7,8 @@ alias Mask = vec4<bool>;
 fn finite(v: Elements) -> Mask {
     return (bitcast<vec4<u32>>(v) & vec4<u32>(0x7f800000u)) != vec4<u32>(0x7f800000u);
 }
+
+// The sum of the four, in order.
+fn sum_of(v: Elements) -> f32 {
+    return v.x + v.y + v.z + v.w;
+}

@@ -4,7 +4,7 @@
 use std::ops::Range;
 
 use super::reduce::{fold_splits, scratch, split_sum_trips, vector_splits, vector_trips};
-use super::{Dispatch, Lowered, Operand, Problem};
+use super::{BLOCK, Dispatch, Lowered, Operand, Problem};
 use crate::error::Result;
 use crate::gpu::Caps;
 use crate::ops::{ClipGradNorm, ClipValue, GradNorm, Optimizer};
@@ -97,9 +97,17 @@ pub(super) fn step(op: &Optimizer, problem: &Problem) -> Result<Lowered> {
     Ok(Lowered::baseline(ranges(problem.inputs[0].len(), problem.caps).into_iter().map(dispatch).collect()))
 }
 
+/// Into how many interleaved splits so many terms of a norm are cut: enough invocations to keep a device busy.
+fn norm_splits(terms: usize) -> usize {
+    const FEWEST_TERMS: usize = 16;
+    vector_splits(terms).max(terms.div_ceil(FEWEST_TERMS).min(BLOCK))
+}
+
 pub(super) fn grad_norm(_op: &GradNorm, problem: &Problem) -> Result<Lowered> {
     let ranges = ranges(problem.inputs[0].len(), problem.caps);
-    let mut counts: Vec<usize> = ranges.iter().map(|range| vector_splits(range.len())).collect();
+    // Ranges begin at multiples of four, so if one has a length of fours, all of them have.
+    let each = if problem.inputs[0].len().is_multiple_of(4) { 4 } else { 1 };
+    let mut counts: Vec<usize> = ranges.iter().map(|range| norm_splits(range.len() / each)).collect();
     if counts.len() > 1 {
         // Together they must be a multiple of what folding leaves; empty splits sum to 0.
         counts.iter_mut().for_each(|count| *count = count.next_multiple_of(256));
@@ -109,10 +117,10 @@ pub(super) fn grad_norm(_op: &GradNorm, problem: &Problem) -> Result<Lowered> {
     let part = scratch(&mut workspaces, Spec::f32([splits, 2]));
     let (mut dispatches, mut first_split) = (Vec::new(), 0);
     for (range, count) in ranges.into_iter().zip(counts) {
-        let len = range.len();
-        let dispatch = clip_dispatch("square_part", len, count, first_split, 0.0)
-            .bind_range("grad", Input(0), range)
-            .bind("part_out", part);
+        let len = range.len() / each;
+        let dispatch = clip_dispatch("square_part", len, count, first_split, 0.0);
+        let dispatch = if each == 4 { dispatch.link("elements1", "shared/elements4.wgsl") } else { dispatch };
+        let dispatch = dispatch.bind_range("grad", Input(0), range).bind("part_out", part);
         dispatches.push(dispatch.invocations(count).trips(vector_trips(len, count)));
         first_split += count;
     }
@@ -165,7 +173,7 @@ mod tests {
             dispatch.uniforms.iter().find(|(name, _)| *name == wanted).map(|(_, value)| *value)
         };
         let firsts: Vec<_> = lowered.dispatches[..3].iter().map(|d| uniform(d, "first_split")).collect();
-        assert_eq!(firsts, [0u32, 4096, 8192].map(|first| Some(first.into())));
-        assert_eq!(lowered.workspaces[0], Spec::f32([12_288, 2]));
+        assert_eq!(firsts, [0u32, 1024, 2048].map(|first| Some(first.into())));
+        assert_eq!(lowered.workspaces[0], Spec::f32([3072, 2]));
     }
 }

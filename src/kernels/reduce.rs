@@ -41,12 +41,21 @@ pub(super) fn split_sum_trips(splits: usize) -> usize {
 /// out[i] = Σ_s part[s·len + i], in order, in blocks of 256 splits.
 pub(super) fn sum_splits(part: Operand, out: Operand, splits: usize, len: usize) -> Dispatch {
     let dispatch = Dispatch::new(FILE, "sum_splits").bind("part", part).bind("out", out);
-    sized(dispatch, 0, len, Splits { count: splits, rows: 0 }).invocations(len).trips(split_sum_trips(splits))
+    sized(dispatch, 0, len, Splits { count: splits, rows: 0 }, 1).trips(split_sum_trips(splits))
 }
 
-/// Sets every uniform of the file.
-fn sized(dispatch: Dispatch, rows: usize, len: usize, splits: Splits) -> Dispatch {
-    dispatch.set("rows", rows).set("len", len).set("splits", splits.count).set("rows_per_split", splits.rows)
+/// Sets every uniform of the file, and runs an invocation for each of `len` columns of `out_rows` rows: four of them at a time where
+/// they come out even.
+fn sized(dispatch: Dispatch, rows: usize, len: usize, splits: Splits, out_rows: usize) -> Dispatch {
+    let fours = len.is_multiple_of(4);
+    let terms = if fours { len / 4 } else { len };
+    let dispatch = if fours { dispatch.constant("Term", "vec4<f32>") } else { dispatch };
+    dispatch
+        .set("rows", rows)
+        .set("len", terms)
+        .set("splits", splits.count)
+        .set("rows_per_split", splits.rows)
+        .invocations(out_rows * terms)
 }
 
 /// A kernel whose splits `make` writes to the operand it is given, followed by their sum, `len` elements, into `out`. A
@@ -110,7 +119,7 @@ pub(super) fn column_sums(
     let splits = Splits::of(rows);
     in_splits(splits, len, out, workspaces, |part| {
         let dispatch = Dispatch::new(FILE, "sum_rows").bind("x", x).bind("out", part);
-        sized(dispatch, rows, len, splits).invocations(splits.count * len).trips(splits.trips())
+        sized(dispatch, rows, len, splits, splits.count).trips(splits.trips())
     })
 }
 
