@@ -2,14 +2,14 @@
 // what all need and subgroupBroadcast, which is free there, hands it round.
 //
 //   gather       dst[n,i,j,o] = f(b[o] + sum_{p,q,c} src[n,h,w,c] * w[p,q,c,o])   lanes are pixels, first over images
-//                with h = (i*mul_h + off_h + p*step_h) / div_h where that divides and lies inside, w likewise:
-//                the forward convolution has div 1, the gradient of the input has mul 1 and div = stride;
+//                with h = i*mul_h + off_h + p*step_h where that lies inside, w likewise; (i,j) lie at first + (i,j) * stride of
+//                the image that is written: the gradient of the input has a problem for each remainder by the stride;
 //                f is an activation, or nothing (shared/finish.wgsl), or the product with a derivative (shared/finish_gradient.wgsl),
 //                and the maximum of each WINDOW_H x WINDOW_W such pixels, with its place, takes their place where
 //                shared/window_maximum.wgsl is linked for shared/pixel.wgsl
 //   grad_weight  part[s,p,q,c,o] = sum over the pixels of split s of dy[n,i,j,o] * src[n,h,w,c]   lanes are columns (p,q,c)
 //
-// Weights lie in their own order, w[p,q,c,o] at (p*k_w + q)*w_tap + c*w_c + o*w_o, and are read and written four at a time where
+// Weights lie in their own order, w[p,q,c,o] at w_first + p*w_row + q*w_tap + c*w_c + o*w_o, and are read and written four at a time where
 // that is possible: shared/weights_inputs.wgsl and shared/weights_outputs.wgsl say how, shared/operands_buffers.wgsl, or what is
 // linked in its place, where operands lie, and shared/partials_inputs.wgsl how sums are written.
 // Dispatch: one workgroup a tile, output-channel tile fastest.
@@ -45,12 +45,20 @@ struct Params {
     tiles_q: u32, // tiles of columns
     splits: u32,
     pixels_per_split: u32,
-    w_tap: u32, // these count as the weights are loaded and stored: in fours, or in ones
+    h_full: u32, // the image that gather writes
+    w_full: u32,
+    first_h: u32,
+    first_w: u32,
+    stride_h: u32,
+    stride_w: u32,
+    w_first: u32, // these count as the weights are loaded and stored: in fours, or in ones
+    w_row: u32,
+    w_tap: u32,
     w_c: u32,
     w_chunk: u32, // between the first channels of two chunks
     w_o: u32,
     slope: f32, // of the activation
-    w_full: u32, // pixels in a row of what windows are taken of
+    w_windows: u32, // pixels in a row of what windows are taken of
 }
 
 const SUBGROUP: u32 = 8u;
@@ -68,8 +76,6 @@ const ROWS: u32 = 32u;
 const LOADS: u32 = CHANNELS / SUBGROUP;
 // Output channels of an invocation, as fours.
 const FOURS: u32 = CHANNELS / 4u;
-const DIV_H: i32 = 1;
-const DIV_W: i32 = 1;
 // Places of the image, beyond the first, at which an invocation of gather looks for taps to leave out.
 const MOST_PLACES: u32 = 3u;
 // Terms that one accumulator may take over batch and space.
@@ -113,7 +119,7 @@ fn gather(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) grou
         var any = many;
         for (var place = from_place; place <= to_place && !many; place++) {
             let h = i32(place / params.w_dst) * params.mul_h + params.off_h + i32(p) * params.step_h;
-            any |= u32(h / DIV_H) < params.h_src;
+            any |= u32(h) < params.h_src;
         }
         tops = select(tops, vec2<u32>(min(tops.x, p), p + 1u), any);
     }
@@ -122,7 +128,7 @@ fn gather(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) grou
         var any = many;
         for (var place = from_place; place <= to_place && !many; place++) {
             let x = i32(place % params.w_dst) * params.mul_w + params.off_w + i32(q) * params.step_w;
-            any |= u32(x / DIV_W) < params.w_src;
+            any |= u32(x) < params.w_src;
         }
         sides = select(sides, vec2<u32>(min(sides.x, q), q + 1u), any);
     }
@@ -140,15 +146,12 @@ fn gather(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) grou
             for (var v = 0u; v < PIXELS; v++) {
                 let h = row[v] + i32(p) * params.step_h;
                 let x = col[v] + i32(q) * params.step_w;
-                let h_at = h / DIV_H;
-                let w_at = x / DIV_W;
                 // Not &&: a chain of branches in each unrolled load keeps one software driver compiling for seconds.
                 // What lies before the first row or column is a large number once it has no sign.
-                inside[v] = (h_at * DIV_H == h) & (w_at * DIV_W == x)
-                    & (u32(h_at) < params.h_src) & (u32(w_at) < params.w_src);
-                base[v] = ((image[v] * params.h_src + u32(h_at)) * params.w_src + u32(w_at)) * params.c_src;
+                inside[v] = (u32(h) < params.h_src) & (u32(x) < params.w_src);
+                base[v] = ((image[v] * params.h_src + u32(h)) * params.w_src + u32(x)) * params.c_src;
             }
-            let tap = (p * params.k_w + q) * params.w_tap;
+            let tap = params.w_first + p * params.w_row + q * params.w_tap;
             for (var c = 0u; c < params.c_src; c++) {
                 var weight: array<Chunk, LOADS>;
                 //#unroll
@@ -181,8 +184,11 @@ fn gather(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) grou
         let at = start + s * SUBGROUP;
         if at < params.pixels {
             let place = at / images;
-            let to = (at % images * (params.h_dst * params.w_dst) + place) * params.c_dst + first;
-            let corner = place / params.w_dst * WINDOW_H * params.w_full + place % params.w_dst * WINDOW_W;
+            let i = place / params.w_dst;
+            let j = place % params.w_dst;
+            let line = at % images * params.h_full + params.first_h + i * params.stride_h;
+            let to = (line * params.w_full + params.first_w + j * params.stride_w) * params.c_dst + first;
+            let corner = i * WINDOW_H * params.w_windows + j * WINDOW_W;
             //#unroll
             for (var o = 0u; o < CHANNELS; o += 4u) {
                 if first + o < params.c_dst {
@@ -196,7 +202,7 @@ fn gather(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) grou
                             let at = to + o + min(e, params.c_dst - first - o - 1u);
                             value[e] = finish(acc[(o + e) * PIXELS + s * WINDOW + v], at, params.slope);
                         }
-                        best = take(best, value, v == 0u, corner + v / WINDOW_W * params.w_full + v % WINDOW_W);
+                        best = take(best, value, v == 0u, corner + v / WINDOW_W * params.w_windows + v % WINDOW_W);
                     }
                     store_dst(to + o, params.c_dst - first - o, best.value);
                     store_place(to + o, best);
@@ -224,7 +230,7 @@ fn grad_weight(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups)
     var j = pixel % params.w_dst;
     var i = pixel / params.w_dst % params.h_dst;
     var n = pixel / (params.w_dst * params.h_dst);
-    let at = part_at(split * (columns * params.c_dst), first) + (p * params.k_w + q) * params.w_tap + c * params.w_chunk;
+    let at = part_at(split * (columns * params.c_dst), first) + p * params.w_row + q * params.w_tap + c * params.w_chunk;
     for (var block = 0u; pixel < end; block++) {
         // Said, since not every compiler sets to 0 anew what a loop declares.
         var acc = array<Chunk, ROWS>();

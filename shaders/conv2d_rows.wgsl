@@ -32,7 +32,8 @@ struct Params {
     runs: u32, // n * h_out * w_out / RUN
     splits: u32,
     runs_per_split: u32,
-    w_tap: u32, // these count as the sums are stored: in fours, or in ones
+    w_row: u32, // these count as the sums are stored: in fours, or in ones
+    w_tap: u32,
     w_c: u32,
     w_chunk: u32, // between the first channels of two fours
     w_o: u32,
@@ -136,7 +137,7 @@ fn grad_weight(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups)
         return;
     }
     let len = params.k_h * params.k_w * params.c_in * params.c_out * 4u;
-    let at = part_at(split * len, first * 4u) + (p * params.k_w + first_q) * params.w_tap + c * params.w_chunk;
+    let at = part_at(split * len, first * 4u) + p * params.w_row + first_q * params.w_tap + c * params.w_chunk;
     //#unroll
     for (var f = 0u; f < FOURS; f++) {
         if first + f < params.c_out {

@@ -1,10 +1,10 @@
 // Convolution for GPUs: implicit GEMM through workgroup memory, a 64 x 64 tile a workgroup, 4 x 4 outputs an invocation.
 //
-//   gather       dst[n,i,j,o] = f(b[o] + sum_{p,q,c} src[n,h,w,c] * w[(p*k_w + q)*w_tap + c*w_c + o*w_o])
-//                with h = (i*mul_h + off_h + p*step_h) / div_h where that divides and lies inside, w likewise:
-//                the forward convolution has div 1, the gradient of the input has mul 1 and div = stride;
+//   gather       dst[n,i,j,o] = f(b[o] + sum_{p,q,c} src[n,h,w,c] * w[w_first + p*w_row + q*w_tap + c*w_c + o*w_o])
+//                with h = i*mul_h + off_h + p*step_h where that lies inside, w likewise; (i,j) lie at first + (i,j) * stride of
+//                the image that is written: the gradient of the input has a problem for each remainder by the stride;
 //                f is an activation, or nothing (shared/finish.wgsl), or the product with a derivative (shared/finish_gradient.wgsl)
-//   grad_weight  part[s, (p*k_w + q)*w_tap + c*w_c + o*w_o] = sum over the pixels of split s of dy[n,i,j,o] * src[n,h,w,c]
+//   grad_weight  part[s, p*w_row + q*w_tap + c*w_c + o*w_o] = sum over the pixels of split s of dy[n,i,j,o] * src[n,h,w,c]
 //
 // As matrices: gather is A [pixels, (p,q,c)] times B [(p,q,c), o]; grad_weight is A [(p,q,c), pixels] times B [pixels, o].
 // Dispatch: one workgroup a tile; the tile of columns is fastest, then rows, then splits.
@@ -29,13 +29,19 @@ struct Params {
     off_w: i32,
     step_h: i32,
     step_w: i32,
-    div_h: i32,
-    div_w: i32,
     bias: u32, // whether b is one
     tiles_n: u32,
     tiles_m: u32,
     splits: u32,
     pixels_per_split: u32,
+    h_full: u32, // the image that gather writes
+    w_full: u32,
+    first_h: u32,
+    first_w: u32,
+    stride_h: u32,
+    stride_w: u32,
+    w_first: u32,
+    w_row: u32,
     w_tap: u32,
     w_c: u32,
     w_o: u32,
@@ -67,20 +73,18 @@ fn load_src(n: u32, row: i32, col: i32, k: u32) -> f32 {
     let tap = k / params.c_src;
     let h = row + i32(tap / params.k_w) * params.step_h;
     let x = col + i32(tap % params.k_w) * params.step_w;
-    let h_at = h / params.div_h;
-    let w_at = x / params.div_w;
     // Not &&: a chain of branches in each unrolled load keeps one software driver compiling for minutes.
     // What lies before the first row or column is a large number once it has no sign.
-    let inside = (h_at * params.div_h == h) & (w_at * params.div_w == x)
-        & (u32(h_at) < params.h_src) & (u32(w_at) < params.w_src) & (k < params.k_h * params.k_w * params.c_src);
+    let inside = (u32(h) < params.h_src) & (u32(x) < params.w_src) & (k < params.k_h * params.k_w * params.c_src);
     if !inside {
         return 0.0;
     }
-    return src[((n * params.h_src + u32(h_at)) * params.w_src + u32(w_at)) * params.c_src + k % params.c_src];
+    return src[((n * params.h_src + u32(h)) * params.w_src + u32(x)) * params.c_src + k % params.c_src];
 }
 
 fn weight_at(k: u32, o: u32) -> u32 {
-    return k / params.c_src * params.w_tap + k % params.c_src * params.w_c + o * params.w_o;
+    let tap = k / params.c_src;
+    return params.w_first + tap / params.k_w * params.w_row + tap % params.k_w * params.w_tap + k % params.c_src * params.w_c + o * params.w_o;
 }
 
 @compute @workgroup_size(THREADS)
@@ -136,13 +140,15 @@ fn gather(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) grou
     //#unroll
     for (var r = 0u; r < 4u; r++) {
         let pixel = m0 + m_out + r;
+        let line = pixel / params.w_dst;
+        let row = line / params.h_dst * params.h_full + params.first_h + line % params.h_dst * params.stride_h;
+        let to = (row * params.w_full + params.first_w + pixel % params.w_dst * params.stride_w) * params.c_dst;
         //#unroll
         for (var s = 0u; s < 4u; s++) {
             let o = n0 + n_out + s;
             if pixel < params.pixels && o < params.c_dst {
                 let sum = acc[r][s] + select(0.0, b[o], params.bias == 1u);
-                let at = pixel * params.c_dst + o;
-                dst[at] = finish(sum, at, params.slope);
+                dst[to + o] = finish(sum, to + o, params.slope);
             }
         }
     }

@@ -13,8 +13,8 @@ use crate::gpu::Caps;
 use crate::ops::{Activation, Conv2d, Conv2dGradInput, Conv2dGradWeight};
 use crate::tensor::Spec;
 
-/// `dst[pixel, o] = b[o] + Σ_{p,q,c} src[n, h, w, c] · w[(p·k_w + q)·w_tap + c·w_c + o·w_o]` with
-/// `h = (i·mul + off + p·step) / div` where that divides and lies inside the image, and `w` likewise.
+/// `dst[pixel, o] = b[o] + Σ_{p,q,c} src[n, h, w, c] · w[w_first + p·w_row + q·w_tap + c·w_c + o·w_o]` with
+/// `h = i·mul + off + p·step` where that lies inside the image, and `w` likewise.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Gather {
     pub n: usize,
@@ -26,9 +26,12 @@ pub(super) struct Gather {
     pub mul: [i32; 2],
     pub off: [i32; 2],
     pub step: [i32; 2],
-    pub div: [i32; 2],
-    /// Distances in the weights between taps, source channels, and destination channels.
-    pub w_strides: [usize; 3],
+    /// Where the pixels that are written lie.
+    pub lattice: Lattice,
+    /// The first weight.
+    pub w_first: usize,
+    /// Distances in the weights between rows of taps, taps, source channels, and destination channels.
+    pub w_strides: [usize; 4],
     /// The operands: source, weights, and the bias if there is one.
     pub operands: (Operand, Operand, Option<Operand>),
     /// What is applied to each sum before it is written.
@@ -40,13 +43,38 @@ pub(super) struct Gather {
     pub windows: Option<[[usize; 2]; 2]>,
 }
 
+/// Pixel `(i, j)` lies at `first + (i, j) · stride` in an image.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Lattice {
+    /// Height and width of the image.
+    pub size: [usize; 2],
+    pub first: [usize; 2],
+    pub stride: [usize; 2],
+}
+
+impl Lattice {
+    /// All pixels of an image.
+    pub fn whole(size: [usize; 2]) -> Self {
+        Self { size, first: [0; 2], stride: [1; 2] }
+    }
+
+    /// Sets the uniforms of a kernel.
+    pub fn set(&self, dispatch: Dispatch) -> Dispatch {
+        let Self { size, first, stride } = self;
+        dispatch
+            .set("h_full", size[0])
+            .set("w_full", size[1])
+            .set("first_h", first[0])
+            .set("first_w", first[1])
+            .set("stride_h", stride[0])
+            .set("stride_w", stride[1])
+    }
+}
+
 impl Gather {
     /// Lets a kernel of this problem do to its sums what becomes of them.
     pub fn finish(&self, dispatch: Dispatch) -> Dispatch {
-        match self.derivative {
-            None => epilogue(dispatch, self.activation),
-            Some(derivative) => derivative_epilogue(dispatch, derivative),
-        }
+        finish(dispatch, self.activation, self.derivative)
     }
 
     pub fn pixels(&self) -> usize {
@@ -55,6 +83,18 @@ impl Gather {
 
     pub fn taps(&self) -> usize {
         self.kernel[0] * self.kernel[1]
+    }
+
+    pub fn multiply_adds(&self) -> usize {
+        self.pixels() * self.taps() * self.src[2] * self.dst[2]
+    }
+}
+
+/// Lets a kernel that imports `shaders/shared/finish.wgsl` apply an activation to its sums, or multiply them with a derivative.
+fn finish(dispatch: Dispatch, activation: Option<Activation>, derivative: Option<(Activation, Operand)>) -> Dispatch {
+    match derivative {
+        None => epilogue(dispatch, activation),
+        Some(derivative) => derivative_epilogue(dispatch, derivative),
     }
 }
 
@@ -97,7 +137,12 @@ pub(super) fn forward_variants(op: &Conv2d, problem: &Problem) -> Vec<&'static s
 
 /// The variants of the gradient of its input.
 pub(super) fn grad_input_variants(op: &Conv2dGradInput, problem: &Problem) -> Vec<&'static str> {
-    if op.conv.groups == 1 { gather_variants(&input_gather(op, problem), problem.caps) } else { vec![BASELINE] }
+    let (dy, w) = (&problem.inputs[0], &problem.inputs[1]);
+    let parts = input_gathers(op, problem);
+    let Some(part) = parts.first().filter(|_| op.conv.groups == 1) else { return vec![BASELINE] };
+    // All of them together are as large as the gather from which they are cut.
+    let pay = conv2d_broadcast::textures_pay(dy.len() * w.shape[0] * w.shape[1] * w.shape[2]);
+    fast_variants(problem.caps, conv2d_broadcast::textures_serve(part, problem.caps), pay)
 }
 
 /// The variants of the gradient of its weights.
@@ -126,7 +171,8 @@ pub(super) fn with_few_channels(
 
 /// The variants of any [`Gather`] on this device.
 pub(super) fn gather_variants(gather: &Gather, caps: &Caps) -> Vec<&'static str> {
-    fast_variants(caps, conv2d_broadcast::textures_serve(gather, caps), conv2d_broadcast::textures_pay(gather))
+    let pay = conv2d_broadcast::textures_pay(gather.multiply_adds());
+    fast_variants(caps, conv2d_broadcast::textures_serve(gather, caps), pay)
 }
 
 /// The variants of any [`WeightGrad`] on this device.
@@ -135,7 +181,7 @@ pub(super) fn weight_variants(grad: &WeightGrad, caps: &Caps) -> Vec<&'static st
     if caps.cpu && grad.forward.pixels() > BLOCK * WeightGrad::MOST_PIXELS {
         return vec![BASELINE];
     }
-    let pay = conv2d_broadcast::textures_pay(&grad.forward);
+    let pay = conv2d_broadcast::textures_pay(grad.forward.multiply_adds());
     fast_variants(caps, conv2d_broadcast::textures_serve_weights(grad, caps), pay)
 }
 
@@ -174,8 +220,9 @@ pub(super) fn forward_gather(conv: &Conv2d, x: &Spec, y: &Spec, w: &Spec) -> Gat
         mul: pair(conv.stride),
         off: [-(conv.padding[0] as i32), -(conv.padding[1] as i32)],
         step: pair(conv.dilation),
-        div: [1, 1],
-        w_strides: [c_in * c_out, c_out, 1],
+        lattice: Lattice::whole([y.shape[1], y.shape[2]]),
+        w_first: 0,
+        w_strides: [k_w * c_in * c_out, c_in * c_out, c_out, 1],
         operands: (Operand::Input(0), Operand::Input(1), None),
         activation: None,
         derivative: None,
@@ -183,26 +230,67 @@ pub(super) fn forward_gather(conv: &Conv2d, x: &Spec, y: &Spec, w: &Spec) -> Gat
     }
 }
 
-/// The gradient of the input as a gather.
-fn input_gather(op: &Conv2dGradInput, problem: &Problem) -> Gather {
+/// Along one axis of the input, the pixels with the same remainder by the stride: they read the same taps.
+struct Remainder {
+    first: usize,
+    pixels: usize,
+    /// The first tap, how many there are, and how far one is from the next.
+    tap: usize,
+    taps: usize,
+    every: usize,
+    /// Where the first tap of the first pixel reads, and how far the next tap reads from it.
+    off: i32,
+    step: i32,
+}
+
+/// The pixels of an axis of the input by their remainders by the stride. Pixel h reads row (h + pad − p·dilation) / stride through
+/// tap p where that divides.
+fn remainders(size: usize, kernel: usize, stride: usize, dilation: usize, pad: usize) -> Vec<Remainder> {
+    let of = |first: usize| {
+        let divides = |p: &usize| (first + pad).abs_diff(p * dilation).is_multiple_of(stride);
+        let taps: Vec<usize> = (0..kernel).filter(divides).collect();
+        let tap = taps.first().copied().unwrap_or(0);
+        let every = taps.get(1).map_or(1, |next| next - tap);
+        let (stride, reach) = (stride as i32, (every * dilation) as i32);
+        Remainder {
+            first,
+            pixels: (size - first).div_ceil(stride as usize),
+            tap,
+            taps: taps.len(),
+            every,
+            off: ((first + pad) as i32 - (tap * dilation) as i32) / stride,
+            step: -(reach / stride),
+        }
+    };
+    (0..stride.min(size)).map(of).collect()
+}
+
+/// The gradient of the input as gathers, one for each remainder by the stride, so that none multiplies with what no tap reads.
+fn input_gathers(op: &Conv2dGradInput, problem: &Problem) -> Vec<Gather> {
     let (dy, w, dx) = (&problem.inputs[0], &problem.inputs[1], &problem.outputs[0]);
     let [k_h, k_w, c_in, c_out] = [w.shape[0], w.shape[1], w.shape[2], w.shape[3]];
-    let conv = &op.conv;
-    Gather {
-        n: dy.shape[0],
-        dst: hwc(dx),
-        src: hwc(dy),
-        kernel: [k_h, k_w],
-        mul: [1, 1],
-        off: [conv.padding[0] as i32, conv.padding[1] as i32],
-        step: pair(conv.dilation).map(|step| -step),
-        div: pair(conv.stride),
-        w_strides: [c_in * c_out, 1, c_out],
-        operands: (Operand::Input(0), Operand::Input(1), None),
-        activation: None,
-        derivative: None,
-        windows: None,
+    let (conv, [h, width, c]) = (&op.conv, hwc(dx));
+    let columns = remainders(width, k_w, conv.stride[1], conv.dilation[1], conv.padding[1]);
+    let mut gathers = Vec::new();
+    for rows in remainders(h, k_h, conv.stride[0], conv.dilation[0], conv.padding[0]) {
+        gathers.extend(columns.iter().map(|columns| Gather {
+            n: dy.shape[0],
+            dst: [rows.pixels, columns.pixels, c],
+            src: hwc(dy),
+            kernel: [rows.taps, columns.taps],
+            mul: [1, 1],
+            off: [rows.off, columns.off],
+            step: [rows.step, columns.step],
+            lattice: Lattice { size: [h, width], first: [rows.first, columns.first], stride: conv.stride },
+            w_first: (rows.tap * k_w + columns.tap) * c_in * c_out,
+            w_strides: [rows.every * k_w * c_in * c_out, columns.every * c_in * c_out, 1, c_out],
+            operands: (Operand::Input(0), Operand::Input(1), None),
+            activation: None,
+            derivative: None,
+            windows: None,
+        }));
     }
+    gathers
 }
 
 pub(super) fn gather(gather: &Gather, problem: &Problem, variant: &'static str) -> Option<Lowered> {
@@ -262,13 +350,16 @@ pub(super) fn grad_input(
 ) -> Result<Lowered> {
     let (dy, w, dx) = (&problem.inputs[0], &problem.inputs[1], &problem.outputs[0]);
     let ([k_h, k_w, c_out], conv) = ([w.shape[0], w.shape[1], w.shape[3]], &op.conv);
-    let mut shape = input_gather(op, problem);
-    shape.derivative = derivative.map(|activation| (activation, Operand::Input(2)));
-    if let Some(lowered) = gather(&shape, problem, variant) {
+    let derivative = derivative.map(|activation| (activation, Operand::Input(2)));
+    let parts = input_gathers(op, problem).into_iter().map(|part| Gather { derivative, ..part });
+    let parts: Option<Vec<Lowered>> = parts.map(|part| gather(&part, problem, variant)).collect();
+    if let Some(parts) = parts {
+        let mut lowered = Lowered { variant, workspaces: Vec::new(), dispatches: Vec::new() };
+        parts.into_iter().for_each(|part| lowered.append(part, |operand| operand));
         return Ok(lowered);
     }
-    let dispatch = shape
-        .finish(unsplit(conv, "grad_input", dx, dy, [k_h, k_w]))
+    let dispatch = unsplit(conv, "grad_input", dx, dy, [k_h, k_w]);
+    let dispatch = finish(dispatch, None, derivative)
         .bind("dy", Operand::Input(0))
         .bind("w", Operand::Input(1))
         .bind("dx", Operand::Output(0))

@@ -1,7 +1,7 @@
 //! The broadcast family of convolutions, for adapters that compute on a CPU: `shaders/conv2d_broadcast.wgsl`, with operands
 //! in buffers or in textures, and [`super::conv2d_rows`] for gradients of weights with operands in textures.
 
-use super::conv2d::{Gather, WeightGrad};
+use super::conv2d::{Gather, Lattice, WeightGrad};
 use super::reduce::sum_splits;
 use super::{BLOCK, Dispatch, Edges, Limits, Lowered, Operand, Variant, conv2d_rows, texels};
 use crate::gpu::Caps;
@@ -81,35 +81,35 @@ enum Order {
     Apart,
 }
 
-/// An order, and the distances in it, in the units in which it is loaded and stored, between taps, source channels, chunks of
-/// source channels, and output channels.
+/// An order, and in the units in which it is loaded and stored the first weight and the distances between rows of taps, taps,
+/// source channels, chunks of source channels, and output channels.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Layout {
     order: Order,
-    strides: [usize; 4],
+    first: usize,
+    strides: [usize; 5],
 }
 
 impl Layout {
     /// The layout of a problem's weights.
     pub fn of(problem: &Gather) -> Self {
-        let [tap, c, o] = problem.w_strides;
+        let (first, [row, tap, c, o]) = (problem.w_first, problem.w_strides);
         let in_fours = |distances: &[usize]| distances.iter().all(|distance| distance.is_multiple_of(4));
-        let (order, strides) = if chunk(problem.src[2]) == 1 {
-            (Order::Inputs, [tap, c, c, o])
-        } else if c == 1 && in_fours(&[tap, o]) {
-            (Order::Inputs, [tap / 4, 0, 1, o / 4])
-        } else if o == 1 && in_fours(&[tap, c, problem.dst[2]]) {
-            (Order::Outputs, [tap / 4, c / 4, c, 0])
+        if chunk(problem.src[2]) == 1 {
+            Self { order: Order::Inputs, first, strides: [row, tap, c, c, o] }
+        } else if c == 1 && in_fours(&[first, row, tap, o]) {
+            Self { order: Order::Inputs, first: first / 4, strides: [row / 4, tap / 4, 0, 1, o / 4] }
+        } else if o == 1 && in_fours(&[first, row, tap, c, problem.dst[2]]) {
+            Self { order: Order::Outputs, first: first / 4, strides: [row / 4, tap / 4, c / 4, c, 0] }
         } else {
-            (Order::Apart, [tap, c, 4 * c, o])
-        };
-        Self { order, strides }
+            Self { order: Order::Apart, first, strides: [row, tap, c, 4 * c, o] }
+        }
     }
 
     /// Sets the distances.
     pub fn set(&self, dispatch: Dispatch) -> Dispatch {
-        let [tap, c, chunk, o] = self.strides;
-        dispatch.set("w_tap", tap).set("w_c", c).set("w_chunk", chunk).set("w_o", o)
+        let [row, tap, c, chunk, o] = self.strides;
+        dispatch.set("w_row", row).set("w_tap", tap).set("w_c", c).set("w_chunk", chunk).set("w_o", o)
     }
 
     /// Links how sums for a gradient of weights are stored.
@@ -138,9 +138,9 @@ pub(super) fn textures_serve_weights(problem: &WeightGrad, caps: &Caps) -> bool 
 
 /// Whether textures pay for the copies, each of which ends a compute pass. Convolutions gain from 2 million multiply-adds on,
 /// a linear layer of 2.4 million gained nothing.
-pub(super) fn textures_pay(problem: &Gather) -> bool {
+pub(super) fn textures_pay(multiply_adds: usize) -> bool {
     const WORTH_IT: usize = 1 << 22;
-    problem.pixels() * problem.taps() * problem.src[2] * problem.dst[2] >= WORTH_IT
+    multiply_adds >= WORTH_IT
 }
 
 /// The channels of an invocation of `gather`.
@@ -176,15 +176,16 @@ fn dispatch(entry: &'static str, problem: &Gather, splits: (usize, usize), caps:
         .set("tiles_q", columns.div_ceil(subgroup))
         .set("splits", splits.0)
         .set("pixels_per_split", splits.1)
-        .set("w_full", problem.dst[1]);
+        .set("w_windows", problem.dst[1]);
     let layout = Layout::of(problem);
-    let dispatch = layout.set(dispatch);
+    let dispatch = layout.set(dispatch).set("w_first", layout.first);
+    // Maxima of windows fill an image of their own.
+    let lattice = if problem.windows.is_some() { Lattice::whole([h, w]) } else { problem.lattice };
+    let dispatch = lattice.set(dispatch);
     match entry {
         "gather" => windows(dispatch, problem.windows)
             .constant("SUBGROUP", format!("{subgroup}u"))
-            .constant("CHANNELS", format!("{tile}u"))
-            .constant("DIV_H", problem.div[0])
-            .constant("DIV_W", problem.div[1]),
+            .constant("CHANNELS", format!("{tile}u")),
         _ => layout.link_partials(dispatch.constant("SUBGROUP", format!("{subgroup}u"))),
     }
 }

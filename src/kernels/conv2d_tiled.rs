@@ -29,7 +29,8 @@ pub(super) const VARIANT: Variant = Variant {
 
 fn dispatch(entry: &'static str, problem: &Gather, tiles_m: usize, splits: (usize, usize)) -> Dispatch {
     problem
-        .finish(Dispatch::new("conv2d_tiled.wgsl", entry))
+        .lattice
+        .set(problem.finish(Dispatch::new("conv2d_tiled.wgsl", entry)))
         .set("pixels", problem.pixels())
         .set("h_dst", problem.dst[0])
         .set("w_dst", problem.dst[1])
@@ -45,16 +46,16 @@ fn dispatch(entry: &'static str, problem: &Gather, tiles_m: usize, splits: (usiz
         .set("off_w", problem.off[1])
         .set("step_h", problem.step[0])
         .set("step_w", problem.step[1])
-        .set("div_h", problem.div[0])
-        .set("div_w", problem.div[1])
         .set("bias", usize::from(problem.operands.2.is_some()))
         .set("tiles_n", problem.dst[2].div_ceil(TILE))
         .set("tiles_m", tiles_m)
         .set("splits", splits.0)
         .set("pixels_per_split", splits.1)
-        .set("w_tap", problem.w_strides[0])
-        .set("w_c", problem.w_strides[1])
-        .set("w_o", problem.w_strides[2])
+        .set("w_first", problem.w_first)
+        .set("w_row", problem.w_strides[0])
+        .set("w_tap", problem.w_strides[1])
+        .set("w_c", problem.w_strides[2])
+        .set("w_o", problem.w_strides[3])
 }
 
 /// Lowers a gather.

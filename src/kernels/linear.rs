@@ -1,7 +1,7 @@
 //! Linear layers on the GPU: to the fast variants a convolution whose kernel covers the image, or one pixel, with weights `[out, in]`.
 
 use super::activation::epilogue;
-use super::conv2d::{Gather, WeightGrad, gather, weight_grad};
+use super::conv2d::{Gather, Lattice, WeightGrad, gather, weight_grad};
 use super::reduce::sum_splits;
 use super::{BASELINE, Dispatch, Lowered, Operand, Problem};
 use crate::error::Result;
@@ -21,9 +21,10 @@ fn whole_image(n: usize, [h, w, from]: [usize; 3], to: usize) -> Gather {
         mul: [1, 1],
         off: [0, 0],
         step: [1, 1],
-        div: [1, 1],
-        // With one tap its distance is any; this value says that the weights lie [o, tap, c].
-        w_strides: [if pixels == 1 { from } else { 1 }, pixels, pixels * from],
+        lattice: Lattice::whole([1, 1]),
+        w_first: 0,
+        // With one tap its distance is any, and must not keep weights from being read in fours.
+        w_strides: if pixels == 1 { [0, 0, 1, from] } else { [w, 1, pixels, pixels * from] },
         operands: (Operand::Input(0), Operand::Input(1), None),
         activation: None,
         derivative: None,
@@ -51,9 +52,9 @@ pub(super) fn forward_shape(problem: &Problem) -> Gather {
 pub(super) fn input_shape(problem: &Problem) -> Gather {
     let (dy, dx) = (&problem.inputs[0], &problem.outputs[0]);
     let forward = whole_image(dy.shape[0], image(dx), dy.shape[1]);
-    let [tap, c, o] = forward.w_strides;
-    let tap = if forward.taps() == 1 { forward.dst[2] } else { tap };
-    Gather { dst: forward.src, src: forward.dst, step: [-1, -1], w_strides: [tap, o, c], ..forward }
+    let [row, tap, c, o] = forward.w_strides;
+    let lattice = Lattice::whole(forward.kernel);
+    Gather { dst: forward.src, src: forward.dst, step: [-1, -1], lattice, w_strides: [row, tap, o, c], ..forward }
 }
 
 /// The gradient of its weights as that of a convolution.
