@@ -1,7 +1,7 @@
 //! The broadcast family of convolutions, for adapters that compute on a CPU: `shaders/conv2d_broadcast.wgsl`, with operands
 //! in buffers or in textures, and [`super::conv2d_rows`] for gradients of weights with operands in textures.
 
-use super::conv2d::{Gather, Lattice, WeightGrad};
+use super::conv2d_gather::{Gather, Lattice, WeightGrad};
 use super::reduce::sum_splits;
 use super::{BLOCK, Dispatch, Edges, Limits, Lowered, Operand, Variant, conv2d_rows, texels};
 use crate::gpu::Caps;

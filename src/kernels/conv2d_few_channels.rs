@@ -2,8 +2,8 @@
 //! max pool whose windows tile what it reads.
 
 use super::activation::epilogue;
-use super::conv2d::Gather;
 use super::conv2d_broadcast::{LIMITS, subgroup};
+use super::conv2d_gather::Gather;
 use super::reduce::sum_splits;
 use super::{BLOCK, Dispatch, Edges, Lowered, Operand, Variant};
 use crate::gpu::Caps;

@@ -1,8 +1,8 @@
 //! A convolution, its activation and a max pool as one node, and the gradients of its weights: one kernel where there is one for
 //! the problem, else the kernels of the parts, one after the other through scratch memory.
 
-use super::conv2d::Gather;
 use super::conv2d_few_channels::{self, FewChannels};
+use super::conv2d_gather::{Gather, forward_gather};
 use super::{
     BASELINE, Lowered, Operand, Problem, activation, conv2d, conv2d_broadcast, pool2d, pool2d_windows, reduce,
 };
@@ -35,7 +35,7 @@ pub(super) fn forward_variants(op: &Conv2dMaxPool2d, problem: &Problem) -> Vec<&
     if op.conv.groups > 1 {
         return variants;
     }
-    let conv = conv2d::forward_gather(&op.conv, &part.inputs[0], &between[0], &part.inputs[1]);
+    let conv = forward_gather(&op.conv, &part.inputs[0], &between[0], &part.inputs[1]);
     let windows = windows(&problem.outputs[0]);
     conv2d::with_few_channels(variants, &FewChannels { conv: &conv, pool: Some((&op.pool, windows)) }, problem.caps)
 }
@@ -59,7 +59,7 @@ pub(super) fn grad_weight_variants(op: &Conv2dMaxPool2dGradWeight, problem: &Pro
     if op.forward.conv.groups > 1 {
         return variants;
     }
-    let conv = conv2d::forward_gather(&op.forward.conv, &inputs[0], &inputs[1], &problem.outputs[0]);
+    let conv = forward_gather(&op.forward.conv, &inputs[0], &inputs[1], &problem.outputs[0]);
     let pool = Some((&op.forward.pool, windows(&problem.inputs[1])));
     conv2d::with_few_channels(variants, &FewChannels { conv: &conv, pool }, problem.caps)
 }
@@ -71,7 +71,7 @@ fn pool_variant(pool: &Pool2d, channels: usize, variant: &'static str) -> &'stat
 
 /// The convolution with its activation.
 fn gather(op: &Conv2dMaxPool2d, problem: &Problem, between: &Spec) -> Gather {
-    let mut gather = conv2d::forward_gather(&op.conv, &problem.inputs[0], between, &problem.inputs[1]);
+    let mut gather = forward_gather(&op.conv, &problem.inputs[0], between, &problem.inputs[1]);
     gather.operands.2 = (problem.inputs.len() > 2).then_some(Operand::Input(2));
     gather.activation = op.activation;
     gather
@@ -113,7 +113,7 @@ pub(super) fn grad_weight(op: &Conv2dMaxPool2dGradWeight, problem: &Problem, var
     };
     let between = grad_between(op, problem)?;
     if variant == conv2d_few_channels::NAME {
-        let mut conv = conv2d::forward_gather(&op.forward.conv, x, &between, &outputs[0]);
+        let mut conv = forward_gather(&op.forward.conv, x, &between, &outputs[0]);
         conv.activation = op.forward.activation;
         let pool = Some((&op.forward.pool, windows(dy)));
         return Ok(FewChannels { conv: &conv, pool }.grad_weight(op.bias, problem.caps));

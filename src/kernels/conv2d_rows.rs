@@ -1,8 +1,8 @@
 //! The gradient of the weights along rows, with operands in textures, for adapters that compute on a CPU:
 //! `shaders/conv2d_rows.wgsl`.
 
-use super::conv2d::WeightGrad;
 use super::conv2d_broadcast::{Layout, TEXTURES_NAME, WORKGROUPS, in_splits, subgroup};
+use super::conv2d_gather::WeightGrad;
 use super::{BLOCK, Dispatch, Lowered};
 use crate::gpu::Caps;
 

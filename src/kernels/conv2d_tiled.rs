@@ -1,6 +1,6 @@
 //! The register-blocked tile through workgroup memory, for GPUs: `shaders/conv2d_tiled.wgsl`.
 
-use super::conv2d::{Gather, WeightGrad};
+use super::conv2d_gather::{Gather, WeightGrad};
 use super::reduce::sum_splits;
 use super::{BLOCK, Dispatch, Edges, Limits, Lowered, Operand, Variant};
 use crate::ops::Op;

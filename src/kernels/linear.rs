@@ -1,7 +1,8 @@
 //! Linear layers on the GPU: to the fast variants a convolution whose kernel covers the image, or one pixel, with weights `[out, in]`.
 
 use super::activation::epilogue;
-use super::conv2d::{Gather, Lattice, WeightGrad, gather, weight_grad};
+use super::conv2d::{gather, weight_grad};
+use super::conv2d_gather::{Gather, Lattice, WeightGrad};
 use super::reduce::sum_splits;
 use super::{BASELINE, Dispatch, Lowered, Operand, Problem};
 use crate::error::Result;

@@ -143,6 +143,7 @@ mod control;
 mod conv2d;
 mod conv2d_broadcast;
 mod conv2d_few_channels;
+mod conv2d_gather;
 mod conv2d_max_pool2d;
 mod conv2d_rows;
 mod conv2d_tiled;
