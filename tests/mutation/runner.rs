@@ -67,6 +67,8 @@ pub fn stages(file: &str) -> Vec<Vec<&'static str>> {
         | "shared/operands_buffers.wgsl"
         | "shared/pixel.wgsl"
         | "shared/window_maximum.wgsl"
+        | "shared/weights_inputs.wgsl"
+        | "shared/weights_outputs.wgsl"
         | "shared/store1.wgsl"
         // A few cases find most, and those that never end soon: how long a stage may take depends on how long it takes.
         | "shared/store4.wgsl" => &[
@@ -76,6 +78,14 @@ pub fn stages(file: &str) -> Vec<Vec<&'static str>> {
             "conv2d broadcast",
             "linear broadcast",
         ],
+        "shared/operands_apart.wgsl" => &["linear broadcast", "linear_grad_input_activation_grad broadcast"],
+        "shared/partials_inputs.wgsl" => &["linear_grad_weight broadcast", "conv2d_grad_weight broadcast"],
+        "shared/partials_outputs.wgsl" => &["conv2d_grad_weight broadcast", "conv2d_grad_weight broadcast_textures"],
+        "shared/partials_apart.wgsl" => &["linear_grad_weight broadcast", "linear_grad_weight broadcast_textures"],
+        "shared/finish.wgsl" => &["conv2d baseline", "linear baseline", "conv2d_activation baseline"],
+        "shared/finish_gradient.wgsl" => {
+            &["conv2d_grad_input_activation_grad baseline", "linear_grad_input_activation_grad baseline"]
+        }
         "conv2d_rows.wgsl" => &[
             "conv2d_grad_weight broadcast_textures --case fours_rows_of",
             "conv2d_grad_weight broadcast_textures",
@@ -139,6 +149,19 @@ fn modules(file: &str) -> Vec<Module> {
         let links = vec![("chunk1", "shared/chunk4.wgsl")];
         found.push(Module { links, ..Module::new("conv2d_broadcast.wgsl") });
     }
+    // What stands in for what a kernel imports by itself.
+    for (linked, name, program) in [
+        ("shared/weights_outputs.wgsl", "weights_inputs", "conv2d_broadcast.wgsl"),
+        ("shared/operands_apart.wgsl", "operands_buffers", "conv2d_broadcast.wgsl"),
+        ("shared/partials_outputs.wgsl", "partials_inputs", "conv2d_rows.wgsl"),
+        ("shared/partials_apart.wgsl", "partials_inputs", "conv2d_rows.wgsl"),
+        ("shared/finish_gradient.wgsl", "finish", "conv2d.wgsl"),
+    ] {
+        if file == linked || (file == program && program != "conv2d.wgsl") {
+            let links = vec![("chunk1", "shared/chunk4.wgsl"), (name, linked)];
+            found.push(Module { links, ..Module::new(program) });
+        }
+    }
     if ["conv2d_few_channels.wgsl", "shared/cell_maximum.wgsl", "shared/derivative.wgsl"].contains(&file) {
         let links = vec![("cell_pixels", "shared/cell_maximum.wgsl")];
         found.push(Module { links, ..Module::new("conv2d_few_channels.wgsl") });
@@ -147,9 +170,11 @@ fn modules(file: &str) -> Vec<Module> {
         let windows = [("pixel", "shared/window_maximum.wgsl"), ("store1", "shared/store4.wgsl")];
         found.push(Module { links: windows.to_vec(), ..Module::new("conv2d_broadcast.wgsl") });
     }
-    if ["optimizer.wgsl", "shared/elements4.wgsl"].contains(&file) {
-        let links = vec![("elements1", "shared/elements4.wgsl")];
-        found.push(Module { links, ..Module::new("optimizer.wgsl") });
+    for program in ["optimizer.wgsl", "optimizer_clip.wgsl"] {
+        if [program, "shared/elements4.wgsl"].contains(&file) {
+            let links = vec![("elements1", "shared/elements4.wgsl")];
+            found.push(Module { links, ..Module::new(program) });
+        }
     }
     if ["shared/operands_textures.wgsl", "shared/texel.wgsl", "shared/store4.wgsl"].contains(&file) {
         let four = [("chunk1", "shared/chunk4.wgsl"), ("store1", "shared/store4.wgsl")];
