@@ -21,7 +21,7 @@ use wgrad::kernels::{Problem, variants};
 use wgrad::nn::shipped;
 use wgrad::ops::*;
 use wgrad::session::gpu::GpuSession;
-use wgrad::verify::case::{Operand, bytes, control as control_value, floats, integers, noise, values};
+use wgrad::verify::case::{Operand, bytes, control as control_value, floats, integers, noise, values, words};
 
 const BATCH: usize = 64;
 
@@ -227,6 +227,21 @@ fn control(criterion: &mut Criterion) {
     room(criterion, "control", workloads);
 }
 
+fn statistics(criterion: &mut Criterion) {
+    let (shape, len) = ([BATCH, 13, 13, 32], BATCH * 13 * 13 * 32);
+    let pieces = wgrad::ops::statistics::pieces(0..len);
+    let rows: Vec<u32> = pieces.iter().flat_map(|piece| [piece.start as u32, piece.len() as u32]).collect();
+    let longest = pieces.iter().map(|piece| piece.len()).max().unwrap_or(0);
+    let op = |histogram| Statistics { histogram, bounds: Statistics::UNBOUNDED, longest };
+    let inputs = |seed| vec![noise(seed, shape), words([pieces.len(), 2], &rows)];
+    let workloads = vec![
+        workload("pool1", op(false), inputs(1)),
+        workload("pool1_gradient", op(true), inputs(2)),
+        workload("pool1_units", Alive, vec![noise(1, shape), values([32], &[0.0])]),
+    ];
+    room(criterion, "statistics", workloads);
+}
+
 fn short() -> Criterion {
     let criterion = Criterion::default().sample_size(10);
     criterion.warm_up_time(Duration::from_millis(300)).measurement_time(Duration::from_secs(1))
@@ -236,6 +251,6 @@ criterion_group! {
     name = benches;
     config = short();
     targets = conv2d, linear, pool2d, activation, softmax, batch_norm2d, group_norm, dropout, elementwise, loss, reduce,
-        optimizer, batch, control
+        optimizer, batch, control, statistics
 }
 criterion_main!(benches);

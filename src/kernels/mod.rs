@@ -158,6 +158,7 @@ mod pool2d;
 mod pool2d_windows;
 mod reduce;
 mod softmax;
+mod statistics;
 
 /// The variants of `op` that can compute this problem on this device, the preferred one first; [`BASELINE`] is always
 /// among them.
@@ -242,6 +243,9 @@ pub fn lower(op: &Op, problem: &Problem, variant: &'static str) -> Result<Lowere
         Op::RecordStep(op) => control::record_step(op, problem),
         Op::RecordEvaluation(op) => control::record_evaluation(op, problem),
         Op::Advance(op) => control::advance(op, problem),
+        Op::Statistics(op) => statistics::statistics(op, problem),
+        Op::MergeStatistics(op) => statistics::merge(op, problem),
+        Op::Alive(op) => statistics::alive(op, problem),
     }?;
     let most = problem.caps.most_trips();
     match lowered.dispatches.iter().find(|dispatch| dispatch.trips > most) {

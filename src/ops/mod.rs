@@ -25,6 +25,7 @@ pub mod random;
 pub mod real;
 pub mod reduce;
 pub mod softmax;
+pub mod statistics;
 
 pub use activation::{Activation, ActivationGrad};
 pub use batch::GatherBatch;
@@ -45,6 +46,7 @@ pub use pool2d::{AvgPool2d, AvgPool2dGrad, GlobalAvgPool2d, GlobalAvgPool2dGrad,
 pub use real::{BlockSum, Real};
 pub use reduce::SumRows;
 pub use softmax::{LogSoftmax, LogSoftmaxGrad, Softmax, SoftmaxGrad};
+pub use statistics::{Alive, MergeStatistics, Statistics};
 
 use crate::error::{Error, Result};
 use crate::tensor::{DType, Spec, Tensor};
@@ -150,6 +152,7 @@ operators! {
     SoftmaxCrossEntropy, SoftmaxCrossEntropyGrad, MseLoss, MseLossGrad,
     GradNorm, ClipGradNorm, ClipValue, Optimizer,
     GatherBatch, Guard, RecordStep, RecordEvaluation, Advance,
+    Statistics, MergeStatistics, Alive,
     Conv2dActivation, LinearActivation, Conv2dMaxPool2d, Conv2dMaxPool2dGradWeight,
     Conv2dGradInputActivationGrad, LinearGradInputActivationGrad,
 }

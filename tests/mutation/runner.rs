@@ -106,6 +106,7 @@ pub fn stages(file: &str) -> Vec<Vec<&'static str>> {
         ],
         "shared/grid.wgsl" => &["reduce", "dropout", "control", "batch", "elementwise", "conv2d baseline"],
         "shared/random.wgsl" => &["dropout", "batch"],
+        "statistics.wgsl" => &["statistics", "merge_statistics", "alive"],
         "shared/exponential.wgsl" => &["softmax", "loss", "activation"],
         "shared/erf.wgsl" => &["activation"],
         // Kernels that activate nothing are asked too.

@@ -21,3 +21,4 @@ mod reduce;
 mod runner;
 mod shaders;
 mod softmax;
+mod statistics;

@@ -18,6 +18,7 @@ mod optimizer;
 mod pool2d;
 mod reduce;
 mod softmax;
+mod statistics;
 
 use super::case::{Case, Depth, Operand, noise, spread, values};
 use crate::gpu::Caps;
@@ -27,7 +28,7 @@ use crate::ops::Op;
 type Room = fn(&Caps) -> Vec<Case>;
 
 /// Every room of operators with its cases.
-const ROOMS: [(&str, Room); 14] = [
+const ROOMS: [(&str, Room); 15] = [
     ("conv2d", conv2d::cases),
     ("linear", linear::cases),
     ("pool2d", pool2d::cases),
@@ -42,6 +43,7 @@ const ROOMS: [(&str, Room); 14] = [
     ("optimizer", optimizer::cases),
     ("batch", batch::cases),
     ("control", control::cases),
+    ("statistics", statistics::cases),
 ];
 
 /// The rooms of the sweep, by the names of the operators' files.

@@ -1,0 +1,116 @@
+//! What can be told of a tensor while a network trains, on the GPU.
+
+use super::reduce::{Splits, scratch};
+use super::{BLOCK, Dispatch, Lowered, Operand, Problem};
+use crate::error::Result;
+use crate::ops::statistics::{BINS, COUNTS, FIGURES, LANES, SAMPLE};
+use crate::ops::{Alive, MergeStatistics, Statistics};
+use crate::tensor::Spec;
+
+use Operand::{Input, Output};
+
+/// Uniforms of `statistics.wgsl`.
+#[derive(Debug, Clone, Copy, Default)]
+struct Numbers {
+    rows: usize,
+    subtract: bool,
+    histogram: bool,
+    bounds: [f32; 2],
+    c: usize,
+    splits: usize,
+    rows_per_split: usize,
+    keep: bool,
+}
+
+impl Numbers {
+    fn dispatch(self, entry: &'static str) -> Dispatch {
+        Dispatch::new("statistics.wgsl", entry)
+            .set("rows", self.rows)
+            .set("subtract", u32::from(self.subtract))
+            .set("histogram", u32::from(self.histogram))
+            .set("low", self.bounds[0])
+            .set("high", self.bounds[1])
+            .set("c", self.c)
+            .set("splits", self.splits)
+            .set("rows_per_split", self.rows_per_split)
+            .set("keep", u32::from(self.keep))
+    }
+}
+
+/// The most loop iterations over the elements of a row, twice with their blocks, and over its samples.
+fn part_trips(longest: usize, histogram: bool) -> usize {
+    let each = longest.div_ceil(LANES);
+    let samples = if histogram { longest.div_ceil(SAMPLE) } else { 0 };
+    2 * each + each.div_ceil(BLOCK) + samples
+}
+
+/// The most loop iterations that make one record of so many: their counts, then their figures in blocks.
+fn merge_trips(records: usize) -> usize {
+    2 * records + records.div_ceil(BLOCK)
+}
+
+pub(super) fn statistics(op: &Statistics, problem: &Problem) -> Result<Lowered> {
+    let (rows, subtract) = (problem.inputs[1].shape[0], problem.inputs.len() > 2);
+    let numbers = Numbers { rows, subtract, histogram: op.histogram, bounds: op.bounds, ..Numbers::default() };
+    let dispatch = numbers
+        .dispatch("part")
+        .bind("x", Input(0))
+        // What is bound here is not read where nothing is subtracted.
+        .bind("before", Input(if subtract { 2 } else { 0 }))
+        .bind("table", Input(1))
+        .bind("figures_out", Output(0))
+        .bind("counts_out", Output(1))
+        .bind("bins_out", Output(2))
+        .workgroups(rows)
+        .trips(part_trips(op.longest, op.histogram));
+    Ok(Lowered::baseline(vec![dispatch]))
+}
+
+pub(super) fn merge(op: &MergeStatistics, problem: &Problem) -> Result<Lowered> {
+    let tensors = problem.inputs[3].shape[0];
+    let mut workspaces = Vec::new();
+    let figures = scratch(&mut workspaces, Spec::f32([tensors, LANES, FIGURES]));
+    let counts = scratch(&mut workspaces, Spec::u32([tensors, LANES, COUNTS]));
+    let numbers = Numbers { rows: tensors, ..Numbers::default() };
+    let rows = numbers
+        .dispatch("merge_rows")
+        .bind("figures", Input(0))
+        .bind("counts", Input(1))
+        .bind("bins", Input(2))
+        .bind("table", Input(3))
+        .bind("figures_out", figures)
+        .bind("counts_out", counts)
+        .bind("bins_out", Output(2))
+        .invocations(tensors * BINS)
+        .trips(merge_trips(op.most) + op.most);
+    let lanes = numbers
+        .dispatch("merge_lanes")
+        .bind("figures", figures)
+        .bind("counts", counts)
+        .bind("figures_out", Output(0))
+        .bind("counts_out", Output(1))
+        .invocations(tensors)
+        .trips(merge_trips(LANES));
+    Ok(Lowered { workspaces, ..Lowered::baseline(vec![rows, lanes]) })
+}
+
+pub(super) fn alive(_op: &Alive, problem: &Problem) -> Result<Lowered> {
+    let c = problem.outputs[0].len();
+    let rows = problem.inputs[0].len() / c.max(1);
+    let splits = Splits::of(rows);
+    let dispatch = |x: Operand, out: Operand, [rows, splits, rows_per_split]: [usize; 3], keep: bool| {
+        let numbers = Numbers { rows, c, splits, rows_per_split, keep, ..Numbers::default() };
+        let dispatch = numbers.dispatch("alive").bind("x", x).bind("out", out);
+        dispatch.invocations(splits * c).trips(rows_per_split)
+    };
+    if splits.count == 1 {
+        return Ok(Lowered::baseline(vec![dispatch(Input(0), Output(0), [rows, 1, rows], true)]));
+    }
+    let mut workspaces = Vec::new();
+    let part = scratch(&mut workspaces, Spec::f32([splits.count, c]));
+    let dispatches = vec![
+        dispatch(Input(0), part, [rows, splits.count, splits.rows], false),
+        dispatch(part, Output(0), [splits.count, 1, splits.count], true),
+    ];
+    Ok(Lowered { workspaces, ..Lowered::baseline(dispatches) })
+}

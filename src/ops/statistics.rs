@@ -1,0 +1,370 @@
+//! What can be told of a tensor while a network trains: its norm, its largest and its mean magnitude, how many of its elements
+//! are zero, subnormal, not finite or saturated, and how the magnitudes of a sixteenth of them are spread over the powers of two.
+//!
+//! ```text
+//! statistics        part[r,l] = the record of the elements start + l, start + l + 64, … of row r of the table
+//! merge_statistics  record[s] = the records of all lanes of the rows first .. first + rows of row s of the table, as one
+//! alive             alive[c]  = 1 where alive[c] is not 0 or x[.., c] is not 0 anywhere, else 0
+//! ```
+//!
+//! A record is two floats and five counts; records of the parts of a tensor merge into the record of the whole.
+//!
+//! | counts | |
+//! |---|---|
+//! | 0 | the bits of the largest magnitude M among the normal elements; 0 where there is none |
+//! | 1 | zeros of either sign |
+//! | 2 | subnormals |
+//! | 3 | NaN and infinities |
+//! | 4 | finite elements outside of the bounds of [`Statistics::bounds`] |
+//!
+//! | figures | |
+//! |---|---|
+//! | 0 | Σ (x/u)² over the normal elements |
+//! | 1 | Σ \|x\|/u over the normal elements |
+//!
+//! The unit u is half the power of two that M lies above ([`unit`]): squares neither overflow nor underflow, whatever the scale
+//! of the tensor is, and dividing by u rounds nothing. A subnormal counts as zero in the sums, since devices may flush it.
+//!
+//! Bin b of [`BINS`] counts magnitudes from 2^(2b − 112) up to 2^(2b − 110); the first takes all smaller ones too (but no zero),
+//! the last all larger ones. Counted is one element in [`SAMPLE`]: element min(16·j + pcg(j) mod 16, len − 1) of each row of the
+//! table, the same on every device.
+
+use std::ops::Range;
+
+use super::random::pcg;
+use super::{BlockSum, Operator, Real, expect_float, expect_operands, expect_spec, fill};
+use crate::error::{Error, Result};
+use crate::tensor::{DType, Spec, Tensor};
+
+/// Lanes that share the elements of a row of the table.
+pub const LANES: usize = 64;
+/// Bins of the histogram of magnitudes.
+pub const BINS: usize = LANES;
+/// One element in so many is counted there.
+pub const SAMPLE: usize = 16;
+/// Counts of a record.
+pub const COUNTS: usize = 5;
+/// Floats of a record.
+pub const FIGURES: usize = 2;
+
+/// `x [..]`, `table [r, 2]` (u32: first element and number of elements of each row), and perhaps `before`, as x → `figures
+/// [r, 64, 2]`, `counts [r, 64, 5]` (u32), `bins [r, 64]` (u32; zeros without [`Statistics::histogram`]): the records of x, or
+/// of x − before. Every row must lie inside of x and have an element.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Statistics {
+    /// Whether magnitudes are counted in bins.
+    pub histogram: bool,
+    /// Elements below the first or above the second count as saturated.
+    pub bounds: [f32; 2],
+    /// The most elements of a row of the table.
+    pub longest: usize,
+}
+
+impl Statistics {
+    /// Bounds outside of which nothing finite lies.
+    pub const UNBOUNDED: [f32; 2] = [f32::MIN, f32::MAX];
+}
+
+/// `figures [p, 64, 2]`, `counts [p, 64, 5]`, `bins [p, 64]`, `table [s, 2]` (u32: first row and number of rows of each
+/// tensor) → `figures [s, 2]`, `counts [s, 5]`, `bins [s, 64]`. Every row named must exist.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct MergeStatistics {
+    /// The most rows of a tensor.
+    pub most: usize,
+}
+
+/// `x [.., c]`, `alive [c]` → `alive` in place: 1 where it was not 0, or channel c of x has an element that is not 0; else 0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Alive;
+
+/// How the elements of a tensor are cut into rows of a table: rows of 16,384 elements as long as there are no more than 64 of
+/// them, longer ones beyond that, and so many that an invocation never loops more than 60,000 times.
+pub fn pieces(elements: Range<usize>) -> Vec<Range<usize>> {
+    const EACH: usize = 16_384;
+    const MANY: usize = 64;
+    const LONGEST: usize = 1 << 19;
+    let rows = elements.len().div_ceil(EACH).clamp(1, MANY).max(elements.len().div_ceil(LONGEST));
+    let each = elements.len().div_ceil(rows).next_multiple_of(LANES).max(1);
+    elements.clone().step_by(each).map(|start| start..elements.end.min(start + each)).collect()
+}
+
+/// The exponent field of a float's bits, at least that of the smallest normal number.
+fn exponent(bits: u32) -> i32 {
+    ((bits >> 23) & 0xff).max(1) as i32
+}
+
+/// The unit of the sums of a record whose largest magnitude has these bits: 2^(exponent − 1).
+pub fn unit(largest: u32) -> f64 {
+    2f64.powi(exponent(largest) - 128)
+}
+
+/// The lower end of a bin of the histogram, as a power of two.
+pub fn bin_exponent(bin: usize) -> i32 {
+    2 * bin as i32 - 112
+}
+
+/// The bits of a magnitude as a device has them.
+fn magnitude<T: Real>(x: T) -> u32 {
+    (x.wide() as f32).abs().to_bits()
+}
+
+/// What a magnitude is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Zero,
+    Subnormal,
+    Normal,
+    NotFinite,
+}
+
+fn kind(bits: u32) -> Kind {
+    match bits {
+        0 => Kind::Zero,
+        _ if bits < 0x0080_0000 => Kind::Subnormal,
+        _ if bits < 0x7f80_0000 => Kind::Normal,
+        _ => Kind::NotFinite,
+    }
+}
+
+/// The bin of a magnitude; none of a zero and of what is not finite.
+fn bin(bits: u32) -> Option<usize> {
+    match kind(bits) {
+        Kind::Zero | Kind::NotFinite => None,
+        _ => Some(((exponent(bits).max(15) - 15) as usize / 2).min(BINS - 1)),
+    }
+}
+
+/// Two floats and five counts; see the head of this file.
+#[derive(Debug, Clone, Copy, Default)]
+struct Record<T> {
+    figures: [T; FIGURES],
+    counts: [u32; COUNTS],
+}
+
+/// The record of some elements.
+fn record<T: Real>(elements: impl Iterator<Item = T> + Clone, [low, high]: [f32; 2]) -> Record<T> {
+    let mut counts = [0; COUNTS];
+    let (low, high) = (T::of(low.into()), T::of(high.into()));
+    for x in elements.clone() {
+        let bits = magnitude(x);
+        match kind(bits) {
+            Kind::Zero => counts[1] += 1,
+            Kind::Subnormal => counts[2] += 1,
+            Kind::Normal => counts[0] = bits.max(counts[0]),
+            Kind::NotFinite => counts[3] += 1,
+        }
+        counts[4] += u32::from(kind(bits) != Kind::NotFinite && (x < low || x > high));
+    }
+    let unit = T::of(unit(counts[0]));
+    let normal = elements.filter(|&x| kind(magnitude(x)) == Kind::Normal).map(|x| x.abs() / unit);
+    let squares: BlockSum<T> = normal.clone().map(|x| x * x).collect();
+    let sum: BlockSum<T> = normal.collect();
+    Record { figures: [squares.value(), sum.value()], counts }
+}
+
+/// Several records as one.
+fn merged<T: Real>(records: impl Iterator<Item = Record<T>> + Clone) -> Record<T> {
+    let mut counts = [0; COUNTS];
+    for record in records.clone() {
+        counts[0] = record.counts[0].max(counts[0]);
+        (1..COUNTS).for_each(|i| counts[i] += record.counts[i]);
+    }
+    let mut sums = [BlockSum::new(), BlockSum::new()];
+    for Record { figures: [squares, sum], counts: own } in records {
+        let ratio = T::of(unit(own[0]) / unit(counts[0]));
+        sums[0].add(squares * ratio * ratio);
+        sums[1].add(sum * ratio);
+    }
+    Record { figures: sums.map(|sum| sum.value()), counts }
+}
+
+/// Refuses what is no table; answers its rows.
+fn expect_table(op: &str, spec: &Spec) -> Result<usize> {
+    match spec.shape.as_slice() {
+        &[rows, 2] if rows > 0 && spec.dtype == DType::U32 => Ok(rows),
+        shape => {
+            Err(Error::shape(op, format!("needs a table [rows, 2] of integers, got {:?} of {shape:?}", spec.dtype)))
+        }
+    }
+}
+
+/// The tensors of records.
+fn tensors<T: Real>(records: &[Record<T>], shape: &[usize]) -> [Tensor<T>; 2] {
+    let with = |last: usize| shape.iter().copied().chain([last]).collect::<Vec<_>>();
+    let figures = records.iter().flat_map(|record| record.figures).collect();
+    let counts = records.iter().flat_map(|record| record.counts).collect();
+    [Tensor::float(with(FIGURES), figures), Tensor::u32(with(COUNTS), counts)]
+}
+
+impl Operator for Statistics {
+    fn name(&self) -> &'static str {
+        "statistics"
+    }
+
+    fn infer(&self, inputs: &[Spec]) -> Result<Vec<Spec>> {
+        expect_operands("statistics", inputs, 2..=3)?;
+        expect_float("statistics", "the input", &inputs[0])?;
+        let rows = expect_table("statistics", &inputs[1])?;
+        if let Some(before) = inputs.get(2) {
+            expect_spec("statistics", "what is subtracted", before, &inputs[0])?;
+        }
+        let [figures, counts] = [FIGURES, COUNTS].map(|last| [rows, LANES, last]);
+        Ok(vec![Spec::f32(figures), Spec::u32(counts), Spec::u32([rows, BINS])])
+    }
+
+    fn reference<T: Real>(&self, inputs: &[&Tensor<T>], outputs: &[Spec]) -> Vec<Tensor<T>> {
+        let (x, rows) = (inputs[0].floats(), outputs[2].shape[0]);
+        let row = |r: usize| {
+            let [start, len] = [0, 1].map(|column| inputs[1].u32s()[2 * r + column] as usize);
+            start..start + len
+        };
+        // A difference is rounded to what a device has, since it is counted by its bits.
+        let element = |i: usize| match inputs.get(2) {
+            None => x[i],
+            Some(before) => T::of(((x[i] - before.floats()[i]).wide() as f32).into()),
+        };
+        let records = fill(rows * LANES, |i| {
+            let row = row(i / LANES);
+            record((row.start + i % LANES..row.end).step_by(LANES).map(element), self.bounds)
+        });
+        let bins = fill(rows * BINS, |i| {
+            let row = row(i / BINS);
+            let sample =
+                |j: usize| element((row.start + SAMPLE * j + pcg(j as u32) as usize % SAMPLE).min(row.end - 1));
+            let samples = if self.histogram { row.len().div_ceil(SAMPLE) } else { 0 };
+            (0..samples).filter(|&j| bin(magnitude(sample(j))) == Some(i % BINS)).count() as u32
+        });
+        let [figures, counts] = tensors(&records, &[rows, LANES]);
+        vec![figures, counts, Tensor::u32([rows, BINS], bins)]
+    }
+
+    fn flops(&self, inputs: &[Spec], _outputs: &[Spec]) -> u64 {
+        4 * inputs[0].len() as u64
+    }
+}
+
+impl Operator for MergeStatistics {
+    fn name(&self) -> &'static str {
+        "merge_statistics"
+    }
+
+    fn infer(&self, inputs: &[Spec]) -> Result<Vec<Spec>> {
+        expect_operands("merge_statistics", inputs, 4..=4)?;
+        let parts = inputs[2].shape.first().copied().unwrap_or(0).max(1);
+        expect_spec("merge_statistics", "the figures", &inputs[0], &Spec::f32([parts, LANES, FIGURES]))?;
+        expect_spec("merge_statistics", "the counts", &inputs[1], &Spec::u32([parts, LANES, COUNTS]))?;
+        expect_spec("merge_statistics", "the bins", &inputs[2], &Spec::u32([parts, BINS]))?;
+        let tensors = expect_table("merge_statistics", &inputs[3])?;
+        Ok(vec![Spec::f32([tensors, FIGURES]), Spec::u32([tensors, COUNTS]), Spec::u32([tensors, BINS])])
+    }
+
+    fn reference<T: Real>(&self, inputs: &[&Tensor<T>], outputs: &[Spec]) -> Vec<Tensor<T>> {
+        let (figures, counts, bins) = (inputs[0].floats(), inputs[1].u32s(), inputs[2].u32s());
+        let rows = |s: usize| {
+            let [first, rows] = [0, 1].map(|column| inputs[3].u32s()[2 * s + column] as usize);
+            first..first + rows
+        };
+        let at = |i: usize| Record {
+            figures: [0, 1].map(|f| figures[FIGURES * i + f]),
+            counts: std::array::from_fn(|c| counts[COUNTS * i + c]),
+        };
+        let tensors_of = outputs[0].shape[0];
+        let lanes = fill(tensors_of * LANES, |i| merged(rows(i / LANES).map(|row| at(row * LANES + i % LANES))));
+        let records: Vec<_> = lanes.chunks(LANES).map(|lanes| merged(lanes.iter().copied())).collect();
+        let bins = fill(tensors_of * BINS, |i| rows(i / BINS).map(|row| bins[row * BINS + i % BINS]).sum());
+        let [figures, counts] = tensors(&records, &[tensors_of]);
+        vec![figures, counts, Tensor::u32([tensors_of, BINS], bins)]
+    }
+
+    fn flops(&self, inputs: &[Spec], _outputs: &[Spec]) -> u64 {
+        3 * inputs[0].len() as u64
+    }
+}
+
+impl Operator for Alive {
+    fn name(&self) -> &'static str {
+        "alive"
+    }
+
+    fn infer(&self, inputs: &[Spec]) -> Result<Vec<Spec>> {
+        expect_operands("alive", inputs, 2..=2)?;
+        expect_float("alive", "the input", &inputs[0])?;
+        let c = inputs[0].shape.last().copied().unwrap_or(0).max(1);
+        expect_spec("alive", "what was alive before", &inputs[1], &Spec::f32([c]))?;
+        Ok(vec![inputs[1].clone()])
+    }
+
+    fn reference<T: Real>(&self, inputs: &[&Tensor<T>], outputs: &[Spec]) -> Vec<Tensor<T>> {
+        let (x, alive, c) = (inputs[0].floats(), inputs[1].floats(), outputs[0].len());
+        let found = |i: usize| alive[i] != T::zero() || x.iter().skip(i).step_by(c).any(|&x| x != T::zero());
+        vec![Tensor::float([c], fill(c, |i| if found(i) { T::one() } else { T::zero() }))]
+    }
+
+    fn flops(&self, inputs: &[Spec], _outputs: &[Spec]) -> u64 {
+        inputs[0].len() as u64
+    }
+
+    fn in_place(&self) -> Vec<(usize, usize)> {
+        vec![(0, 1)]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ops::Op;
+
+    fn whole(x: &[f32], histogram: bool) -> Vec<Tensor<f64>> {
+        let wide = Tensor::float([x.len()], x.iter().map(|&x| f64::from(x)).collect());
+        let op = Statistics { histogram, bounds: [-2.0, 2.0], longest: x.len() };
+        let half = x.len() as u32 / 2;
+        let table = Tensor::u32([2, 2], vec![0, half, half, x.len() as u32 - half]);
+        let parts = Op::from(op).evaluate(&[&wide, &table]).unwrap();
+        let all = Tensor::u32([1, 2], vec![0, 2]);
+        Op::from(MergeStatistics { most: 2 }).evaluate(&[&parts[0], &parts[1], &parts[2], &all]).unwrap()
+    }
+
+    #[test]
+    fn the_norm_of_a_tensor_of_any_scale_keeps_its_digits() {
+        for scale in [1.0, 1e-30, 1.3e-38, 1e38] {
+            let x: Vec<f32> = (0..5000).map(|i| scale * (1.0 + (i % 7) as f32 / 4.0)).collect();
+            let record = whole(&x, false);
+            let unit = unit(record[1].u32s()[0]);
+            let norm = record[0].floats()[0].sqrt() * unit;
+            let want = x.iter().map(|&x| f64::from(x) * f64::from(x)).sum::<f64>().sqrt();
+            assert!((norm / want - 1.0).abs() < 1e-12, "{scale}: {norm} where {want} is right");
+            let mean = record[0].floats()[1] * unit / 5000.0;
+            let want = x.iter().map(|&x| f64::from(x)).sum::<f64>() / 5000.0;
+            assert!((mean / want - 1.0).abs() < 1e-12, "{scale}: {mean} where {want} is right");
+        }
+    }
+
+    #[test]
+    fn what_is_no_ordinary_number_is_counted_apart() {
+        let mut x = vec![1.0f32; 1000];
+        (x[3], x[4], x[5], x[700], x[701]) = (0.0, -0.0, 1e-40, f32::NAN, f32::NEG_INFINITY);
+        (x[800], x[900]) = (-3.0, 2.0);
+        let record = whole(&x, false);
+        assert_eq!(record[1].u32s(), [3f32.to_bits(), 2, 1, 2, 1]);
+        // In units of one.
+        assert_eq!(record[0].floats(), [993.0 + 9.0 + 4.0, 993.0 + 3.0 + 2.0]);
+    }
+
+    #[test]
+    fn a_sixteenth_of_the_magnitudes_is_sorted_into_bins_of_two_octaves() {
+        let x: Vec<f32> = (0..3200).map(|i| if i % 2 == 0 { 0.3 } else { 5e-39 }).collect();
+        let bins = whole(&x, true)[2].u32s().to_vec();
+        // 0.3 lies between 2^-2 and 2^0; half of a sixteenth, as drawn.
+        assert_eq!(bin_exponent(55), -2);
+        assert_eq!((bins.iter().sum::<u32>(), bins[0] + bins[55]), (200, 200));
+        assert!((80..120).contains(&bins[55]), "{bins:?}");
+    }
+
+    #[test]
+    fn a_unit_that_was_alive_once_stays_so() {
+        let x = Tensor::float([2, 3], vec![0.0, 1.0, 0.0, -0.0, 0.0, 0.0]);
+        let before = Tensor::float([3], vec![0.0, 0.0, 1.0]);
+        let after = Op::from(Alive).evaluate::<f64>(&[&x, &before]).unwrap();
+        assert_eq!(after[0].floats(), [0.0, 1.0, 1.0]);
+    }
+}
