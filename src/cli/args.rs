@@ -6,6 +6,7 @@ mod lockstep;
 mod profile;
 mod tune;
 mod verify;
+mod watch;
 
 use std::path::PathBuf;
 
@@ -21,6 +22,7 @@ pub use lockstep::LockstepArgs;
 pub use profile::ProfileArgs;
 pub use tune::TuneArgs;
 pub use verify::VerifyArgs;
+pub use watch::WatchArgs;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -166,6 +168,8 @@ pub struct TrainArgs {
     /// Repeat one step in N in float64 on the CPU, compare, and stop where the device is wrong
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..), help_heading = "Training")]
     pub shadow_check: Option<u64>,
+    #[command(flatten)]
+    pub watch: WatchArgs,
     /// Time the kernels that the step may choose from before the first one, for up to 10 s; see `wgrad tune`
     #[arg(long, help_heading = "Training")]
     pub tune: bool,

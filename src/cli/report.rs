@@ -4,6 +4,7 @@ use wgrad::data::Dataset;
 use wgrad::graph::{Fusion, Traffic};
 use wgrad::nn::Summary;
 use wgrad::session::PlanRow;
+use wgrad::train::flow::Verdict;
 use wgrad::train::run::Status;
 use wgrad::train::{Drift, EpochReport, OptimizerConfig, Outcome, Schedule, ShadowReport, TrainConfig, Trainer};
 use wgrad::verify::compare::{FLOAT32, Tolerance};
@@ -41,6 +42,7 @@ pub fn summary(output: &Output, summary: &Summary) {
 
 /// The nodes of a plan, aligned.
 pub fn plan(output: &Output, rows: &[PlanRow], fusions: &[Fusion], traffic: Traffic) {
+    let (watching, rows): (Vec<&PlanRow>, Vec<&PlanRow>) = rows.iter().partition(|row| row.watch);
     let dispatches: usize = rows.iter().map(|row| row.dispatches).sum();
     let copies: usize = rows.iter().map(|row| row.copies).sum();
     let nodes = text::counted(rows.len() as u64, "node");
@@ -58,6 +60,11 @@ pub fn plan(output: &Output, rows: &[PlanRow], fusions: &[Fusion], traffic: Traf
         table.row([row.node.clone(), row.operator.into(), row.variant.into(), row.dispatches.to_string()]);
     }
     output.say(format!("\n{}\n", table.lines()));
+    if !watching.is_empty() {
+        let dispatches: usize = watching.iter().map(|row| row.dispatches).sum();
+        let nodes = text::counted(watching.len() as u64, "node");
+        output.say(format!("watching  a step that is watched has {nodes} more, in {dispatches} dispatches\n"));
+    }
     if !fusions.is_empty() {
         let mut table = Table::new(["fusion", "instead of", "there is"]);
         for Fusion { pass, before, after } in fusions {
@@ -125,7 +132,7 @@ pub const EPOCH_HEADING: &str =
 
 /// An epoch in a line.
 pub fn epoch(report: &EpochReport, epochs: u64) -> String {
-    let EpochReport { epoch, loss, accuracy, validation, lr, images_per_second, seconds } = report;
+    let EpochReport { epoch, loss, accuracy, validation, lr, images_per_second, seconds, .. } = report;
     format!(
         "  {:>5}   {:>10}  {:>8}   {:>10}  {:>8}   {:>13}  {:>12}  {:>8}",
         format!("{epoch}/{epochs}"),
@@ -137,6 +144,24 @@ pub fn epoch(report: &EpochReport, epochs: u64) -> String {
         text::speed(*images_per_second).replace("images", "img"),
         text::duration(*seconds)
     )
+}
+
+/// A verdict in a line, and perhaps what helps.
+pub fn verdict(verdict: &Verdict, with_cures: bool) -> String {
+    let mut lines: Vec<String> = Vec::new();
+    for finding in &verdict.findings {
+        let heading = if lines.is_empty() { "flow" } else { "and" };
+        let words = if finding.words.is_empty() { String::new() } else { format!(": {}", finding.words) };
+        lines.push(format!("          {heading:<6}{}{words}", finding.kind.words()));
+        let cures = finding.cures.iter().filter(|_| with_cures);
+        lines.extend(cures.map(|cure| format!("            try   {} · {}", cure.how, cure.what)));
+    }
+    lines.join("\n")
+}
+
+/// A verdict that is another one than before, with the step at which it was found.
+pub fn change(verdict: &Verdict) -> String {
+    format!("          step {} of the run, in epoch {}:\n{}", verdict.step, verdict.epoch, self::verdict(verdict, true))
 }
 
 /// A value's errors, each with what a float32 kernel may have.

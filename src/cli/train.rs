@@ -9,6 +9,7 @@ use anyhow::{Context, Result};
 use serde_json::json;
 use wgrad::Error;
 use wgrad::data::Dataset;
+use wgrad::train::flow::{Kind, Verdict};
 use wgrad::train::run::{DeviceRecord, Figures, RunDir, RunRecord, RunWriter, Status};
 use wgrad::train::{Event, OptimizerConfig, Outcome, Schedule, TrainConfig, Trainer};
 
@@ -27,6 +28,7 @@ pub fn run(args: &TrainArgs, started: Instant) -> Result<()> {
     let named = args.result.out.as_deref().map(|path| RunDir::check(path, args.result.overwrite)).transpose()?;
     OptimizerConfig::named(&args.learning.optimizer)?;
     Schedule::parse(&args.learning.schedule, 1)?;
+    let watch = args.watch.configuration()?;
     output.say(format!("wgrad {}\n", env!("CARGO_PKG_VERSION")));
     let device = open::device(&args.device)?;
     open::introduce(&output, &device);
@@ -35,7 +37,7 @@ pub fn run(args: &TrainArgs, started: Instant) -> Result<()> {
     let pictures = subject.pictures.options();
     let data = open::data(&output, &subject.data, &subject.mirror, subject.classes, pictures)?;
     let network = open::network(&subject.network, data.train.shape, data.classes.len())?;
-    let config = configure(&args.learning, data.train.len())?;
+    let config = TrainConfig { watch, ..configure(&args.learning, data.train.len())? };
     config.check(data.train.len())?;
     report::summary(&output, &network.summary(config.batch)?);
     let directory = match named {
@@ -61,8 +63,9 @@ pub fn run(args: &TrainArgs, started: Instant) -> Result<()> {
     let bar = Bar::new(config.epochs);
     catch_signals(trainer.stop_flag(), bar.clone())?;
     let stop = trainer.stop_flag();
-    let watch = Watch { output: &output, bar, writer, every: args.result.log_every, stop, started, first_step: None };
-    Training { trainer, watch, record, run, test_images: data.test.len() }.go()
+    let every = args.result.log_every;
+    let follower = Follower { output: &output, bar, writer, every, stop, started, first_step: None, told: None };
+    Training { trainer, follower, record, run, test_images: data.test.len() }.go()
 }
 
 /// The library's configuration.
@@ -86,6 +89,7 @@ fn configure(args: &LearningArgs, images: usize) -> Result<TrainConfig> {
         validation: args.validation.unwrap_or(by_patience),
         patience: args.patience,
         no_fuse: args.no_fuse.clone(),
+        ..TrainConfig::default()
     };
     let steps = images.saturating_sub(config.held_out(images)) / config.batch.max(1);
     let schedule = Schedule::parse(&args.schedule, (steps as u64).saturating_mul(config.epochs))?;
@@ -129,7 +133,7 @@ fn catch_signals(stop: Arc<AtomicBool>, bar: Bar) -> Result<()> {
 }
 
 /// Follows a run: shows it, and writes its metrics.
-struct Watch<'a> {
+struct Follower<'a> {
     output: &'a Output,
     bar: Bar,
     writer: RunWriter,
@@ -137,9 +141,11 @@ struct Watch<'a> {
     stop: Arc<AtomicBool>,
     started: Instant,
     first_step: Option<f64>,
+    /// The verdict whose cures were shown last.
+    told: Option<Kind>,
 }
 
-impl Watch<'_> {
+impl Follower<'_> {
     fn observe(&mut self, event: &Event, epochs: u64) {
         let written = match event {
             Event::FirstStep(_) => {
@@ -158,10 +164,24 @@ impl Watch<'_> {
                 let mut due = progress.recent.iter().filter(|figures| figures.step.is_multiple_of(self.every));
                 due.try_for_each(|figures| self.writer.step(progress.epoch, figures))
             }
+            Event::Flow(flow) => {
+                self.output.event(&flow.json());
+                self.writer.flow(flow)
+            }
+            Event::Verdict(verdict) => {
+                self.output.event(&verdict.json());
+                self.bar.aside(|| self.output.say(report::change(verdict)));
+                self.told = Some(verdict.kind);
+                self.writer.verdict(verdict)
+            }
             Event::Epoch(report) => {
                 self.output.event(&report.json());
                 self.bar.aside(|| self.output.say(report::epoch(report, epochs)));
-                self.writer.epoch(report)
+                let written = self.writer.epoch(report);
+                match &report.verdict {
+                    Some(verdict) => written.and(self.verdict(verdict)),
+                    None => written,
+                }
             }
         };
         if let Err(error) = written {
@@ -172,12 +192,21 @@ impl Watch<'_> {
             self.stop.store(true, Ordering::Relaxed);
         }
     }
+
+    /// The verdict at the end of an epoch; its cures are shown once.
+    fn verdict(&mut self, verdict: &Verdict) -> wgrad::Result<()> {
+        self.output.event(&verdict.json());
+        let known = self.told == Some(verdict.kind);
+        self.bar.aside(|| self.output.say(report::verdict(verdict, !known)));
+        self.told = Some(verdict.kind);
+        self.writer.verdict(verdict)
+    }
 }
 
 /// A run from its first step to its last file.
 struct Training<'a> {
     trainer: Trainer,
-    watch: Watch<'a>,
+    follower: Follower<'a>,
     record: RunRecord,
     run: String,
     test_images: usize,
@@ -185,11 +214,11 @@ struct Training<'a> {
 
 impl Training<'_> {
     fn go(mut self) -> Result<()> {
-        self.watch.output.say(report::EPOCH_HEADING);
+        self.follower.output.say(report::EPOCH_HEADING);
         let epochs = self.record.config.epochs;
-        let (trainer, watch) = (&mut self.trainer, &mut self.watch);
-        let ended = pollster::block_on(trainer.fit(|event| watch.observe(&event, epochs)));
-        self.watch.bar.clear();
+        let (trainer, follower) = (&mut self.trainer, &mut self.follower);
+        let ended = pollster::block_on(trainer.fit(|event| follower.observe(&event, epochs)));
+        self.follower.bar.clear();
         self.record.steps = self.trainer.steps();
         match ended {
             Ok(outcome) => self.finish(&outcome),
@@ -200,22 +229,22 @@ impl Training<'_> {
     /// Saves the weights.
     fn save(&mut self) -> wgrad::Result<()> {
         let state = pollster::block_on(self.trainer.state())?;
-        self.watch.writer.model(self.trainer.network(), self.trainer.layout(), &state, self.trainer.steps())
+        self.follower.writer.model(self.trainer.network(), self.trainer.layout(), &state, self.trainer.steps())
     }
 
     fn finish(&mut self, outcome: &Outcome) -> Result<()> {
         self.record.ending = outcome.ending.into();
-        self.record.figures = Some(Figures::new(outcome, self.watch.first_step));
+        self.record.figures = Some(Figures::new(outcome, self.follower.first_step));
         if let Err(error) = self.save() {
             return self.fail(error);
         }
-        self.watch.writer.record(&self.record)?;
+        self.follower.writer.record(&self.record)?;
         if let Some(shadow) = self.trainer.shadow() {
-            report::shadow(self.watch.output, shadow);
+            report::shadow(self.follower.output, shadow);
         }
-        report::end(self.watch.output, outcome, self.test_images, self.watch.first_step, &self.run);
+        report::end(self.follower.output, outcome, self.test_images, self.follower.first_step, &self.run);
         self.last_line();
-        self.watch.output.finish()
+        self.follower.output.finish()
     }
 
     /// Saves what can be saved of a run that failed, and answers why it did.
@@ -223,7 +252,7 @@ impl Training<'_> {
         self.record.ending = match &error {
             Error::Diverged { .. } => Status::Diverged,
             Error::Disagreed { story, .. } => {
-                self.watch.output.say(format!("\n{story}"));
+                self.follower.output.say(format!("\n{story}"));
                 Status::Disagreed
             }
             _ => Status::Failed,
@@ -232,7 +261,7 @@ impl Training<'_> {
         let diverged = self.record.ending != Status::Failed;
         self.record.error = Some(error.to_string());
         let saved = if diverged { self.save() } else { Ok(()) };
-        let recorded = self.watch.writer.record(&self.record);
+        let recorded = self.follower.writer.record(&self.record);
         self.last_line();
         let after = match (diverged, saved.and(recorded)) {
             (true, Ok(())) => {
@@ -248,14 +277,14 @@ impl Training<'_> {
     /// The last line for programs.
     fn last_line(&self) {
         let (record, figures) = (&self.record, self.record.figures.as_ref());
-        self.watch.output.event(&json!({
+        self.follower.output.event(&json!({
             "event": "end", "ending": record.ending, "error": record.error,
             "test_accuracy": figures.map(|figures| figures.test_accuracy),
             "test_loss": figures.map(|figures| figures.test_loss),
             "images_per_second": figures.map(|figures| figures.images_per_second),
             "seconds": figures.map(|figures| figures.seconds),
-            "total_seconds": self.watch.started.elapsed().as_secs_f64(),
-            "first_step_seconds": self.watch.first_step, "steps": record.steps,
+            "total_seconds": self.follower.started.elapsed().as_secs_f64(),
+            "first_step_seconds": self.follower.first_step, "steps": record.steps,
             "epochs": figures.map(|figures| figures.epochs), "seed": record.seed, "network": record.network.name,
             "device": record.device.name, "backend": record.device.backend, "run": self.run,
             "shadow": self.trainer.shadow(),

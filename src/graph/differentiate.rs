@@ -6,16 +6,22 @@ use super::{Graph, ValueId};
 use crate::error::Result;
 use crate::ops::{Add, Op, Operator, Source};
 
+/// The gradients that a backward pass computes, by the values that they are of.
+#[derive(Debug, Clone, Default)]
+pub struct Gradients(HashMap<ValueId, ValueId>);
+
+impl Gradients {
+    /// The gradient of a value; `None` where the loss does not depend on it, or where nothing that was wanted needs it.
+    pub fn of(&self, value: ValueId) -> Option<ValueId> {
+        self.0.get(&value).copied()
+    }
+}
+
 /// Adds the nodes that compute the gradient of `loss` (whose own gradient is `seed`) with respect to `wanted`, and answers
-/// one gradient for each of them; `None` where the loss does not depend on it.
+/// those gradients and all others on the way to them.
 ///
 /// A value that is used several times gets the sum of its gradients. Only what leads to `wanted` is computed.
-pub fn differentiate(
-    graph: &mut Graph,
-    loss: ValueId,
-    seed: ValueId,
-    wanted: &[ValueId],
-) -> Result<Vec<Option<ValueId>>> {
+pub fn differentiate(graph: &mut Graph, loss: ValueId, seed: ValueId, wanted: &[ValueId]) -> Result<Gradients> {
     let forward = graph.nodes().to_vec();
     let mut reaches = vec![false; graph.values().len()];
     wanted.iter().for_each(|id| reaches[id.0] = true);
@@ -58,7 +64,14 @@ pub fn differentiate(
             }
         }
     }
-    wanted.iter().map(|id| upstream.parts.contains_key(id).then(|| upstream.sum(graph, *id)).transpose()).collect()
+    for id in wanted {
+        if upstream.parts.contains_key(id) {
+            upstream.sum(graph, *id)?;
+        }
+    }
+    // What was not added up yet, nobody needed.
+    let whole = upstream.parts.into_iter().filter(|(_, parts)| parts.len() == 1);
+    Ok(Gradients(whole.map(|(value, parts)| (value, parts[0])).collect()))
 }
 
 /// `grad_input` of `conv2d_grad_input`: what a backward operator is called beside its layer's name.

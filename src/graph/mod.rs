@@ -7,15 +7,16 @@ mod differentiate;
 pub mod fuse;
 mod lifetimes;
 mod traffic;
+mod watch;
 
-pub use differentiate::differentiate;
+pub use differentiate::{Gradients, differentiate};
 pub use fuse::{Fusion, Pass};
 pub use lifetimes::{Lifetime, lifetimes};
 pub use traffic::Traffic;
 
 use crate::error::{Error, Result};
 use crate::ops::{Op, Operator};
-use crate::tensor::Spec;
+use crate::tensor::{Elements, Spec};
 
 /// A value of a graph.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -37,8 +38,8 @@ pub enum Storage {
     },
     /// Where another value was, which an operator in place has updated.
     Updated(ValueId),
-    /// Constant floats.
-    Constant(Vec<f32>),
+    /// Constant floats or integers.
+    Constant(Elements<f32>),
 }
 
 /// Elements to which values inside a flat buffer are aligned: 256 bytes, the most that any device asks for.
@@ -66,6 +67,8 @@ pub struct Node {
     pub inputs: Vec<ValueId>,
     /// Its results.
     pub outputs: Vec<ValueId>,
+    /// Whether it only looks on: it is left out of a step that is not watched.
+    pub watch: bool,
 }
 
 /// Values and the nodes that compute them, in an order in which they can run.
@@ -143,7 +146,12 @@ impl Graph {
 
     /// Constant floats.
     pub fn constant(&mut self, name: &str, shape: impl Into<Vec<usize>>, data: Vec<f32>) -> ValueId {
-        self.add(name.to_owned(), Spec::f32(shape), Storage::Constant(data))
+        self.add(name.to_owned(), Spec::f32(shape), Storage::Constant(Elements::Float(data)))
+    }
+
+    /// Constant integers.
+    pub fn table(&mut self, name: &str, shape: impl Into<Vec<usize>>, data: Vec<u32>) -> ValueId {
+        self.add(name.to_owned(), Spec::u32(shape), Storage::Constant(Elements::U32(data)))
     }
 
     /// Applies an operator; its shape rule decides whether it can be.
@@ -159,7 +167,8 @@ impl Graph {
             self.add(name, spec, storage)
         });
         let outputs: Vec<_> = outputs.collect();
-        self.nodes.push(Node { name: name.to_owned(), op, inputs: inputs.to_vec(), outputs: outputs.clone() });
+        let (name, inputs) = (name.to_owned(), inputs.to_vec());
+        self.nodes.push(Node { name, op, inputs, outputs: outputs.clone(), watch: false });
         Ok(outputs)
     }
 

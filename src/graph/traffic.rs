@@ -108,7 +108,7 @@ mod tests {
         let y = g.apply1("tanh", Activation::Tanh, &[sum]).unwrap();
         let loss = g.apply1("loss", MseLoss, &[y, target]).unwrap();
         let seed = g.persistent("seed", g.spec(loss).clone());
-        let gradient = differentiate(g, loss, seed, &[w]).unwrap()[0].unwrap();
+        let gradient = differentiate(g, loss, seed, &[w]).unwrap().of(w).unwrap();
         let kept = g.persistent("dw", g.spec(gradient).clone());
         g.place(gradient, kept, 0).unwrap();
         let [x, w, y, scalar] = [32, 12, 24, 1].map(|len| 4 * len);

@@ -118,6 +118,17 @@ impl Activation {
         }
     }
 
+    /// The outputs between which the derivative is at least a hundredth of its largest value, where there are ends beyond which it
+    /// is not: sigmoid, where f·(1 − f) is ¼ at most, and tanh, where 1 − f² is 1 at most.
+    pub fn unsaturated(self) -> Option<[f64; 2]> {
+        let root = 0.99f64.sqrt();
+        match self {
+            Self::Sigmoid => Some([0.5 * (1.0 - root), 0.5 * (1.0 + root)]),
+            Self::Tanh => Some([-root, root]),
+            _ => None,
+        }
+    }
+
     /// f(x).
     pub fn value<T: Real>(self, x: T) -> T {
         let (zero, three) = (T::zero(), T::of(3.0));

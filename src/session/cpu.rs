@@ -72,18 +72,26 @@ impl<T: Real> CpuSession<T> {
         self.store.get(name).ok_or_else(|| unknown(name))
     }
 
-    /// Runs graph number `graph` so many times and answers the named persistent values.
+    /// Runs graph number `graph` so many times and answers the named persistent values. Nodes that watch are left out.
     pub fn run(&mut self, graph: usize, steps: usize, read: &[&str]) -> Result<Vec<Tensor<T>>> {
-        for _ in 0..steps {
-            self.step(graph);
-        }
+        (0..steps).for_each(|_| self.step(graph, false));
         read.iter().map(|name| self.read(name).cloned()).collect()
     }
 
-    fn step(&mut self, graph: usize) {
+    /// [`CpuSession::run`], the last step with the nodes that watch it.
+    pub fn run_watched(&mut self, graph: usize, steps: usize, read: &[&str]) -> Result<Vec<Tensor<T>>> {
+        (1..=steps).for_each(|step| self.step(graph, step == steps));
+        read.iter().map(|name| self.read(name).cloned()).collect()
+    }
+
+    fn step(&mut self, graph: usize, watched: bool) {
         for node in 0..self.graphs[graph].graph.nodes().len() {
-            let outputs = self.evaluate(graph, node);
-            self.keep(graph, node, outputs);
+            if watched || !self.graphs[graph].graph.nodes()[node].watch {
+                let outputs = self.evaluate(graph, node);
+                self.keep(graph, node, outputs);
+            } else {
+                self.forget(graph, node);
+            }
         }
     }
 
@@ -121,10 +129,15 @@ impl<T: Real> CpuSession<T> {
     /// Takes what node number `node` of graph `graph` computed, here or elsewhere, and forgets what nothing needs after it.
     /// Nodes are kept in their order.
     pub fn keep(&mut self, graph: usize, node: usize, outputs: Vec<Tensor<T>>) {
-        let Program { graph, dead_after, slots } = &mut self.graphs[graph];
-        for (&id, output) in graph.nodes()[node].outputs.iter().zip(outputs) {
-            put(graph, &mut self.store, slots, id, output);
+        let Program { graph: of, slots, .. } = &mut self.graphs[graph];
+        for (&id, output) in of.nodes()[node].outputs.iter().zip(outputs) {
+            put(of, &mut self.store, slots, id, output);
         }
+        self.forget(graph, node);
+    }
+
+    fn forget(&mut self, graph: usize, node: usize) {
+        let Program { dead_after, slots, .. } = &mut self.graphs[graph];
         dead_after[node].iter().for_each(|id| slots[id.0] = None);
     }
 
@@ -188,6 +201,7 @@ impl<T: Real> CpuSession<T> {
             variant: "reference",
             dispatches: 0,
             copies: 0,
+            watch: node.watch,
         };
         self.graphs[graph].graph.nodes().iter().map(row).collect()
     }
@@ -222,13 +236,20 @@ fn part<T: Real>(graph: &Graph, store: &HashMap<String, Tensor<T>>, id: ValueId)
     let value = graph.value(place(graph, id));
     let elements = match &value.storage {
         Storage::Within { parent, offset } => {
-            let parent = &store[&graph.value(*parent).name];
-            parent.floats()[*offset..offset + value.spec.len()].to_vec()
+            let here = *offset..offset + value.spec.len();
+            match &store[&graph.value(*parent).name].elements {
+                Elements::Float(data) => Elements::Float(data[here].to_vec()),
+                Elements::U32(data) => Elements::U32(data[here].to_vec()),
+                Elements::U8(data) => Elements::U8(data[here].to_vec()),
+            }
         }
-        Storage::Constant(data) => data.iter().map(|&x| T::of(f64::from(x))).collect(),
+        Storage::Constant(data) => {
+            let data = Tensor::new(value.spec.shape.clone(), data.clone());
+            data.cast(|x| T::of(f64::from(x))).elements
+        }
         _ => return None,
     };
-    Some(Tensor::float(value.spec.shape.clone(), elements))
+    Some(Tensor::new(value.spec.shape.clone(), elements))
 }
 
 fn whole<'a, T: Real>(
@@ -257,9 +278,12 @@ fn put<T: Real>(
     match &value.storage {
         Storage::Persistent => drop(store.insert(value.name.clone(), tensor)),
         Storage::Within { parent, offset } => {
+            let here = *offset..offset + tensor.len();
             let parent = store.get_mut(&graph.value(*parent).name).map(|tensor| &mut tensor.elements);
-            if let Some(Elements::Float(data)) = parent {
-                data[*offset..offset + tensor.len()].copy_from_slice(tensor.floats());
+            match (parent, &tensor.elements) {
+                (Some(Elements::Float(data)), Elements::Float(new)) => data[here].copy_from_slice(new),
+                (Some(Elements::U32(data)), Elements::U32(new)) => data[here].copy_from_slice(new),
+                _ => {}
             }
         }
         _ => slots[id.0] = Some(tensor),

@@ -139,11 +139,20 @@ impl Session {
         }
     }
 
-    /// Runs graph number `graph` so many times, in one submission, and starts to read the named persistent values after it.
+    /// Runs graph number `graph` so many times, in one submission, and starts to read the named persistent values after it. Nodes
+    /// that watch are left out.
     pub fn run(&mut self, graph: usize, steps: usize, read: &[&str]) -> Result<Reading> {
         match self {
             Self::Gpu(session) => Ok(Reading::Gpu(session.run(graph, steps, read)?)),
             Self::Cpu(session) => session.run(graph, steps, read).map(Reading::Cpu),
+        }
+    }
+
+    /// [`Session::run`], the last step with the nodes that watch it ([`Graph::watch`]).
+    pub fn run_watched(&mut self, graph: usize, steps: usize, read: &[&str]) -> Result<Reading> {
+        match self {
+            Self::Gpu(session) => Ok(Reading::Gpu(session.run_watched(graph, steps, read)?)),
+            Self::Cpu(session) => session.run_watched(graph, steps, read).map(Reading::Cpu),
         }
     }
 
@@ -228,4 +237,6 @@ pub struct PlanRow {
     pub dispatches: usize,
     /// How many operands are copied into textures for them.
     pub copies: usize,
+    /// Whether it only looks on and runs in watched steps alone.
+    pub watch: bool,
 }

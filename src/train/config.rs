@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::flow::Watch;
 use super::schedule::Schedule;
 use crate::error::{Error, Result};
 use crate::graph::Pass;
@@ -127,6 +128,9 @@ pub struct TrainConfig {
     /// Fusion passes that are left out of the plan.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub no_fuse: Vec<Pass>,
+    /// How it is watched, which changes nothing of it.
+    #[serde(default = "Watch::off")]
+    pub watch: Watch,
 }
 
 impl Default for TrainConfig {
@@ -146,6 +150,7 @@ impl Default for TrainConfig {
             validation: 0.0,
             patience: None,
             no_fuse: Vec::new(),
+            watch: Watch::default(),
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::evaluation::Evaluation;
+use super::flow::{Flow, Verdict};
 
 /// One step's figures.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -57,6 +58,8 @@ pub struct EpochReport {
     pub images_per_second: f64,
     /// Seconds in its steps, validation not counted.
     pub seconds: f64,
+    /// How its gradients flowed, where the run is watched.
+    pub verdict: Option<Verdict>,
 }
 
 /// What a run tells while it goes on.
@@ -66,6 +69,10 @@ pub enum Event {
     FirstStep(Duration),
     /// Some steps are done.
     Progress(Progress),
+    /// A step was watched.
+    Flow(Box<Flow>),
+    /// What the readings so far mean is something else than it was.
+    Verdict(Verdict),
     /// An epoch is done.
     Epoch(EpochReport),
 }
@@ -106,6 +113,7 @@ impl EpochReport {
             "event": "epoch", "epoch": self.epoch, "train_loss": self.loss, "train_accuracy": self.accuracy,
             "validation_loss": self.validation.loss, "validation_accuracy": self.validation.accuracy,
             "lr": self.lr, "images_per_second": self.images_per_second, "seconds": self.seconds,
+            "verdict": self.verdict.as_ref().map(|verdict| verdict.kind),
         })
     }
 }

@@ -3,8 +3,10 @@
 pub mod config;
 mod diverged;
 mod divergence;
+mod epoch;
 pub mod evaluation;
 mod events;
+pub mod flow;
 pub mod lockstep;
 pub mod oracle;
 mod pair;
@@ -22,6 +24,7 @@ pub use config::{OptimizerConfig, TrainConfig};
 pub use divergence::{Cause, Divergence};
 pub use evaluation::{Evaluation, Evaluator};
 pub use events::{Ending, EpochReport, Event, Outcome, Progress, StepFigures};
+pub use flow::{Flow, Verdict};
 pub use lockstep::Lockstep;
 pub use pair::Drift;
 pub use predict::Predictor;

@@ -305,7 +305,7 @@ impl<'a> Training<'a> {
         let images = g.persistent("x", Spec::f32([self.batch, h, w, c]));
         let labels = g.persistent("labels", Spec::u32([self.batch]));
         let batch = Batch { control, images, labels, steps: self.steps };
-        let logits = program::step(&mut g, &self.network, &self.layout, batch, config)?;
+        let logits = program::step(&mut g, &self.network, &self.layout, batch, config)?.logits;
         let kept = g.persistent("logits", Spec::f32([self.batch, self.classes]));
         g.place(logits, kept, 0)?;
         Ok(g)

@@ -3,7 +3,7 @@
 
 use super::config::TrainConfig;
 use crate::error::{Error, Result};
-use crate::graph::{Graph, ValueId, differentiate};
+use crate::graph::{Gradients, Graph, ValueId, differentiate};
 use crate::nn::{Layout, Mode, Network};
 use crate::nn::{PARAMETERS, STATISTICS};
 use crate::ops::{self, control};
@@ -93,12 +93,22 @@ fn check_logits(graph: &Graph, logits: ValueId, network: &Network) -> Result<()>
 
 /// One step of training on a resident data set: gather, then [`step`].
 pub fn train(network: &Network, layout: &Layout, data: &Resident, config: &TrainConfig) -> Result<Graph> {
+    Ok(train_with_values(network, layout, data, config)?.0)
+}
+
+/// [`train`], and the values in it that are known by the layers.
+pub fn train_with_values(
+    network: &Network,
+    layout: &Layout,
+    data: &Resident,
+    config: &TrainConfig,
+) -> Result<(Graph, StepValues)> {
     let mut graph = Graph::new();
     let control = graph.persistent(names::CONTROL, Spec::u32([control::LEN]));
     let [images, labels] = data.gather(&mut graph, control, config.batch, Some(random_seed(config)))?;
     let batch = Batch { control, images, labels, steps: data.len / config.batch };
-    step(&mut graph, network, layout, batch, config)?;
-    Ok(graph)
+    let values = step(&mut graph, network, layout, batch, config)?;
+    Ok((graph, values))
 }
 
 /// The seed of everything that a step draws.
@@ -119,8 +129,23 @@ pub struct Batch {
     pub steps: usize,
 }
 
-/// Adds a step of training: forward, backward, guard, record, clip, update, count. Answers the logits.
-pub fn step(g: &mut Graph, network: &Network, layout: &Layout, batch: Batch, config: &TrainConfig) -> Result<ValueId> {
+/// Values of a step of training.
+#[derive(Debug, Clone)]
+pub struct StepValues {
+    /// The network's output.
+    pub logits: ValueId,
+    /// The output of each layer and its gradient, where the step computes one. Fusion keeps the ids of what it leaves.
+    pub layers: Vec<(ValueId, Option<ValueId>)>,
+}
+
+/// Adds a step of training: forward, backward, guard, record, clip, update, count.
+pub fn step(
+    g: &mut Graph,
+    network: &Network,
+    layout: &Layout,
+    batch: Batch,
+    config: &TrainConfig,
+) -> Result<StepValues> {
     let Batch { control, images, labels, steps } = batch;
     let mode = Mode::Train { seed: random_seed(config) };
     let built = network.build(g, &[images], control, mode, layout)?;
@@ -128,7 +153,8 @@ pub fn step(g: &mut Graph, network: &Network, layout: &Layout, batch: Batch, con
     check_logits(g, logits, network)?;
     let loss = ops::SoftmaxCrossEntropy { label_smoothing: config.label_smoothing };
     let loss = g.apply1("loss", loss, &[logits, labels])?;
-    let gradients = backward(g, loss, &built.parameters, layout)?;
+    let (gradients, by_value) = backward(g, loss, &built.parameters, layout)?;
+    let layers = built.layers.iter().map(|&value| (value, by_value.of(value))).collect();
     let norm = g.apply1("gradient_norm", ops::GradNorm, &[gradients])?;
     let control = g.apply1("guard", ops::Guard, &[control, loss, norm])?;
     record(g, steps, [control, loss, norm, logits, labels])?;
@@ -141,21 +167,21 @@ pub fn step(g: &mut Graph, network: &Network, layout: &Layout, batch: Batch, con
         g.apply(&name, op, &[mean, var, batch_mean, batch_var, control])?;
     }
     g.apply("advance", ops::Advance, &[control])?;
-    Ok(logits)
+    Ok(StepValues { logits, layers })
 }
 
-/// Adds the backward nodes and gathers the gradients in the flat buffer; answers that buffer.
-pub fn backward(g: &mut Graph, loss: ValueId, parameters: &[ValueId], layout: &Layout) -> Result<ValueId> {
+/// Adds the backward nodes and gathers the gradients in the flat buffer; answers that buffer, and all gradients.
+pub fn backward(g: &mut Graph, loss: ValueId, parameters: &[ValueId], layout: &Layout) -> Result<(ValueId, Gradients)> {
     let seed = g.constant("one", [1], vec![1.0]);
     let gradients = differentiate(g, loss, seed, parameters)?;
     let flat = g.persistent(names::GRADIENTS, Spec::f32([layout.len]));
-    for (gradient, placed) in gradients.into_iter().zip(&layout.parameters) {
+    for (&parameter, placed) in parameters.iter().zip(&layout.parameters) {
         // A parameter that the loss does not depend on keeps its zero gradient.
-        if let Some(gradient) = gradient {
+        if let Some(gradient) = gradients.of(parameter) {
             g.place(gradient, flat, placed.offset)?;
         }
     }
-    Ok(flat)
+    Ok((flat, gradients))
 }
 
 fn record(g: &mut Graph, steps: usize, values: [ValueId; 5]) -> Result<()> {

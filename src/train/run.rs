@@ -15,6 +15,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use super::config::TrainConfig;
 use super::events::{Ending, EpochReport, Outcome, StepFigures};
+use super::flow::{Flow, Verdict};
 use crate::error::{Error, Result};
 use crate::format::{self, NamedTensor, write_atomic};
 use crate::nn::{Layer, Layout, Network};
@@ -298,6 +299,16 @@ impl RunWriter {
     /// Appends an epoch to the metrics.
     pub fn epoch(&mut self, report: &EpochReport) -> Result<()> {
         self.append(&report.json())
+    }
+
+    /// Appends a watched step to the metrics.
+    pub fn flow(&mut self, flow: &Flow) -> Result<()> {
+        self.append(&flow.json())
+    }
+
+    /// Appends a verdict to the metrics.
+    pub fn verdict(&mut self, verdict: &Verdict) -> Result<()> {
+        self.append(&verdict.json())
     }
 
     fn append(&mut self, line: &serde_json::Value) -> Result<()> {

@@ -24,7 +24,7 @@ impl RunRecord {
             data: trainer.described().clone(),
             device: trainer.device().into(),
             memory_bytes: trainer.bytes(),
-            variants: trainer.plan().into_iter().map(Into::into).collect(),
+            variants: trainer.plan().into_iter().filter(|row| !row.watch).map(Into::into).collect(),
         }
     }
 }

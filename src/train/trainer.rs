@@ -1,24 +1,23 @@
 //! The loop: several steps a submission, two submissions in flight, nothing uploaded and nothing allocated on the way.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 use super::config::TrainConfig;
 use super::evaluation::{Evaluation, Scored, check_fit, upload, write_state};
-use super::events::{Ending, EpochReport, Event, Outcome, Progress, StepFigures};
+use super::events::{Ending, EpochReport, Event, Outcome};
+use super::flow::{Facts, Judge, Watcher};
 use super::program::{self, Resident, names};
 use super::run::DataRecord;
 use super::schedule::Plateau;
 use super::shadow::{Shadow, ShadowReport};
-use super::tally::{Tally, shortest};
 use crate::data::{Dataset, Split};
 use crate::error::{Error, Result};
 use crate::graph::{Fusion, Traffic};
 use crate::nn::{Layout, Network, PARAMETERS, STATISTICS};
 use crate::ops::control;
-use crate::session::{Device, Options, PlanRow, Reading, Session};
+use crate::session::{Device, Options, PlanRow, Session};
 use crate::tensor::Tensor;
 use crate::verify::trust;
 
@@ -41,19 +40,15 @@ pub struct Trainer {
     outcome: Option<Outcome>,
     pub(super) step: u64,
     pub(super) shadow: Option<Box<Shadow>>,
-    stop: Arc<AtomicBool>,
+    /// What watches a step, where that is wanted, and what makes a verdict of it.
+    pub(super) watching: Option<(Watcher, Judge)>,
+    pub(super) stop: Arc<AtomicBool>,
     /// Seconds that a step took lately, once measured.
-    step_seconds: Option<f64>,
+    pub(super) step_seconds: Option<f64>,
 }
 
 /// The graph of a training step inside the session.
-const TRAIN: usize = 0;
-/// Seconds that one submission should last: short enough for a responsive Ctrl-C and for drivers that reset long work.
-const SUBMISSION_SECONDS: f64 = 0.25;
-/// Most steps of a submission.
-const MOST_STEPS: u64 = 64;
-/// What is read back after each submission.
-pub(super) const READ: [&str; 4] = [names::CONTROL, names::LOSSES, names::NORMS, names::CORRECTS];
+pub(super) const TRAIN: usize = 0;
 
 impl Trainer {
     /// Plans, compiles, allocates and uploads.
@@ -71,7 +66,8 @@ impl Trainer {
         }
         let train = Resident::new("train", data.train.len(), data.train.shape, device.max_binding_bytes());
         let classes = data.classes.len();
-        let mut graphs = vec![program::train(network, &layout, &train, config)?];
+        let (graph, values) = program::train_with_values(network, &layout, &train, config)?;
+        let mut graphs = vec![graph];
         let mut score = |name: &str, split: &Split| {
             let (scored, graph) = Scored::new(name, split, classes, (network, &layout), device, graphs.len())?;
             graphs.push(graph);
@@ -80,8 +76,14 @@ impl Trainer {
         let test = score("test", &data.test)?;
         let validation = held_out.as_ref().map(|split| score("validation", split)).transpose()?;
         let graphs = graphs.into_iter().map(|graph| graph.fuse(&config.no_fuse));
-        let (graphs, mut fusions): (Vec<_>, Vec<_>) = graphs.collect::<Result<Vec<_>>>()?.into_iter().unzip();
+        let (mut graphs, mut fusions): (Vec<_>, Vec<_>) = graphs.collect::<Result<Vec<_>>>()?.into_iter().unzip();
         let traffic = graphs[TRAIN].traffic();
+        let watching = (config.watch.every > 0).then(|| {
+            let most = device.max_binding_bytes();
+            let watcher = Watcher::attach(&mut graphs[TRAIN], network, &layout, &values, most)?;
+            Ok::<_, Error>((watcher, Judge::new(Facts::new(network, config, classes), config.watch.thresholds)))
+        });
+        let watching = watching.transpose()?;
         let mut session = trust::session(device, graphs, Options::default())?;
         upload(&mut session, &train, &data.train)?;
         test.upload(&mut session, &data.test)?;
@@ -105,6 +107,7 @@ impl Trainer {
             outcome: None,
             step: 0,
             shadow: None,
+            watching,
             stop: Arc::default(),
             step_seconds: None,
         })
@@ -180,7 +183,7 @@ impl Trainer {
         self.session.bytes() + self.shadow.as_ref().map_or(0, |shadow| shadow.bytes())
     }
 
-    /// The nodes of a training step with their variants.
+    /// The nodes of a training step with their variants, those that watch it included.
     pub fn plan(&self) -> Vec<PlanRow> {
         self.session.plan(TRAIN)
     }
@@ -256,6 +259,9 @@ impl Trainer {
     /// Begins at step 0: counters and moments of an earlier [`Trainer::fit`] are forgotten, its weights are not.
     fn restart(&mut self) -> Result<()> {
         (self.step, self.outcome) = (0, None);
+        if let Some((_, judge)) = &mut self.watching {
+            judge.forget();
+        }
         if let Some(shadow) = &mut self.shadow {
             shadow.report = ShadowReport { every: shadow.report.every, ..ShadowReport::default() };
         }
@@ -264,121 +270,6 @@ impl Trainer {
             self.session.write(name, &Tensor::float([self.layout.len], vec![0.0; self.layout.len]))?;
         }
         Ok(())
-    }
-
-    /// One epoch; `false` when it was interrupted. The report's validation is still empty.
-    async fn epoch(
-        &mut self,
-        epoch: u64,
-        lr: f64,
-        started: Instant,
-        observe: &mut impl FnMut(Event),
-    ) -> Result<(bool, EpochReport)> {
-        let steps = self.steps_per_epoch();
-        let rates = self.config.rates(steps, epoch, lr);
-        let table: Vec<f32> = rates.iter().flatten().copied().collect();
-        self.session.write(names::RATES, &Tensor::float([steps as usize, 4], table))?;
-        let begun = Instant::now();
-        let mut flight: VecDeque<(u64, u64, Reading)> = VecDeque::new();
-        let mut tally = Tally::default();
-        let (mut submitted, mut done, mut last) = (0, 0, Instant::now());
-        let (mut stopped, mut before) = (false, None);
-        while done < steps {
-            stopped |= self.stop.load(Ordering::Relaxed);
-            let first_ever = self.step == 0 && flight.is_empty();
-            // A step that is checked beside training begins when all others are done, and is alone.
-            let index = (epoch - 1) * steps + submitted;
-            let checked = self.shadow.as_ref().is_some_and(|shadow| shadow.is_due(index));
-            let alone = checked || before.is_some();
-            let room = flight.is_empty() || (flight.len() < in_flight(&self.device) && self.step > 0 && !alone);
-            if !stopped && submitted < steps && room {
-                let count = if first_ever {
-                    1
-                } else {
-                    steps_a_submission(&self.device, self.step_seconds).min(steps - submitted)
-                };
-                let count = self.shadow.as_ref().map_or(count, |shadow| shadow.together(index, count));
-                if checked {
-                    before = Some(self.before().await?);
-                }
-                let reading = self.session.run(TRAIN, count as usize, &READ)?;
-                flight.push_back((submitted, count, reading));
-                submitted += count;
-                continue;
-            }
-            let Some((from, count, reading)) = flight.pop_front() else { break };
-            let read = reading.wait().await?;
-            self.check(&read[0]).await?;
-            let checked = before.take();
-            if let Some(before) = &checked {
-                self.compare(before).await?;
-            }
-            self.step += count;
-            done = from + count;
-            if self.step == 1 {
-                observe(Event::FirstStep(started.elapsed()));
-            } else if checked.is_none() {
-                self.step_seconds = Some(last.elapsed().as_secs_f64() / count as f64);
-            }
-            last = Instant::now();
-            let part = tally.add(&read, from as usize..done as usize);
-            let images_per_second = self.speed(done, begun.elapsed().as_secs_f64());
-            observe(Event::Progress(Progress {
-                epoch,
-                step: done,
-                steps,
-                total: self.step,
-                loss: part.loss(),
-                accuracy: part.accuracy(self.config.batch),
-                recent: (from..done).map(|step| self.figures(&read, &rates, step, done)).collect(),
-                images_per_second,
-            }));
-        }
-        let seconds = begun.elapsed().as_secs_f64();
-        let report = EpochReport {
-            epoch,
-            loss: tally.loss(),
-            accuracy: tally.accuracy(self.config.batch),
-            validation: Evaluation { loss: 0.0, accuracy: 0.0, confusion: Vec::new(), classes: Vec::new() },
-            lr: rates.last().map_or(0.0, |row| shortest(row[0])),
-            images_per_second: self.speed(done, seconds),
-            seconds,
-        };
-        Ok((done == steps, report))
-    }
-
-    /// Images a second.
-    fn speed(&self, steps: u64, seconds: f64) -> f64 {
-        (steps * self.config.batch as u64) as f64 / seconds.max(1e-9)
-    }
-
-    /// What was read about step `step` of the epoch, from 0, after `done` steps of it.
-    fn figures(&self, read: &[Tensor], rates: &[[f32; 4]], step: u64, done: u64) -> StepFigures {
-        let row = step as usize;
-        StepFigures {
-            step: self.step - (done - step) + 1,
-            loss: f64::from(read[1].floats()[row]),
-            accuracy: f64::from(read[3].u32s()[row]) / self.config.batch as f64,
-            gradient_norm: f64::from(read[2].floats()[row]),
-            lr: shortest(rates[row][0]),
-        }
-    }
-}
-
-/// Submissions that may be under way: while the GPU works on one, the next is ready. The CPU works when it is asked.
-pub(super) fn in_flight(device: &Device) -> usize {
-    match device {
-        Device::Gpu(_) => 2,
-        Device::Cpu(_) => 1,
-    }
-}
-
-/// Steps that take about [`SUBMISSION_SECONDS`], of which each takes so many; one on the CPU, where nothing is gained by more.
-pub(super) fn steps_a_submission(device: &Device, step_seconds: Option<f64>) -> u64 {
-    match (device, step_seconds) {
-        (Device::Cpu(_), _) => 1,
-        (Device::Gpu(_), None) => 2,
-        (Device::Gpu(_), Some(seconds)) => ((SUBMISSION_SECONDS / seconds) as u64).clamp(2, MOST_STEPS),
     }
 }
 

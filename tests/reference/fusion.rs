@@ -24,8 +24,9 @@ fn block(activation: Activation, pool: Pool2d, image: bool) -> Graph {
     let activated = g.apply1("act", activation, &[sum]).unwrap();
     let pooled = g.apply1("pool", MaxPool2d(pool), &[activated]).unwrap();
     let seed = g.persistent("seed", g.spec(pooled).clone());
-    let gradients = differentiate(g, pooled, seed, &operands[usize::from(!image)..]).unwrap();
-    for (i, gradient) in gradients.into_iter().flatten().enumerate() {
+    let wanted = &operands[usize::from(!image)..];
+    let gradients = differentiate(g, pooled, seed, wanted).unwrap();
+    for (i, gradient) in wanted.iter().filter_map(|&value| gradients.of(value)).enumerate() {
         let kept = g.persistent(&format!("d{i}"), g.spec(gradient).clone());
         g.place(gradient, kept, 0).unwrap();
     }

@@ -146,7 +146,7 @@ fn a_value_used_several_times_gets_the_sum_of_its_gradients() {
     let square = g.apply1("square", ops::Mul, &[x, x]).unwrap();
     let y = g.apply1("y", ops::Add, &[square, x]).unwrap();
     let seed = g.constant("seed", [4], vec![1.0; 4]);
-    let dx = differentiate(&mut g, y, seed, &[x]).unwrap()[0].unwrap();
+    let dx = differentiate(&mut g, y, seed, &[x]).unwrap().of(x).unwrap();
     let kept = g.persistent("dx", Spec::f32([4]));
     g.place(dx, kept, 0).unwrap();
     let mut session = CpuSession::<f64>::new(vec![g], true);

@@ -5,6 +5,7 @@
 #[path = "../common/adapter.rs"]
 mod adapter;
 mod fitting;
+mod flow;
 mod graphs;
 mod lockstep;
 mod memory;

@@ -82,7 +82,7 @@ fn fuse(graph: &mut Graph, chain: &Chain) -> Fusion {
         let op = Conv2dMaxPool2dGradWeight { forward, kernel: grad.kernel, bias: bias.is_some() };
         let outputs = weight.outputs.iter().copied().chain(bias).collect();
         let node = &mut graph.nodes[place];
-        *node = Node { name: weight.name.clone(), op: op.into(), inputs, outputs };
+        *node = Node { name: weight.name.clone(), op: op.into(), inputs, outputs, watch: false };
     }
     let others: Vec<usize> = positions.into_iter().filter(|position| *position != place).collect();
     let at = place - others.iter().filter(|other| **other < place).count();

@@ -10,11 +10,11 @@ use crate::error::{Error, Result};
 use crate::gpu::pipeline::{Checks, Kernel};
 use crate::gpu::readback::Staging;
 use crate::gpu::{Caps, Gpu};
-use crate::graph::{Graph, Storage, ValueId, lifetimes};
+use crate::graph::{Graph, Storage, Value, ValueId, lifetimes};
 use crate::kernels::{self, Dispatch, Lowered, Operand, Problem};
 use crate::ops::{Op, Operator};
 use crate::session::memory::{MemoryPlan, Need, plan};
-use crate::tensor::{DType, Spec, Tensor};
+use crate::tensor::{DType, Elements, Spec, Tensor};
 
 /// A graph with everything decided and nothing allocated.
 struct Draft {
@@ -203,14 +203,14 @@ fn program(gpu: &Gpu, draft: Draft, kernels: &[Arc<Kernel>], memory: &Memory, ma
         let value = draft.graph.value(root);
         let buffer = match &value.storage {
             Storage::Persistent => memory.persistent.get(&value.name).map(|(buffer, _)| buffer.clone()),
-            Storage::Constant(data) => Some(constant(gpu, &value.name, &value.spec, data)?),
+            Storage::Constant(data) => Some(constant(gpu, value, data)?),
             _ => draft.slot_of_value.get(&root).map(|&slot| memory.slots[slot].clone()),
         };
         let before = if matches!(value.storage, Storage::Constant(_)) { 0 } else { manner.frame.before };
         places.push(buffer.map(|buffer| (buffer, before + offset)));
     }
     let uniforms = uniforms(gpu, &draft, kernels)?;
-    let mut commands = Vec::with_capacity(kernels.len());
+    let (mut commands, mut watching) = (Vec::with_capacity(kernels.len()), Vec::with_capacity(kernels.len()));
     let mut index = 0;
     let mut rows = Vec::with_capacity(draft.graph.nodes().len());
     for (position, (node, lowered)) in draft.graph.nodes().iter().zip(&draft.lowered).enumerate() {
@@ -243,14 +243,15 @@ fn program(gpu: &Gpu, draft: Draft, kernels: &[Arc<Kernel>], memory: &Memory, ma
             index += 1;
         }
         let (operator, variant, dispatches) = (node.op.name(), lowered.variant, lowered.dispatches.len());
-        rows.push(PlanRow { node: node.name.clone(), operator, variant, dispatches, copies });
+        watching.resize(commands.len(), node.watch);
+        rows.push(PlanRow { node: node.name.clone(), operator, variant, dispatches, copies, watch: node.watch });
     }
-    Ok(Program { graph: draft.graph, commands, rows, places, reuse: manner.reuse })
+    Ok(Program { graph: draft.graph, commands, watching, rows, places, reuse: manner.reuse })
 }
 
-fn constant(gpu: &Gpu, name: &str, spec: &Spec, data: &[f32]) -> Result<wgpu::Buffer> {
-    let buffer = buffer(gpu, name, spec.bytes() as u64, Frame::NONE)?;
-    gpu.queue().write_buffer(&buffer, 0, &encode(&Tensor::float(spec.shape.clone(), data.to_vec())));
+fn constant(gpu: &Gpu, value: &Value, data: &Elements<f32>) -> Result<wgpu::Buffer> {
+    let buffer = buffer(gpu, &value.name, value.spec.bytes() as u64, Frame::NONE)?;
+    gpu.queue().write_buffer(&buffer, 0, &encode(&Tensor::new(value.spec.shape.clone(), data.clone())));
     Ok(buffer)
 }
 

@@ -69,6 +69,8 @@ impl Frame {
 struct Program {
     graph: Graph,
     commands: Vec<Command>,
+    /// For each command, whether a step that is not watched leaves it out.
+    watching: Vec<bool>,
     rows: Vec<PlanRow>,
     /// Where each value of the graph lives: buffer, byte offset.
     places: Vec<Option<(wgpu::Buffer, u64)>>,
@@ -178,21 +180,32 @@ impl GpuSession {
 
     /// Runs a graph `steps` times in one submission and starts to read persistent values after it.
     pub fn run(&mut self, graph: usize, steps: usize, read: &[&str]) -> Result<Reading> {
-        let recorded = self.recorded(graph, steps, read)?;
+        let recorded = self.recorded(graph, [steps, 0], read)?;
         self.sent(recorded)
     }
 
-    /// Steps with the copies of what is read after them, and what that is.
-    fn recorded(&mut self, graph: usize, steps: usize, read: &[&str]) -> Result<(Finished, Vec<Spec>)> {
+    /// [`GpuSession::run`], the last step with the nodes that watch it.
+    pub fn run_watched(&mut self, graph: usize, steps: usize, read: &[&str]) -> Result<Reading> {
+        let recorded = self.recorded(graph, [steps.saturating_sub(1), steps.min(1)], read)?;
+        self.sent(recorded)
+    }
+
+    /// Plain steps and watched ones, with the copies of what is read after them, and what that is.
+    fn recorded(&mut self, graph: usize, [plain, watched]: [usize; 2], read: &[&str]) -> Result<(Finished, Vec<Spec>)> {
         self.gpu.check()?;
         let label = wgpu::CommandEncoderDescriptor { label: Some("steps") };
         let mut encoder = self.gpu.device().create_command_encoder(&label);
         if let Some(poison) = self.soil.take() {
             self.gpu.overwrite_workgroup_memory(&mut encoder, poison.word(0, false));
         }
-        if steps > 0 {
-            let commands = &self.programs[graph].commands;
-            record(&mut encoder, std::iter::repeat_n(commands, steps).flatten());
+        if plain + watched > 0 {
+            let Program { commands, watching, .. } = &self.programs[graph];
+            let step = |watched: bool| {
+                let all = commands.iter().zip(watching);
+                all.filter(move |(_, watches)| watched || !**watches).map(|(command, _)| command)
+            };
+            let steps = std::iter::repeat_n(false, plain).chain(std::iter::repeat_n(true, watched));
+            record(&mut encoder, steps.flat_map(step));
         }
         let values: Vec<_> = read.iter().map(|name| self.lookup(name)).collect::<Result<_>>()?;
         let sources: Vec<_> = values.iter().map(|(buffer, spec)| (buffer, self.frame.before, padded(spec))).collect();

@@ -13,10 +13,10 @@ use crate::session::{Clock, Device, Interval, Launch, Options, Reading, Session,
 use crate::tensor::Tensor;
 use crate::train::config::TrainConfig;
 use crate::train::divergence::Divergence;
+use crate::train::epoch::{READ, in_flight, steps_a_submission};
 use crate::train::evaluation::{check_fit, image_of, upload, write_state};
 use crate::train::program::{self, Resident, names};
 use crate::train::schedule::Schedule;
-use crate::train::trainer::{READ, in_flight, steps_a_submission};
 use crate::verify::case::split;
 use crate::verify::trust;
 

@@ -1,0 +1,365 @@
+//! What watches a step: nodes behind those that compute what is to be measured, in a finished graph, and the way back from the
+//! records that they leave to names.
+//!
+//! Watched is what the plan keeps in memory. Outputs that exist inside of a fused kernel alone are not; what that kernel writes
+//! stands for them. All parts of all tensors leave their records in three buffers, so one pair of dispatches makes one record
+//! a tensor of them, and one reading brings all.
+
+use std::collections::HashMap;
+use std::ops::Range;
+
+use super::measured::{ActivationFlow, Flow, Measured, ParameterFlow, Units};
+use crate::error::Result;
+use crate::graph::{ALIGNMENT, Graph, ValueId};
+use crate::nn::{Layer, Layout, Network, PARAMETERS, Placed};
+use crate::ops::statistics::{BINS, COUNTS, FIGURES, LANES, pieces};
+use crate::ops::{self, Activation, Op};
+use crate::tensor::{Spec, Tensor};
+use crate::train::program::{StepValues, names};
+
+/// Whether a unit was not zero in a watched step since somebody wrote zeros here.
+pub const ALIVE: &str = "flow.alive";
+/// What a watched step leaves to be read: the records of all tensors, and [`ALIVE`].
+pub const READ: [&str; 4] = ["flow.figures", "flow.counts", "flow.bins", ALIVE];
+/// The records of the parts of all tensors.
+const PARTS: [&str; 3] = ["flow.parts.figures", "flow.parts.counts", "flow.parts.bins"];
+
+/// The number of a tensor among the records.
+type Record = usize;
+
+#[derive(Debug, Clone)]
+struct WatchedParameter {
+    name: String,
+    value: Record,
+    gradient: Record,
+    update: Record,
+}
+
+#[derive(Debug, Clone)]
+struct WatchedActivation {
+    layer: String,
+    stands_for: Vec<String>,
+    value: Record,
+    gradient: Option<Record>,
+    saturates: bool,
+    units: Option<Range<usize>>,
+}
+
+/// Reads what the watching nodes of a graph leave.
+#[derive(Debug, Clone)]
+pub struct Watcher {
+    /// Elements of each recorded tensor.
+    elements: Vec<usize>,
+    parameters: Vec<WatchedParameter>,
+    activations: Vec<WatchedActivation>,
+    alive: usize,
+}
+
+/// Tensors inside of one value that one node measures.
+#[derive(Debug)]
+struct Request {
+    /// The number of the node behind which it is measured.
+    after: usize,
+    what: What,
+    name: String,
+    histogram: bool,
+    bounds: [f32; 2],
+    /// Each tensor's elements in it.
+    tensors: Vec<Range<usize>>,
+}
+
+/// Where the numbers are that a request measures.
+#[derive(Debug, Clone, Copy)]
+enum What {
+    Value(ValueId),
+    /// What was added to a part of the parameters, of which this was made a copy: the number of the copy.
+    Update {
+        now: ValueId,
+        copy: usize,
+    },
+}
+
+/// A copy of a part of the parameters, made behind a node.
+#[derive(Debug)]
+struct Kept {
+    after: usize,
+    value: ValueId,
+}
+
+/// Units of a layer whose life is watched.
+#[derive(Debug)]
+struct Life {
+    after: usize,
+    value: ValueId,
+    units: Range<usize>,
+}
+
+/// Everything that is to be watched, before the graph is touched.
+#[derive(Debug, Default)]
+struct Wishes {
+    requests: Vec<Request>,
+    copies: Vec<Kept>,
+    lives: Vec<Life>,
+    elements: Vec<usize>,
+    alive: usize,
+}
+
+impl Wishes {
+    /// Asks for a node's tensors; answers the first one's number, the others follow.
+    fn measure(&mut self, request: Request) -> Record {
+        let first = self.elements.len();
+        self.elements.extend(request.tensors.iter().map(Range::len));
+        self.requests.push(request);
+        first
+    }
+
+    /// Asks for a value as a whole, behind the node that computes it.
+    fn whole(&mut self, graph: &Graph, value: ValueId, histogram: bool, bounds: [f32; 2]) -> Option<Record> {
+        let (after, name) = (graph.computed_by(value)?, format!("{}.flow", graph.value(value).name));
+        let tensors = vec![0..graph.spec(value).len()];
+        Some(self.measure(Request { after, what: What::Value(value), name, histogram, bounds, tensors }))
+    }
+
+    fn parameters(&mut self, graph: &mut Graph, layout: &Layout, most_bytes: u64) -> Vec<WatchedParameter> {
+        let at = |wanted: fn(&Op) -> bool| graph.nodes().iter().position(|node| wanted(&node.op));
+        let norm = at(|op| matches!(op, Op::GradNorm(_)));
+        let update = at(|op| matches!(op, Op::Optimizer(_)));
+        let (Some(norm), Some(update), end) = (norm, update, graph.nodes().len() - 1) else { return Vec::new() };
+        let flat = [names::GRADIENTS, PARAMETERS].map(|name| graph.persistent(name, Spec::f32([layout.len])));
+        let mut watched = Vec::new();
+        for (number, group) in groups(&layout.parameters, most_bytes).into_iter().enumerate() {
+            let span = group[0].offset..group[group.len() - 1].offset + group[group.len() - 1].parameter.len();
+            let tensors: Vec<Range<usize>> = group
+                .iter()
+                .map(|placed| placed.offset - span.start..placed.offset - span.start + placed.parameter.len())
+                .collect();
+            let mut view = |parent, name: &str| {
+                graph.within(parent, &format!("{name}.flow{number}"), Spec::f32([span.len()]), span.start)
+            };
+            let [gradients, weights] = [view(flat[0], names::GRADIENTS), view(flat[1], PARAMETERS)];
+            let mut measure = |after, what, name: &str, histogram| {
+                let (name, bounds) = (format!("{name}.flow"), ops::Statistics::UNBOUNDED);
+                self.measure(Request { after, what, name, histogram, bounds, tensors: tensors.clone() })
+            };
+            let gradient = measure(norm, What::Value(gradients), names::GRADIENTS, true);
+            let value = measure(update - 1, What::Value(weights), PARAMETERS, false);
+            let moved = measure(end, What::Update { now: weights, copy: number }, "update", false);
+            self.copies.push(Kept { after: update - 1, value: weights });
+            watched.extend(group.iter().enumerate().map(|(i, placed)| WatchedParameter {
+                name: placed.parameter.name.clone(),
+                value: value + i,
+                gradient: gradient + i,
+                update: moved + i,
+            }));
+        }
+        watched
+    }
+
+    fn activations(&mut self, graph: &Graph, network: &Network, values: &StepValues) -> Vec<WatchedActivation> {
+        let computed = |layer: usize| graph.computed_by(values.layers[layer].0).is_some();
+        // A value that several layers have, and a gradient that passes through unchanged, are measured once.
+        let mut known: HashMap<ValueId, Record> = HashMap::new();
+        let mut watched = Vec::new();
+        for (number, named) in network.layers.iter().enumerate() {
+            let (value, gradient) = values.layers[number];
+            // The same numbers in another order.
+            if !computed(number) || named.layer == Layer::Flatten || known.contains_key(&value) {
+                continue;
+            }
+            let inside = inside(network, number, computed);
+            let makers = inside.iter().map(|&layer| &network.layers[layer].layer).chain([&named.layer]);
+            let activation = makers.filter_map(Layer::activation).next_back();
+            let bounds = activation.and_then(Activation::unsaturated);
+            let limits = bounds.map_or(ops::Statistics::UNBOUNDED, |bounds| bounds.map(|bound| bound as f32));
+            let Some(record) = self.whole(graph, value, false, limits) else { continue };
+            known.insert(value, record);
+            let gradient = gradient.and_then(|gradient| {
+                let found = known.get(&gradient).copied();
+                let record = found.or_else(|| self.whole(graph, gradient, true, ops::Statistics::UNBOUNDED))?;
+                known.insert(gradient, record);
+                Some(record)
+            });
+            let units = (activation == Some(Activation::Relu)).then(|| self.life(graph, value)).flatten();
+            watched.push(WatchedActivation {
+                layer: named.name.clone(),
+                stands_for: inside.into_iter().map(|layer| network.layers[layer].name.clone()).collect(),
+                value: record,
+                gradient,
+                saturates: bounds.is_some(),
+                units,
+            });
+        }
+        watched
+    }
+
+    fn life(&mut self, graph: &Graph, value: ValueId) -> Option<Range<usize>> {
+        let (after, count) = (graph.computed_by(value)?, *graph.spec(value).shape.last()?);
+        let units = self.alive..self.alive + count;
+        self.alive = units.end.next_multiple_of(ALIGNMENT);
+        self.lives.push(Life { after, value, units: units.clone() });
+        Some(units)
+    }
+
+    /// Adds the nodes.
+    fn write(&self, graph: &mut Graph) -> Result<()> {
+        let cut: Vec<Vec<Vec<Range<usize>>>> = self
+            .requests
+            .iter()
+            .map(|request| request.tensors.iter().map(|tensor| pieces(tensor.clone())).collect())
+            .collect();
+        let rows: usize = cut.iter().flatten().map(Vec::len).sum();
+        let parts = [
+            graph.persistent(PARTS[0], Spec::f32([rows, LANES, FIGURES])),
+            graph.persistent(PARTS[1], Spec::u32([rows, LANES, COUNTS])),
+            graph.persistent(PARTS[2], Spec::u32([rows, BINS])),
+        ];
+        let alive = graph.persistent(ALIVE, Spec::f32([self.alive.max(1)]));
+        let end = graph.nodes().len();
+        let mut moved = Moved { graph, before: vec![0; end] };
+        let copies: Vec<ValueId> = self
+            .copies
+            .iter()
+            .map(|kept| Ok(moved.watch(kept.after, "parameters.before", ops::Copy, &[kept.value])?[0]))
+            .collect::<Result<_>>()?;
+        for Life { after, value, units } in &self.lives {
+            let name = format!("{}.alive", moved.graph.value(*value).name);
+            let here = moved.graph.within(alive, &name, Spec::f32([units.len()]), units.start);
+            moved.watch(*after, &name, ops::Alive, &[*value, here])?;
+        }
+        let (mut at, mut merged) = (0, Vec::new());
+        for (request, cut) in self.requests.iter().zip(&cut) {
+            let first = at;
+            for tensor in cut {
+                merged.extend([at as u32, tensor.len() as u32]);
+                at += tensor.len();
+            }
+            let rows: Vec<u32> = cut.iter().flatten().flat_map(|row| [row.start as u32, row.len() as u32]).collect();
+            let longest = cut.iter().flatten().map(Range::len).max().unwrap_or(0);
+            let op = ops::Statistics { histogram: request.histogram, bounds: request.bounds, longest };
+            let table = moved.graph.table(&format!("{}.rows", request.name), [rows.len() / 2, 2], rows);
+            let inputs = match request.what {
+                What::Value(value) => vec![value, table],
+                What::Update { now, copy } => vec![now, table, copies[copy]],
+            };
+            let outputs = moved.watch(request.after, &request.name, op, &inputs)?;
+            for ((output, parent), size) in outputs.into_iter().zip(parts).zip([LANES * FIGURES, LANES * COUNTS, BINS])
+            {
+                moved.graph.place(output, parent, first * size)?;
+            }
+        }
+        let most = cut.iter().flatten().map(Vec::len).max().unwrap_or(0);
+        let table = graph.table("flow.tensors", [merged.len() / 2, 2], merged);
+        let inputs: Vec<ValueId> = parts.into_iter().chain([table]).collect();
+        let outputs = graph.watch(graph.nodes().len() - 1, "flow", ops::MergeStatistics { most }, &inputs)?;
+        for (output, name) in outputs.into_iter().zip(READ) {
+            let kept = graph.persistent(name, graph.spec(output).clone());
+            graph.place(output, kept, 0)?;
+        }
+        Ok(())
+    }
+}
+
+/// A graph to which nodes are added behind its own, told by the numbers that these had before.
+struct Moved<'a> {
+    graph: &'a mut Graph,
+    /// How many nodes were added behind each.
+    before: Vec<usize>,
+}
+
+impl Moved<'_> {
+    fn watch(&mut self, after: usize, name: &str, op: impl Into<Op>, inputs: &[ValueId]) -> Result<Vec<ValueId>> {
+        let place = after + self.before[..=after].iter().sum::<usize>();
+        self.before[after] += 1;
+        self.graph.watch(place, name, op, inputs)
+    }
+}
+
+/// Parameters that lie one behind the other, as many as one binding of the device spans.
+fn groups(parameters: &[Placed], most_bytes: u64) -> Vec<&[Placed]> {
+    let mut groups = Vec::new();
+    let mut rest = parameters;
+    while let Some(first) = rest.first() {
+        let fits = |placed: &&Placed| (placed.offset + placed.parameter.len() - first.offset) as u64 * 4 <= most_bytes;
+        let (group, behind) = rest.split_at(rest.iter().take_while(fits).count().max(1));
+        groups.push(group);
+        rest = behind;
+    }
+    groups
+}
+
+/// The layers before this one, in their order, whose outputs only exist inside of the kernel that computes its own.
+fn inside(network: &Network, layer: usize, computed: impl Fn(usize) -> bool) -> Vec<usize> {
+    let before = |layer: usize| match network.layers[layer].inputs.as_slice() {
+        [] => layer.checked_sub(1),
+        [name] => network.layers.iter().position(|named| named.name == *name),
+        _ => None,
+    };
+    let mut found = Vec::new();
+    let mut at = before(layer);
+    while let Some(layer) = at.filter(|&layer| !computed(layer)) {
+        found.insert(0, layer);
+        at = before(layer);
+    }
+    found
+}
+
+impl Watcher {
+    /// Adds what watches to the fused graph of a step whose values these are. `most_bytes` is what a binding of the device spans.
+    pub fn attach(
+        graph: &mut Graph,
+        network: &Network,
+        layout: &Layout,
+        values: &StepValues,
+        most_bytes: u64,
+    ) -> Result<Self> {
+        let mut wishes = Wishes::default();
+        let activations = wishes.activations(graph, network, values);
+        let parameters = wishes.parameters(graph, layout, most_bytes);
+        wishes.write(graph)?;
+        Ok(Self { elements: wishes.elements, parameters, activations, alive: wishes.alive.max(1) })
+    }
+
+    /// What [`ALIVE`] holds before the first step of an epoch.
+    pub fn unseen(&self) -> Tensor {
+        Tensor::float([self.alive], vec![0.0; self.alive])
+    }
+
+    /// The records that a step has left, as [`READ`] names them. What the values do not tell is left empty.
+    pub fn flow(&self, read: &[Tensor]) -> Flow {
+        self.flow_of(&read.iter().map(Tensor::widen).collect::<Vec<_>>())
+    }
+
+    /// The same, from a session in float64.
+    pub fn flow_of(&self, read: &[Tensor<f64>]) -> Flow {
+        let (figures, counts, bins) = (read[0].floats(), read[1].u32s(), read[2].u32s());
+        let measured = |record: Record, histogram: bool| {
+            Measured::new(
+                self.elements[record],
+                std::array::from_fn(|i| figures[record * FIGURES + i]),
+                std::array::from_fn(|i| counts[record * COUNTS + i]),
+                if histogram { &bins[record * BINS..(record + 1) * BINS] } else { &[] },
+            )
+        };
+        let alive = read[3].floats();
+        let units = |units: &Range<usize>| Units {
+            dead: alive[units.clone()].iter().filter(|&&life| life == 0.0).count() as u64,
+            of: units.len() as u64,
+        };
+        let parameters = self.parameters.iter().map(|parameter| ParameterFlow {
+            name: parameter.name.clone(),
+            value: measured(parameter.value, false),
+            gradient: measured(parameter.gradient, true),
+            update: measured(parameter.update, false),
+        });
+        let activations = self.activations.iter().map(|activation| ActivationFlow {
+            layer: activation.layer.clone(),
+            stands_for: activation.stands_for.clone(),
+            value: measured(activation.value, false),
+            gradient: activation.gradient.map(|gradient| measured(gradient, true)),
+            saturates: activation.saturates,
+            units: activation.units.as_ref().map(units),
+        });
+        let (parameters, activations) = (parameters.collect(), activations.collect());
+        Flow { epoch: 0, step: 0, loss: 0.0, lr: 0.0, images: 0, parameters, activations }
+    }
+}

@@ -1,0 +1,134 @@
+//! Gradients that are watched while a run trains.
+
+use wgrad::nn::{Builder, Conv2dLayer, Layer, LinearLayer, Network, shipped};
+use wgrad::session::Device;
+use wgrad::train::flow::Watch;
+use wgrad::train::{Event, Flow, TrainConfig, Trainer};
+
+fn trained(
+    device: &Device,
+    network: &Network,
+    every: u64,
+    change: impl Fn(TrainConfig) -> TrainConfig,
+) -> (Vec<u32>, Vec<Flow>) {
+    let data = crate::digits(200, 16);
+    let config =
+        TrainConfig { epochs: 2, batch: 16, watch: Watch { every, ..Watch::default() }, ..TrainConfig::default() };
+    let mut trainer = Trainer::new(device, network, &data, &change(config)).unwrap();
+    let mut flows = Vec::new();
+    let observe = |event| {
+        if let Event::Flow(flow) = event {
+            flows.push(*flow);
+        }
+    };
+    pollster::block_on(trainer.fit(observe)).unwrap();
+    let state = pollster::block_on(trainer.state()).unwrap();
+    (state.iter().flatten().map(|x| x.to_bits()).collect(), flows)
+}
+
+/// With a branch, a gradient that passes through unchanged, and every activation that is looked at in its own way.
+fn branched() -> Network {
+    let mut net = Builder::new("branched");
+    let image = net.input("image", &[28, 28, 1]);
+    let conv = || Layer::Conv2d(Conv2dLayer::new(6, 3).padding(1));
+    let stem = net.layer("stem", Layer::Conv2d(Conv2dLayer::new(6, 3).stride(3)), &[&image]);
+    let left = net.layer("left", conv(), &[&stem]);
+    let left = net.layer("left_sigmoid", Layer::Sigmoid, &[&left]);
+    let right = net.layer("right", conv(), &[&stem]);
+    let right = net.layer("right_relu", Layer::Relu, &[&right]);
+    let sum = net.layer("sum", Layer::Add, &[&left, &right]);
+    let drop = net.layer("drop", Layer::Dropout { rate: 0.2 }, &[&sum]);
+    let flat = net.layer("flat", Layer::Flatten, &[&drop]);
+    net.layer("head", Layer::Linear(LinearLayer { units: 10, bias: true }), &[&flat]);
+    net.build().unwrap()
+}
+
+#[test]
+fn a_run_that_is_watched_is_the_same_run() {
+    let networks =
+        [shipped::reference([28, 28, 1], 10).unwrap(), shipped::residual_bn([28, 28, 1], 10).unwrap(), branched()];
+    let clipped = |config| TrainConfig { clip_norm: Some(0.3), clip_weights: Some(0.2), ..config };
+    for device in [Some(crate::cpu()), crate::adapter()].into_iter().flatten() {
+        for network in &networks {
+            let (plain, none) = trained(&device, network, 0, clipped);
+            assert!(none.is_empty());
+            // 24 steps: the first one and each fifth after it, over the end of an epoch.
+            for (every, watched) in [(1, 24), (5, 5)] {
+                let (bits, flows) = trained(&device, network, every, clipped);
+                assert_eq!((flows.len(), flows[0].step), (watched, 1), "{}", network.name);
+                assert!(bits == plain, "{}: watching one step in {every} changes the weights", network.name);
+            }
+        }
+    }
+}
+
+/// The norm of some floats.
+fn norm(numbers: impl Iterator<Item = f32>) -> f64 {
+    numbers.map(|x| f64::from(x) * f64::from(x)).sum::<f64>().sqrt()
+}
+
+#[test]
+fn what_is_told_of_parameters_is_what_they_are() {
+    let network = branched();
+    let layout = network.layout().unwrap();
+    for device in [Some(crate::cpu()), crate::adapter()].into_iter().flatten() {
+        let data = crate::digits(32, 16);
+        let watch = Watch { every: 1, ..Watch::default() };
+        let config = TrainConfig { epochs: 1, batch: 16, watch, ..TrainConfig::default() };
+        let mut trainer = Trainer::new(&device, &network, &data, &config).unwrap();
+        let [before, _] = pollster::block_on(trainer.state()).unwrap();
+        let stop = trainer.stop_flag();
+        let mut flows = Vec::new();
+        let observe = |event| {
+            if let Event::Flow(flow) = event {
+                flows.push(*flow);
+                stop.store(true, std::sync::atomic::Ordering::Relaxed);
+            }
+        };
+        pollster::block_on(trainer.fit(observe)).unwrap();
+        let [after, _] = pollster::block_on(trainer.state()).unwrap();
+        assert_eq!(flows.len(), 1);
+        assert_eq!(flows[0].parameters.len(), layout.parameters.len());
+        let close = |got: f64, want: f64| (got - want).abs() <= 1e-5 * want;
+        for (placed, told) in layout.parameters.iter().zip(&flows[0].parameters) {
+            let here = placed.offset..placed.offset + placed.parameter.len();
+            let (before, after) = (&before[here.clone()], &after[here]);
+            let name = &placed.parameter.name;
+            assert_eq!((&told.name, told.value.elements), (name, before.len() as u64));
+            assert!(close(told.value.norm, norm(before.iter().copied())), "{name}: {told:?}");
+            assert_eq!(told.value.zeros, before.iter().filter(|x| **x == 0.0).count() as u64, "{name}");
+            let update = norm(after.iter().zip(before).map(|(after, before)| after - before));
+            assert!(close(told.update.norm, update), "{name}: {} and {update}", told.update.norm);
+            assert!(told.gradient.norm > 0.0 && told.gradient.largest <= told.gradient.norm, "{name}: {told:?}");
+            let sampled: u32 = told.gradient.bins.iter().sum();
+            assert!(u64::from(sampled) <= told.gradient.elements.div_ceil(16), "{name}: {sampled}");
+        }
+    }
+}
+
+#[test]
+fn activations_stand_for_what_is_fused_into_them() {
+    let Some(device) = crate::adapter() else { return };
+    let network = shipped::reference([28, 28, 1], 10).unwrap();
+    let (_, flows) = trained(&device, &network, 24, |config| config);
+    let told: Vec<(&str, Vec<&str>, bool)> = flows[0]
+        .activations
+        .iter()
+        .map(|a| (a.layer.as_str(), a.stands_for.iter().map(String::as_str).collect(), a.units.is_some()))
+        .collect();
+    assert_eq!(
+        told,
+        [
+            ("pool1", vec!["conv1", "relu1"], true),
+            ("pool2", vec!["conv2", "relu2"], true),
+            ("relu3", vec!["conv3"], true),
+            ("relu4", vec!["dense1"], true),
+            ("dense2", vec![], false),
+        ]
+    );
+    for activation in &flows[0].activations {
+        assert!(activation.gradient.as_ref().is_none_or(|gradient| gradient.norm > 0.0), "{activation:?}");
+    }
+    let units: Vec<u64> = flows[0].activations.iter().filter_map(|a| Some(a.units?.of)).collect();
+    assert_eq!(units, [32, 64, 64, 64]);
+}
