@@ -4,7 +4,7 @@
 //                sampled magnitudes of the row lie in bin l
 //   merge_rows   record[s,l] = the records [row,l] of the rows of tensor s as one, bins[s,l] = sum over these rows of bins[row,l]
 //   merge_lanes  record[s]   = the records [s,l] of all lanes l as one
-//   alive        out[s,c]    = 1 where out[s,c] != 0 (if it is kept) or x[row,c] != 0 in a row of split s, else 0
+//   alive        out[s,c]    = 1 where x[row,c] != 0 in a row of split s, else 0
 //
 // A record has the counts: bits of the largest normal magnitude, zeros, subnormals, NaN and infinities, what is out of bounds; and
 // the figures sum (x/u)^2 and sum |x|/u over its normal elements, where u = 2^(exponent of the largest - 1), so that the scale of
@@ -25,7 +25,6 @@ struct Params {
     c: u32, // channels
     splits: u32,
     rows_per_split: u32,
-    keep: u32, // whether out holds something
 }
 
 const WORKGROUP: u32 = 64u;
@@ -218,9 +217,6 @@ fn alive(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) group
     let first = index / params.c * params.rows_per_split;
     let end = min(first + params.rows_per_split, params.rows);
     var found = false;
-    if params.keep != 0u {
-        found = magnitude(out[index]) != 0u;
-    }
     for (var row = first; row < end && !found; row++) {
         found = magnitude(x[row * params.c + c]) != 0u;
     }

@@ -19,7 +19,6 @@ struct Numbers {
     c: usize,
     splits: usize,
     rows_per_split: usize,
-    keep: bool,
 }
 
 impl Numbers {
@@ -33,7 +32,6 @@ impl Numbers {
             .set("c", self.c)
             .set("splits", self.splits)
             .set("rows_per_split", self.rows_per_split)
-            .set("keep", u32::from(self.keep))
     }
 }
 
@@ -98,19 +96,19 @@ pub(super) fn alive(_op: &Alive, problem: &Problem) -> Result<Lowered> {
     let c = problem.outputs[0].len();
     let rows = problem.inputs[0].len() / c.max(1);
     let splits = Splits::of(rows);
-    let dispatch = |x: Operand, out: Operand, [rows, splits, rows_per_split]: [usize; 3], keep: bool| {
-        let numbers = Numbers { rows, c, splits, rows_per_split, keep, ..Numbers::default() };
+    let dispatch = |x: Operand, out: Operand, [rows, splits, rows_per_split]: [usize; 3]| {
+        let numbers = Numbers { rows, c, splits, rows_per_split, ..Numbers::default() };
         let dispatch = numbers.dispatch("alive").bind("x", x).bind("out", out);
         dispatch.invocations(splits * c).trips(rows_per_split)
     };
     if splits.count == 1 {
-        return Ok(Lowered::baseline(vec![dispatch(Input(0), Output(0), [rows, 1, rows], true)]));
+        return Ok(Lowered::baseline(vec![dispatch(Input(0), Output(0), [rows, 1, rows])]));
     }
     let mut workspaces = Vec::new();
     let part = scratch(&mut workspaces, Spec::f32([splits.count, c]));
     let dispatches = vec![
-        dispatch(Input(0), part, [rows, splits.count, splits.rows], false),
-        dispatch(part, Output(0), [splits.count, 1, splits.count], true),
+        dispatch(Input(0), part, [rows, splits.count, splits.rows]),
+        dispatch(part, Output(0), [splits.count, 1, splits.count]),
     ];
     Ok(Lowered { workspaces, ..Lowered::baseline(dispatches) })
 }

@@ -4,7 +4,7 @@
 //! ```text
 //! statistics        part[r,l] = the record of the elements start + l, start + l + 64, … of row r of the table
 //! merge_statistics  record[s] = the records of all lanes of the rows first .. first + rows of row s of the table, as one
-//! alive             alive[c]  = 1 where alive[c] is not 0 or x[.., c] is not 0 anywhere, else 0
+//! alive             alive[c]  = 1 where x[.., c] is not 0 anywhere, else 0
 //! ```
 //!
 //! A record is two floats and five counts; records of the parts of a tensor merge into the record of the whole.
@@ -73,7 +73,7 @@ pub struct MergeStatistics {
     pub most: usize,
 }
 
-/// `x [.., c]`, `alive [c]` → `alive` in place: 1 where it was not 0, or channel c of x has an element that is not 0; else 0.
+/// `x [.., c]` → `alive [c]`: 1 where channel c of x has an element that is not 0, else 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Alive;
 
@@ -287,25 +287,22 @@ impl Operator for Alive {
     }
 
     fn infer(&self, inputs: &[Spec]) -> Result<Vec<Spec>> {
-        expect_operands("alive", inputs, 2..=2)?;
+        expect_operands("alive", inputs, 1..=1)?;
         expect_float("alive", "the input", &inputs[0])?;
-        let c = inputs[0].shape.last().copied().unwrap_or(0).max(1);
-        expect_spec("alive", "what was alive before", &inputs[1], &Spec::f32([c]))?;
-        Ok(vec![inputs[1].clone()])
+        match inputs[0].shape.last() {
+            Some(&c) if !inputs[0].is_empty() => Ok(vec![Spec::f32([c])]),
+            _ => Err(Error::shape("alive", format!("needs elements, got {:?}", inputs[0].shape))),
+        }
     }
 
     fn reference<T: Real>(&self, inputs: &[&Tensor<T>], outputs: &[Spec]) -> Vec<Tensor<T>> {
-        let (x, alive, c) = (inputs[0].floats(), inputs[1].floats(), outputs[0].len());
-        let found = |i: usize| alive[i] != T::zero() || x.iter().skip(i).step_by(c).any(|&x| x != T::zero());
+        let (x, c) = (inputs[0].floats(), outputs[0].len());
+        let found = |i: usize| x.iter().skip(i).step_by(c).any(|&x| x != T::zero());
         vec![Tensor::float([c], fill(c, |i| if found(i) { T::one() } else { T::zero() }))]
     }
 
     fn flops(&self, inputs: &[Spec], _outputs: &[Spec]) -> u64 {
         inputs[0].len() as u64
-    }
-
-    fn in_place(&self) -> Vec<(usize, usize)> {
-        vec![(0, 1)]
     }
 }
 
@@ -361,10 +358,9 @@ mod tests {
     }
 
     #[test]
-    fn a_unit_that_was_alive_once_stays_so() {
-        let x = Tensor::float([2, 3], vec![0.0, 1.0, 0.0, -0.0, 0.0, 0.0]);
-        let before = Tensor::float([3], vec![0.0, 0.0, 1.0]);
-        let after = Op::from(Alive).evaluate::<f64>(&[&x, &before]).unwrap();
-        assert_eq!(after[0].floats(), [0.0, 1.0, 1.0]);
+    fn a_unit_is_alive_that_is_not_zero_once() {
+        let x = Tensor::float([2, 3], vec![0.0, 1.0, 0.0, -0.0, 0.0, -2.0]);
+        let alive = Op::from(Alive).evaluate::<f64>(&[&x]).unwrap();
+        assert_eq!(alive[0].floats(), [0.0, 1.0, 1.0]);
     }
 }

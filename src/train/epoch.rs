@@ -45,11 +45,8 @@ impl Trainer {
         let rates = self.config.rates(steps, epoch, lr);
         let table: Vec<f32> = rates.iter().flatten().copied().collect();
         self.session.write(names::RATES, &Tensor::float([steps as usize, 4], table))?;
-        if let Some((watcher, _)) = &self.watching {
-            self.session.write(flow::ALIVE, &watcher.unseen())?;
-        }
         let begun = Instant::now();
-        let (mut flight, mut seen) = (VecDeque::<Submission>::new(), 0);
+        let mut flight: VecDeque<Submission> = VecDeque::new();
         let mut tally = Tally::default();
         let (mut submitted, mut done, mut last) = (0, 0, Instant::now());
         let (mut stopped, mut before) = (false, None);
@@ -109,10 +106,10 @@ impl Trainer {
                 images_per_second,
             }));
             if let Some((watcher, judge)) = self.watching.as_mut().filter(|_| watched) {
-                seen += self.config.batch as u64;
                 let row = done as usize - 1;
                 let (loss, lr) = (read[1].floats()[row].into(), shortest(rates[row][0]));
-                let flow = Flow { epoch, step: self.step, loss, lr, images: seen, ..watcher.flow(&read[READ.len()..]) };
+                let measured = watcher.flow(&read[READ.len()..], self.config.batch as u64);
+                let flow = Flow { epoch, step: self.step, loss, lr, ..measured };
                 observe(Event::Flow(Box::new(flow.clone())));
                 if let Some(verdict) = judge.observe(flow) {
                     observe(Event::Verdict(verdict));

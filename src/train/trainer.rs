@@ -80,8 +80,10 @@ impl Trainer {
         let traffic = graphs[TRAIN].traffic();
         let watching = (config.watch.every > 0).then(|| {
             let most = device.max_binding_bytes();
-            let watcher = Watcher::attach(&mut graphs[TRAIN], network, &layout, &values, most)?;
-            Ok::<_, Error>((watcher, Judge::new(Facts::new(network, config, classes), config.watch.thresholds)))
+            let thresholds = config.watch.thresholds;
+            let graph = &mut graphs[TRAIN];
+            let watcher = Watcher::attach(graph, network, &layout, &values, most, thresholds.dead_images)?;
+            Ok::<_, Error>((watcher, Judge::new(Facts::new(network, config, classes), thresholds)))
         });
         let watching = watching.transpose()?;
         let mut session = trust::session(device, graphs, Options::default())?;
@@ -259,7 +261,8 @@ impl Trainer {
     /// Begins at step 0: counters and moments of an earlier [`Trainer::fit`] are forgotten, its weights are not.
     fn restart(&mut self) -> Result<()> {
         (self.step, self.outcome) = (0, None);
-        if let Some((_, judge)) = &mut self.watching {
+        if let Some((watcher, judge)) = &mut self.watching {
+            watcher.forget();
             judge.forget();
         }
         if let Some(shadow) = &mut self.shadow {

@@ -7,8 +7,8 @@ const THRESHOLDS: &str = "\
 Move where a verdict about the gradients begins; may be repeated. NAME is one of:
 vanishing (1e-3)   the first layer's gradient norm is below this part of the last one's
 exploding (1e3)    it is above so many times the last one's, or the whole norm above so many times the first reading's
-dead (0.25)        so large a share of a layer's units was zero for every image of the epoch's watched steps,
-dead_images (100)  of which there were at least so many
+dead (0.25)        so large a share of a layer's units was zero for every image of the last watched steps,
+dead_images (100)  as many of them as have so many images together
 saturated (0.5)    so large a share of a layer's outputs lies where its activation is flat
 stuck (1e-6)       a step changes a layer's weights by less than this part of them
 too_hot (1e-1)     a step changes a layer's weights by more than this part of them

@@ -80,7 +80,9 @@ pub(super) fn list(layers: &[String]) -> String {
 }
 
 fn percent(share: f64) -> String {
-    format!("{} %", figure(100.0 * share))
+    let percent = 100.0 * share;
+    let digits = if percent < 0.95 { 2 } else { usize::from(percent < 99.95) };
+    format!("{percent:.digits$} %")
 }
 
 fn numbers(pairs: &[(&str, f64)]) -> Map<String, Value> {
@@ -113,10 +115,9 @@ pub(super) fn all(facts: &Facts, thresholds: &Thresholds, first: &Flow, window: 
 /// of what comes to it.
 fn decline(figures: &[LayerFigures]) -> Option<(f64, f64)> {
     let [first, .., last] = figures else { return None };
-    (last.gradient > 0.0).then(|| {
-        let ratio = first.gradient / last.gradient;
-        (ratio, ratio.powf(1.0 / (figures.len() - 1) as f64))
-    })
+    // Where nothing comes to any layer, nothing is left of it.
+    let ratio = if first.gradient == 0.0 { 0.0 } else { first.gradient / last.gradient };
+    Some((ratio, ratio.powf(1.0 / (figures.len() - 1) as f64)))
 }
 
 fn vanishing(facts: &Facts, thresholds: &Thresholds, figures: &[LayerFigures]) -> Option<Finding> {
@@ -125,18 +126,21 @@ fn vanishing(facts: &Facts, thresholds: &Thresholds, figures: &[LayerFigures]) -
         return None;
     }
     let (first, last) = (&figures[0], &figures[figures.len() - 1]);
-    let below = figures.iter().filter(|layer| layer.gradient < thresholds.vanishing * last.gradient);
+    let below = figures.iter().filter(|layer| layer.gradient <= thresholds.vanishing * last.gradient);
     let layers: Vec<String> = below.map(|layer| layer.layer.to_owned()).collect();
-    let words = format!(
-        "the gradient of {} is {} of {}'s ({} of {}): from layer to layer {} of it is lost; too little reaches {}",
-        first.layer,
-        figure(ratio),
-        last.layer,
-        figure(first.gradient),
-        figure(last.gradient),
-        percent(1.0 - kept),
-        list(&layers)
-    );
+    let words = match first.gradient == 0.0 {
+        true => format!("no gradient at all reaches {}, and {} gets {}", first.layer, last.layer, figure(last.gradient)),
+        false => format!(
+            "the gradient of {} is {} times that of {} ({} and {}): each layer loses {} of it; too little reaches {}",
+            first.layer,
+            figure(ratio),
+            last.layer,
+            figure(first.gradient),
+            figure(last.gradient),
+            percent(1.0 - kept),
+            list(&layers)
+        ),
+    };
     let numbers = numbers(&[
         ("first_norm", first.gradient),
         ("last_norm", last.gradient),
@@ -341,7 +345,7 @@ fn healthy(figures: &[LayerFigures]) -> Finding {
         words = format!("gradients {} ({})", figure(first.gradient), first.layer);
         if let Some((ratio, kept)) = decline(figures) {
             words +=
-                &format!(" to {} ({}), {} of it from layer to layer", figure(last.gradient), last.layer, figure(kept));
+                &format!(" to {} ({}), {} times from layer to layer", figure(last.gradient), last.layer, figure(kept));
             told.insert("first_to_last".into(), ratio.into());
             told.insert("kept_by_a_layer".into(), kept.into());
         }

@@ -106,7 +106,7 @@ impl ParameterFlow {
 /// The units of a layer with a ReLU.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Units {
-    /// Units that were zero for every image of the watched steps since the epoch began.
+    /// Units that were zero for each of [`Flow::images`].
     pub dead: u64,
     /// All units: channels of an image, features of a row.
     pub of: u64,
@@ -163,7 +163,7 @@ pub struct Flow {
     pub loss: f64,
     /// Its learning rate.
     pub lr: f64,
-    /// Images in the watched steps since the epoch began, this one included: what units were seen with.
+    /// Images of this watched step and of as many before it as it takes to call a unit dead.
     pub images: u64,
     /// Every parameter, in the order of the layers.
     pub parameters: Vec<ParameterFlow>,

@@ -15,4 +15,4 @@ pub use cures::Cure;
 pub use measured::{ActivationFlow, Flow, Measured, ParameterFlow, Units};
 pub use thresholds::{Thresholds, Watch};
 pub use verdict::{Facts, Finding, Judge, Kind, LayerFact, Verdict, judge};
-pub use watcher::{ALIVE, READ, Watcher};
+pub use watcher::{READ, Watcher};

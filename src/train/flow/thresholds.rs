@@ -49,9 +49,9 @@ pub struct Thresholds {
     /// Exploding: the first layer's norm is above so many times the last layer's; or the norm of the whole gradient is above so many
     /// times that of the first reading and the loss is not below the one there; or a gradient has NaN or infinities.
     pub exploding: f64,
-    /// Dead: at least this share of a layer's units was zero for every image of the watched steps of the epoch.
+    /// Dead: at least this share of a layer's units was zero for every image of the last watched steps ...
     pub dead: f64,
-    /// So many images must have been seen before units are called dead.
+    /// ... which must have had so many images together.
     pub dead_images: u64,
     /// Saturated: at least this share of a layer's outputs.
     pub saturated: f64,

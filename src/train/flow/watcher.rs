@@ -5,7 +5,7 @@
 //! stands for them. All parts of all tensors leave their records in three buffers, so one pair of dispatches makes one record
 //! a tensor of them, and one reading brings all.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::ops::Range;
 
 use super::measured::{ActivationFlow, Flow, Measured, ParameterFlow, Units};
@@ -13,14 +13,12 @@ use crate::error::Result;
 use crate::graph::{ALIGNMENT, Graph, ValueId};
 use crate::nn::{Layer, Layout, Network, PARAMETERS, Placed};
 use crate::ops::statistics::{BINS, COUNTS, FIGURES, LANES, pieces};
-use crate::ops::{self, Activation, Op};
+use crate::ops::{self, Activation, Op, Real};
 use crate::tensor::{Spec, Tensor};
 use crate::train::program::{StepValues, names};
 
-/// Whether a unit was not zero in a watched step since somebody wrote zeros here.
-pub const ALIVE: &str = "flow.alive";
-/// What a watched step leaves to be read: the records of all tensors, and [`ALIVE`].
-pub const READ: [&str; 4] = ["flow.figures", "flow.counts", "flow.bins", ALIVE];
+/// What a watched step leaves to be read: the records of all tensors, and which units were not zero for each of its images.
+pub const READ: [&str; 4] = ["flow.figures", "flow.counts", "flow.bins", "flow.alive"];
 /// The records of the parts of all tensors.
 const PARTS: [&str; 3] = ["flow.parts.figures", "flow.parts.counts", "flow.parts.bins"];
 
@@ -52,7 +50,10 @@ pub struct Watcher {
     elements: Vec<usize>,
     parameters: Vec<WatchedParameter>,
     activations: Vec<WatchedActivation>,
-    alive: usize,
+    /// How many images a unit must be zero for before it counts as dead.
+    dead_images: u64,
+    /// Which units were alive in the last readings, and for how many images.
+    seen: VecDeque<(u64, Vec<bool>)>,
 }
 
 /// Tensors inside of one value that one node measures.
@@ -213,7 +214,7 @@ impl Wishes {
             graph.persistent(PARTS[1], Spec::u32([rows, LANES, COUNTS])),
             graph.persistent(PARTS[2], Spec::u32([rows, BINS])),
         ];
-        let alive = graph.persistent(ALIVE, Spec::f32([self.alive.max(1)]));
+        let alive = graph.persistent(READ[3], Spec::f32([self.alive.max(1)]));
         let end = graph.nodes().len();
         let mut moved = Moved { graph, before: vec![0; end] };
         let copies: Vec<ValueId> = self
@@ -223,8 +224,8 @@ impl Wishes {
             .collect::<Result<_>>()?;
         for Life { after, value, units } in &self.lives {
             let name = format!("{}.alive", moved.graph.value(*value).name);
-            let here = moved.graph.within(alive, &name, Spec::f32([units.len()]), units.start);
-            moved.watch(*after, &name, ops::Alive, &[*value, here])?;
+            let found = moved.watch(*after, &name, ops::Alive, &[*value])?[0];
+            moved.graph.place(found, alive, units.start)?;
         }
         let (mut at, mut merged) = (0, Vec::new());
         for (request, cut) in self.requests.iter().zip(&cut) {
@@ -304,47 +305,53 @@ fn inside(network: &Network, layer: usize, computed: impl Fn(usize) -> bool) -> 
 }
 
 impl Watcher {
-    /// Adds what watches to the fused graph of a step whose values these are. `most_bytes` is what a binding of the device spans.
+    /// Adds what watches to the fused graph of a step whose values these are. `most_bytes` is what a binding of the device spans;
+    /// a unit counts as dead that was zero for the last `dead_images` images, or for all of them while there were fewer.
     pub fn attach(
         graph: &mut Graph,
         network: &Network,
         layout: &Layout,
         values: &StepValues,
         most_bytes: u64,
+        dead_images: u64,
     ) -> Result<Self> {
         let mut wishes = Wishes::default();
         let activations = wishes.activations(graph, network, values);
         let parameters = wishes.parameters(graph, layout, most_bytes);
         wishes.write(graph)?;
-        Ok(Self { elements: wishes.elements, parameters, activations, alive: wishes.alive.max(1) })
+        Ok(Self { elements: wishes.elements, parameters, activations, dead_images, seen: VecDeque::new() })
     }
 
-    /// What [`ALIVE`] holds before the first step of an epoch.
-    pub fn unseen(&self) -> Tensor {
-        Tensor::float([self.alive], vec![0.0; self.alive])
+    /// Forgets which units were alive.
+    pub fn forget(&mut self) {
+        self.seen.clear();
     }
 
-    /// The records that a step has left, as [`READ`] names them. What the values do not tell is left empty.
-    pub fn flow(&self, read: &[Tensor]) -> Flow {
-        self.flow_of(&read.iter().map(Tensor::widen).collect::<Vec<_>>())
+    /// Remembers which units were alive for so many images; answers how many images the readings cover that are needed.
+    fn remember(&mut self, images: u64, alive: Vec<bool>) -> u64 {
+        self.seen.push_back((images, alive));
+        let covered = |seen: &VecDeque<(u64, Vec<bool>)>| seen.iter().map(|(images, _)| images).sum::<u64>();
+        while self.seen.front().is_some_and(|(oldest, _)| covered(&self.seen) - oldest >= self.dead_images) {
+            self.seen.pop_front();
+        }
+        covered(&self.seen)
     }
 
-    /// The same, from a session in float64.
-    pub fn flow_of(&self, read: &[Tensor<f64>]) -> Flow {
+    /// What a step of so many images has left, as [`READ`] names it. What that does not tell is left empty.
+    pub fn flow<T: Real>(&mut self, read: &[Tensor<T>], images: u64) -> Flow {
+        let images = self.remember(images, read[3].floats().iter().map(|&life| life != T::zero()).collect());
         let (figures, counts, bins) = (read[0].floats(), read[1].u32s(), read[2].u32s());
         let measured = |record: Record, histogram: bool| {
             Measured::new(
                 self.elements[record],
-                std::array::from_fn(|i| figures[record * FIGURES + i]),
+                std::array::from_fn(|i| figures[record * FIGURES + i].wide()),
                 std::array::from_fn(|i| counts[record * COUNTS + i]),
                 if histogram { &bins[record * BINS..(record + 1) * BINS] } else { &[] },
             )
         };
-        let alive = read[3].floats();
-        let units = |units: &Range<usize>| Units {
-            dead: alive[units.clone()].iter().filter(|&&life| life == 0.0).count() as u64,
-            of: units.len() as u64,
-        };
+        let dead = |unit: &usize| self.seen.iter().all(|(_, alive)| !alive[*unit]);
+        let units =
+            |units: &Range<usize>| Units { dead: units.clone().filter(dead).count() as u64, of: units.len() as u64 };
         let parameters = self.parameters.iter().map(|parameter| ParameterFlow {
             name: parameter.name.clone(),
             value: measured(parameter.value, false),
@@ -360,6 +367,6 @@ impl Watcher {
             units: activation.units.as_ref().map(units),
         });
         let (parameters, activations) = (parameters.collect(), activations.collect());
-        Flow { epoch: 0, step: 0, loss: 0.0, lr: 0.0, images: 0, parameters, activations }
+        Flow { epoch: 0, step: 0, loss: 0.0, lr: 0.0, images, parameters, activations }
     }
 }
