@@ -4,7 +4,7 @@ use wgrad::data::Dataset;
 use wgrad::graph::{Fusion, Traffic};
 use wgrad::nn::Summary;
 use wgrad::session::PlanRow;
-use wgrad::train::flow::Verdict;
+use wgrad::train::flow::{Finding, Verdict};
 use wgrad::train::run::Status;
 use wgrad::train::{Drift, EpochReport, OptimizerConfig, Outcome, Schedule, ShadowReport, TrainConfig, Trainer};
 use wgrad::verify::compare::{FLOAT32, Tolerance};
@@ -146,22 +146,29 @@ pub fn epoch(report: &EpochReport, epochs: u64) -> String {
     )
 }
 
-/// A verdict in a line, and perhaps what helps.
+/// Columns that a verdict takes at most.
+const WIDTH: usize = 118;
+
+/// A verdict in words, and perhaps what helps.
 pub fn verdict(verdict: &Verdict, with_cures: bool) -> String {
+    let wrapped = |heading: &str, text: &str| {
+        let behind = " ".repeat(heading.len());
+        textwrap::fill(text, textwrap::Options::new(WIDTH).initial_indent(heading).subsequent_indent(&behind))
+    };
     let mut lines: Vec<String> = Vec::new();
-    for finding in &verdict.findings {
-        let heading = if lines.is_empty() { "flow" } else { "and" };
-        let words = if finding.words.is_empty() { String::new() } else { format!(": {}", finding.words) };
-        lines.push(format!("          {heading:<6}{}{words}", finding.kind.words()));
-        let cures = finding.cures.iter().filter(|_| with_cures);
-        lines.extend(cures.map(|cure| format!("            try   {} · {}", cure.how, cure.what)));
+    for Finding { kind, words, cures, .. } in &verdict.findings {
+        let heading = if lines.is_empty() { "          flow  " } else { "          and   " };
+        let text = if words.is_empty() { kind.words().to_owned() } else { format!("{}: {words}", kind.words()) };
+        lines.push(wrapped(heading, &text));
+        let cures = cures.iter().filter(|_| with_cures);
+        lines.extend(cures.map(|cure| wrapped("          try   ", &format!("{}: {}", cure.how, cure.what))));
     }
     lines.join("\n")
 }
 
 /// A verdict that is another one than before, with the step at which it was found.
 pub fn change(verdict: &Verdict) -> String {
-    format!("          step {} of the run, in epoch {}:\n{}", verdict.step, verdict.epoch, self::verdict(verdict, true))
+    format!("  at step {}, in epoch {}:\n{}", verdict.step, verdict.epoch, self::verdict(verdict, true))
 }
 
 /// A value's errors, each with what a float32 kernel may have.

@@ -11,7 +11,7 @@ use wgrad::Error;
 use wgrad::data::Dataset;
 use wgrad::train::flow::{Kind, Verdict};
 use wgrad::train::run::{DeviceRecord, Figures, RunDir, RunRecord, RunWriter, Status};
-use wgrad::train::{Event, OptimizerConfig, Outcome, Schedule, TrainConfig, Trainer};
+use wgrad::train::{Board, Event, OptimizerConfig, Outcome, Schedule, TrainConfig, Trainer};
 
 use super::args::{LearningArgs, TrainArgs};
 use super::bar::Bar;
@@ -56,6 +56,7 @@ pub fn run(args: &TrainArgs, started: Instant) -> Result<()> {
     }
     let record = RunRecord::new(&trainer);
     report::intentions(&output, &trainer, record.data.held_out_images);
+    let board = args.watch.tensorboard.as_deref().map(|folder| board(folder, directory.path())).transpose()?;
     let writer = directory.begin(&record)?;
     let run = writer.path().display().to_string();
     output.say(format!("saving    {run}\n"));
@@ -64,7 +65,8 @@ pub fn run(args: &TrainArgs, started: Instant) -> Result<()> {
     catch_signals(trainer.stop_flag(), bar.clone())?;
     let stop = trainer.stop_flag();
     let every = args.result.log_every;
-    let follower = Follower { output: &output, bar, writer, every, stop, started, first_step: None, told: None };
+    let follower =
+        Follower { output: &output, bar, writer, board, every, stop, started, first_step: None, steps: 0, told: None };
     Training { trainer, follower, record, run, test_images: data.test.len() }.go()
 }
 
@@ -106,6 +108,12 @@ fn free(network: &str) -> PathBuf {
     paths.find(|path| path.symlink_metadata().is_err()).unwrap_or_default()
 }
 
+/// The event file of a run for TensorBoard.
+fn board(folder: &Path, run: &Path) -> Result<Board> {
+    let name = run.file_name().map_or_else(|| PathBuf::from("run"), PathBuf::from);
+    Ok(Board::create(&folder.join(name))?)
+}
+
 /// The first line for programs.
 fn start(trainer: &Trainer, data: &Dataset, record: &RunRecord, run: &str) -> serde_json::Value {
     let DeviceRecord { name, kind, backend, driver } = &record.device;
@@ -137,10 +145,13 @@ struct Follower<'a> {
     output: &'a Output,
     bar: Bar,
     writer: RunWriter,
+    board: Option<Board>,
     every: u64,
     stop: Arc<AtomicBool>,
     started: Instant,
     first_step: Option<f64>,
+    /// Steps done.
+    steps: u64,
     /// The verdict whose cures were shown last.
     told: Option<Kind>,
 }
@@ -154,6 +165,7 @@ impl Follower<'_> {
             }
             Event::Progress(progress) => {
                 self.bar.advance(progress);
+                self.steps = progress.total;
                 if let Some(last) = progress.recent.last() {
                     self.output.event(&json!({
                         "event": "step", "epoch": progress.epoch, "step": progress.total, "loss": progress.loss,
@@ -161,12 +173,17 @@ impl Follower<'_> {
                         "images_per_second": progress.images_per_second,
                     }));
                 }
-                let mut due = progress.recent.iter().filter(|figures| figures.step.is_multiple_of(self.every));
-                due.try_for_each(|figures| self.writer.step(progress.epoch, figures))
+                let due = progress.recent.iter().filter(|figures| figures.step.is_multiple_of(self.every));
+                due.map(|figures| {
+                    let shown = self.board.as_mut().map_or(Ok(()), |board| board.step(figures));
+                    self.writer.step(progress.epoch, figures).and(shown)
+                })
+                .collect()
             }
             Event::Flow(flow) => {
                 self.output.event(&flow.json());
-                self.writer.flow(flow)
+                let shown = self.board.as_mut().map_or(Ok(()), |board| board.flow(flow));
+                self.writer.flow(flow).and(shown)
             }
             Event::Verdict(verdict) => {
                 self.output.event(&verdict.json());
@@ -177,7 +194,8 @@ impl Follower<'_> {
             Event::Epoch(report) => {
                 self.output.event(&report.json());
                 self.bar.aside(|| self.output.say(report::epoch(report, epochs)));
-                let written = self.writer.epoch(report);
+                let shown = self.board.as_mut().map_or(Ok(()), |board| board.epoch(report, self.steps));
+                let written = self.writer.epoch(report).and(shown);
                 match &report.verdict {
                     Some(verdict) => written.and(self.verdict(verdict)),
                     None => written,

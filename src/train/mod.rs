@@ -1,5 +1,6 @@
 //! Training: what a run is asked to do, the graphs it runs, the loop, and the directory it leaves behind.
 
+mod board;
 pub mod config;
 mod diverged;
 mod divergence;
@@ -20,6 +21,7 @@ mod shadow;
 mod tally;
 mod trainer;
 
+pub use board::Board;
 pub use config::{OptimizerConfig, TrainConfig};
 pub use divergence::{Cause, Divergence};
 pub use evaluation::{Evaluation, Evaluator};

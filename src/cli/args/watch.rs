@@ -1,5 +1,7 @@
 //! Options about the watching of gradients.
 
+use std::path::PathBuf;
+
 use clap::Args;
 use wgrad::train::flow::{Thresholds, Watch};
 
@@ -26,6 +28,9 @@ pub struct WatchArgs {
     /// Move where a verdict about the gradients begins
     #[arg(long, value_name = "NAME=VALUE", long_help = THRESHOLDS)]
     pub flow_threshold: Vec<String>,
+    /// Write event files for TensorBoard below DIR, in a directory named after the run
+    #[arg(long, value_name = "DIR")]
+    pub tensorboard: Option<PathBuf>,
 }
 
 impl WatchArgs {

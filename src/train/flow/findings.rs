@@ -129,7 +129,9 @@ fn vanishing(facts: &Facts, thresholds: &Thresholds, figures: &[LayerFigures]) -
     let below = figures.iter().filter(|layer| layer.gradient <= thresholds.vanishing * last.gradient);
     let layers: Vec<String> = below.map(|layer| layer.layer.to_owned()).collect();
     let words = match first.gradient == 0.0 {
-        true => format!("no gradient at all reaches {}, and {} gets {}", first.layer, last.layer, figure(last.gradient)),
+        true => {
+            format!("no gradient at all reaches {}, and {} gets {}", first.layer, last.layer, figure(last.gradient))
+        }
         false => format!(
             "the gradient of {} is {} times that of {} ({} and {}): each layer loses {} of it; too little reaches {}",
             first.layer,
