@@ -5,7 +5,9 @@
 
 pub mod atomic;
 pub mod cache;
+pub mod document;
 pub mod safetensors;
+pub mod schema;
 pub mod tensorboard;
 
 pub use atomic::{write_atomic, write_atomic_parts};

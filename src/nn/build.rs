@@ -87,16 +87,12 @@ impl Network {
         }
         let mut previous =
             *inputs.first().ok_or_else(|| Error::Invalid(format!("network {} has no input", self.name)))?;
-        let mut context = Context { graph, control, mode, layout, flat, built: Built::default(), seed: 0 };
-        for layer in &self.layers {
+        let mut context =
+            Context { graph, control, mode, layout, flat, built: Built::default(), seed: 0, init: self.init };
+        for (at, layer) in self.layers.iter().enumerate() {
             let mut operands = Vec::with_capacity(layer.inputs.len().max(1));
             for name in &layer.inputs {
-                operands.push(*names.get(name.as_str()).ok_or_else(|| {
-                    Error::Invalid(format!(
-                        "layer {} reads `{name}`, which no input and no layer before it is called",
-                        layer.name
-                    ))
-                })?);
+                operands.push(*names.get(name.as_str()).ok_or_else(|| self.unknown_input(at, name))?);
             }
             if operands.is_empty() {
                 operands.push(previous);
@@ -127,6 +123,7 @@ struct Context<'a> {
     flat: Option<[ValueId; 2]>,
     built: Built,
     seed: u32,
+    init: Init,
 }
 
 impl Context<'_> {
@@ -225,12 +222,12 @@ impl Context<'_> {
             name: format!("{name}.weight"),
             shape: vec![o.kernel[0], o.kernel[1], c_group, o.channels],
             layout: FileLayout::Conv,
-            init: Init::GlorotUniform,
+            init: o.init.unwrap_or(self.init),
             fan: [taps.saturating_mul(c_group), taps.saturating_mul(o.channels)],
         };
         let mut operands = vec![x, self.weight(weight, true)?];
         if o.bias {
-            operands.push(self.vector(name, "bias", o.channels, Init::Zeros, true)?);
+            operands.push(self.vector(name, "bias", o.channels, o.bias_init.unwrap_or(Init::Zeros), true)?);
         }
         let op = ops::Conv2d { stride: o.stride, padding: o.padding, dilation: o.dilation, groups: o.groups };
         self.graph.apply1(name, op, &operands)
@@ -242,12 +239,12 @@ impl Context<'_> {
             name: format!("{name}.weight"),
             shape: vec![o.units, inputs],
             layout: FileLayout::Linear,
-            init: Init::GlorotUniform,
+            init: o.init.unwrap_or(self.init),
             fan: [inputs, o.units],
         };
         let mut operands = vec![x, self.weight(weight, true)?];
         if o.bias {
-            operands.push(self.vector(name, "bias", o.units, Init::Zeros, true)?);
+            operands.push(self.vector(name, "bias", o.units, o.bias_init.unwrap_or(Init::Zeros), true)?);
         }
         self.graph.apply1(name, ops::Linear, &operands)
     }

@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 
-use super::{Conv2dLayer, Input, Layer, LinearLayer, NamedLayer, Network, PoolLayer};
-use crate::error::{Error, Result};
+use super::{Conv2dLayer, Init, Input, Layer, LinearLayer, NamedLayer, Network, PoolLayer};
+use crate::error::Result;
 
 /// A value inside a [`Builder`]: an input or a layer's output.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,7 +19,7 @@ pub struct Port(String);
 /// let conv = net.layer("conv", Layer::Conv2d(Conv2dLayer::new(4, 3).padding(1)), &[&stem]);
 /// let sum = net.layer("sum", Layer::Add, &[&conv, &stem]);
 /// let pool = net.layer("pool", Layer::GlobalAvgPool2d, &[&sum]);
-/// net.layer("head", Layer::Linear(LinearLayer { units: 10, bias: true }), &[&pool]);
+/// net.layer("head", Layer::Linear(LinearLayer::new(10)), &[&pool]);
 /// let network = net.build()?;
 /// # Ok::<(), wgrad::Error>(())
 /// ```
@@ -31,7 +31,7 @@ pub struct Builder {
 impl Builder {
     /// An empty network.
     pub fn new(name: &str) -> Self {
-        Self { network: Network { name: name.into(), inputs: Vec::new(), layers: Vec::new() } }
+        Self { network: Network { name: name.into(), init: Init::default(), inputs: Vec::new(), layers: Vec::new() } }
     }
 
     /// An input of this shape, without the batch.
@@ -45,6 +45,11 @@ impl Builder {
         let inputs = inputs.iter().map(|port| port.0.clone()).collect();
         self.network.layers.push(NamedLayer { name: name.into(), inputs, layer });
         Port(name.into())
+    }
+
+    /// How the weights begin of layers that do not say it themselves.
+    pub fn init(&mut self, init: Init) {
+        self.network.init = init;
     }
 
     /// The network, if its shapes fit together.
@@ -65,7 +70,16 @@ impl Sequential {
     /// An empty chain for inputs of this shape, `[h, w, c]` or `[features]`.
     pub fn new(name: &str, input: &[usize]) -> Self {
         let inputs = vec![Input { name: "image".into(), shape: input.to_vec() }];
-        Self { network: Network { name: name.into(), inputs, layers: Vec::new() }, counts: HashMap::new() }
+        Self {
+            network: Network { name: name.into(), init: Init::default(), inputs, layers: Vec::new() },
+            counts: HashMap::new(),
+        }
+    }
+
+    /// How the weights begin of layers that do not say it themselves.
+    pub fn init(mut self, init: Init) -> Self {
+        self.network.init = init;
+        self
     }
 
     /// Any layer.
@@ -105,97 +119,12 @@ impl Sequential {
 
     /// A dense layer with bias.
     pub fn linear(self, units: usize) -> Self {
-        self.layer(Layer::Linear(LinearLayer { units, bias: true }))
+        self.layer(Layer::Linear(LinearLayer::new(units)))
     }
 
     /// The network, if its shapes fit together.
     pub fn build(self) -> Result<Network> {
         self.network.check()?;
         Ok(self.network)
-    }
-}
-
-impl Network {
-    /// Whether every shape and name fits; what [`Builder::build`] and files are checked with.
-    pub fn check(&self) -> Result<()> {
-        if self.inputs.is_empty() || self.layers.is_empty() {
-            return Err(Error::Invalid(format!("network {} needs at least one input and one layer", self.name)));
-        }
-        self.layout().map(drop)
-    }
-
-    /// Reads a description in TOML.
-    pub fn from_toml(text: &str) -> Result<Self> {
-        let network: Self = toml::from_str(text).map_err(|error| Error::Invalid(place(&error, text)))?;
-        network.check_keys(text)?;
-        network.check()?;
-        Ok(network)
-    }
-
-    /// Layers without options take no keys but their name, type and inputs; serde lets others pass there.
-    fn check_keys(&self, text: &str) -> Result<()> {
-        let table: toml::Table = toml::from_str(text).map_err(|error| Error::Invalid(place(&error, text)))?;
-        let layers = table.get("layers").and_then(toml::Value::as_array).into_iter().flatten();
-        for (named, written) in self.layers.iter().zip(layers) {
-            let options = toml::Table::try_from(named.layer).map_or(2, |options| options.len());
-            let known = ["name", "type", "inputs"];
-            let extra = written.as_table().and_then(|keys| keys.keys().find(|key| !known.contains(&key.as_str())));
-            if let (1, Some(key)) = (options, extra) {
-                let (layer, kind) = (&named.name, named.layer.stem());
-                let problem =
-                    format!("unknown field `{key}` in layer {layer}: {kind} takes name, type and inputs only");
-                return Err(Error::Invalid(problem));
-            }
-        }
-        Ok(())
-    }
-
-    /// The description in TOML.
-    pub fn to_toml(&self) -> Result<String> {
-        toml::to_string(self).map_err(|error| Error::Invalid(error.to_string()))
-    }
-}
-
-/// The error in one line, which begins with where it is as far as that is known.
-fn place(error: &toml::de::Error, text: &str) -> String {
-    let message = error.message().replace('\n', ", ");
-    let before = error.span().and_then(|span| text.get(..span.start));
-    before.map_or(message.clone(), |before| {
-        let column = before.chars().rev().take_while(|&c| c != '\n').count() + 1;
-        format!("line {}, column {column}: {message}", before.matches('\n').count() + 1)
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const HEAD: &str = "name = \"x\"\ninputs = [{ name = \"image\", shape = [8, 8, 1] }]\n";
-
-    #[test]
-    fn a_mistake_in_a_description_is_found() {
-        let layer = |text: &str| format!("{HEAD}[[layers]]\nname = \"a\"\n{text}\n");
-        for (text, said) in [
-            ("name = x".to_owned(), "line 1, column 8"),
-            (format!("{HEAD}colour = 3"), "line 3, column 1: unknown field `colour`"),
-            (layer("type = \"conv3d\""), "unknown variant `conv3d`"),
-            (layer("type = \"conv2d\"\nchannels = 3"), "missing field `kernel`"),
-            (
-                layer("type = \"conv2d\"\nchannels = 3\nkernel = [3, 3]\npading = [1, 1, 1, 1]"),
-                "unknown field `pading`",
-            ),
-            (layer("type = \"relu\"\ninput = [\"image\"]"), "unknown field `input` in layer a"),
-            (layer("type = \"linear\"\nunits = 3\nbais = true"), "unknown field `bais`"),
-            (layer("type = \"max_pool2d\"\nkernel = [2, 2]\nstrides = [1, 1]"), "unknown field `strides`"),
-            (layer("type = \"dropout\"\nrate = 0.5\nsede = 1"), "unknown field `sede`"),
-            (
-                layer("type = \"relu\"\n[[layers]]\nname = \"b\"\ntype = \"linear\""),
-                "line 6, column 1: missing field `units`",
-            ),
-        ] {
-            let error = Network::from_toml(&text).unwrap_err().to_string();
-            assert!(error.contains(said), "{error}");
-            assert!(!error.contains('\n'), "{error}");
-        }
     }
 }

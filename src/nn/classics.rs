@@ -37,7 +37,7 @@ impl Stack {
 
     fn head(&mut self, x: &Port, classes: usize) {
         let pool = self.net.layer("pool", Layer::GlobalAvgPool2d, &[x]);
-        self.net.layer("head", Layer::Linear(LinearLayer { units: classes, bias: true }), &[&pool]);
+        self.net.layer("head", Layer::Linear(LinearLayer::new(classes)), &[&pool]);
     }
 }
 
@@ -82,7 +82,7 @@ pub fn vgg11(image: [usize; 3], classes: usize) -> Result<Network> {
         x = net.layer(&format!("pool{}", stage + 1), Layer::MaxPool2d(PoolLayer::new(2)), &[&x]);
     }
     let flat = net.layer("flat", Layer::Flatten, &[&x]);
-    net.layer("head", Layer::Linear(LinearLayer { units: classes, bias: true }), &[&flat]);
+    net.layer("head", Layer::Linear(LinearLayer::new(classes)), &[&flat]);
     net.build()
 }
 

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::Init;
 use crate::ops::Activation;
 
 fn one() -> [usize; 2] {
@@ -22,6 +23,14 @@ fn eps() -> f64 {
 
 fn momentum() -> f64 {
     0.1
+}
+
+fn slope() -> f64 {
+    0.01
+}
+
+fn alpha() -> f64 {
+    1.0
 }
 
 /// A convolution's options.
@@ -47,12 +56,40 @@ pub struct Conv2dLayer {
     /// Whether there is a bias.
     #[serde(default = "yes")]
     pub bias: bool,
+    /// How the weights begin, if not as the network says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub init: Option<Init>,
+    /// How the bias begins, if not at zero.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bias_init: Option<Init>,
 }
 
 impl Conv2dLayer {
     /// A square kernel, no padding, stride 1, with bias.
     pub fn new(channels: usize, kernel: usize) -> Self {
-        Self { channels, kernel: [kernel; 2], stride: [1; 2], padding: [0; 4], dilation: [1; 2], groups: 1, bias: true }
+        Self {
+            channels,
+            kernel: [kernel; 2],
+            stride: [1; 2],
+            padding: [0; 4],
+            dilation: [1; 2],
+            groups: 1,
+            bias: true,
+            init: None,
+            bias_init: None,
+        }
+    }
+
+    /// With weights that begin so.
+    pub fn init(mut self, init: Init) -> Self {
+        self.init = Some(init);
+        self
+    }
+
+    /// With a bias that begins so.
+    pub fn bias_init(mut self, init: Init) -> Self {
+        self.bias_init = Some(init);
+        self
     }
 
     /// The same padding on every side.
@@ -134,6 +171,37 @@ pub struct LinearLayer {
     /// Whether there is a bias.
     #[serde(default = "yes")]
     pub bias: bool,
+    /// How the weights begin, if not as the network says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub init: Option<Init>,
+    /// How the bias begins, if not at zero.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bias_init: Option<Init>,
+}
+
+impl LinearLayer {
+    /// So many units, with bias.
+    pub fn new(units: usize) -> Self {
+        Self { units, bias: true, init: None, bias_init: None }
+    }
+
+    /// Without bias.
+    pub fn no_bias(mut self) -> Self {
+        self.bias = false;
+        self
+    }
+
+    /// With weights that begin so.
+    pub fn init(mut self, init: Init) -> Self {
+        self.init = Some(init);
+        self
+    }
+
+    /// With a bias that begins so.
+    pub fn bias_init(mut self, init: Init) -> Self {
+        self.bias_init = Some(init);
+        self
+    }
 }
 
 /// What a layer does.
@@ -158,11 +226,13 @@ pub enum Layer {
     /// See [`Activation::LeakyRelu`].
     LeakyRelu {
         /// Slope below zero.
+        #[serde(default = "slope")]
         slope: f64,
     },
     /// See [`Activation::Elu`].
     Elu {
         /// Limit below zero, negated.
+        #[serde(default = "alpha")]
         alpha: f64,
     },
     /// See [`Activation::Sigmoid`].

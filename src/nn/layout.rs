@@ -86,7 +86,7 @@ impl Layout {
         let fill = |list: &[Placed], len: usize| {
             let mut flat = vec![0.0; len];
             for Placed { parameter, offset } in list {
-                let values = parameter.init.draw(&parameter.name, parameter.len(), parameter.fan, seed);
+                let values = parameter.init.draw(&parameter.name, &parameter.shape, parameter.fan, seed);
                 flat[*offset..*offset + values.len()].copy_from_slice(&values);
             }
             flat

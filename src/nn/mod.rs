@@ -6,7 +6,9 @@
 mod build;
 mod builder;
 pub mod classics;
+mod description;
 mod init;
+pub mod keys;
 mod layer;
 mod layout;
 pub mod shipped;
@@ -27,6 +29,9 @@ use serde::{Deserialize, Serialize};
 pub struct Network {
     /// What runs and listings call it.
     pub name: String,
+    /// How the weights of convolutions and linear layers begin that do not say it themselves.
+    #[serde(default, skip_serializing_if = "Init::is_default")]
+    pub init: Init,
     /// Its inputs; images are `[h, w, c]`.
     pub inputs: Vec<Input>,
     /// Its layers, each after those it reads. The last one is the output.

@@ -51,6 +51,6 @@ pub fn residual_bn(image: [usize; 3], classes: usize) -> Result<Network> {
         x = net.layer(&format!("{block}_relu2"), Layer::Relu, &[&sum]);
     }
     let pool = net.layer("pool", Layer::GlobalAvgPool2d, &[&x]);
-    net.layer("head", Layer::Linear(LinearLayer { units: classes, bias: true }), &[&pool]);
+    net.layer("head", Layer::Linear(LinearLayer::new(classes)), &[&pool]);
     net.build()
 }

@@ -1,7 +1,7 @@
 //! Graphs with branches: every parameter's gradient against central differences of the whole graph in float64.
 
 use wgrad::graph::{Graph, differentiate};
-use wgrad::nn::{Builder, Conv2dLayer, Layer, LinearLayer, Mode, Network, PARAMETERS, PoolLayer, STATISTICS};
+use wgrad::nn::{Builder, Conv2dLayer, Init, Layer, LinearLayer, Mode, Network, PARAMETERS, PoolLayer, STATISTICS};
 use wgrad::ops::{self, control};
 use wgrad::session::cpu::CpuSession;
 use wgrad::session::{Options, Session};
@@ -33,9 +33,9 @@ fn branching() -> Network {
     let global = net.layer("global", Layer::GlobalAvgPool2d, &[&sum]);
     let both = net.layer("both", Layer::Concat, &[&flat, &global]);
     let norm = net.layer("norm", Layer::LayerNorm { eps: 1e-5 }, &[&both]);
-    let dense = net.layer("dense", Layer::Linear(LinearLayer { units: 7, bias: true }), &[&norm]);
+    let dense = net.layer("dense", Layer::Linear(LinearLayer::new(7)), &[&norm]);
     let tanh = net.layer("tanh", Layer::Tanh, &[&dense]);
-    net.layer("head", Layer::Linear(LinearLayer { units: 3, bias: true }), &[&tanh]);
+    net.layer("head", Layer::Linear(LinearLayer::new(3)), &[&tanh]);
     net.build().unwrap()
 }
 
@@ -163,12 +163,15 @@ fn impossible_networks_are_refused_when_they_are_built() {
             layer: *layer,
         });
         let inputs = vec![wgrad::nn::Input { name: "image".into(), shape: vec![8, 8, 3] }];
-        let error = Network { name: "bad".into(), inputs, layers: layers.collect() }.check().unwrap_err().to_string();
+        let error = Network { name: "bad".into(), init: Init::default(), inputs, layers: layers.collect() }
+            .check()
+            .unwrap_err()
+            .to_string();
         assert!(error.contains(part), "{error}");
     };
     refused(&[("conv1", Layer::Conv2d(Conv2dLayer::new(4, 9)), &[])], "conv1");
     refused(&[("conv1", Layer::Conv2d(Conv2dLayer::new(4, 3).groups(2)), &[])], "2 groups do not divide 3");
-    refused(&[("dense", Layer::Linear(LinearLayer { units: 3, bias: true }), &[])], "dense");
+    refused(&[("dense", Layer::Linear(LinearLayer::new(3)), &[])], "dense");
     refused(&[("a", Layer::Relu, &["nowhere"])], "nowhere");
     refused(&[("a", Layer::Relu, &[]), ("a", Layer::Relu, &[])], "two layers are called `a`");
     refused(&[("a", Layer::Add, &["image"])], "two or more inputs");

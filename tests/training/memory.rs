@@ -27,7 +27,7 @@ fn residual20() -> Network {
         x = net.layer(&format!("relu{block}"), Layer::Relu, &[&sum]);
     }
     let pool = net.layer("pool", Layer::GlobalAvgPool2d, &[&x]);
-    net.layer("head", Layer::Linear(LinearLayer { units: 10, bias: true }), &[&pool]);
+    net.layer("head", Layer::Linear(LinearLayer::new(10)), &[&pool]);
     net.build().unwrap()
 }
 

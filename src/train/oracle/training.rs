@@ -82,7 +82,7 @@ fn network(case: &OracleCase, [h, w, c]: [usize; 3], classes: usize) -> Result<N
         for _ in 0..12 {
             net = net.layer(Layer::Conv2d(Conv2dLayer::new(8, 3).padding(1))).layer(activation);
         }
-        let head = Layer::Linear(LinearLayer { units: classes, bias: true });
+        let head = Layer::Linear(LinearLayer::new(classes));
         net.layer(Layer::GlobalAvgPool2d).named("head", head).build()
     };
     match text(case, "model")? {
