@@ -9,7 +9,7 @@ use crate::data::Split;
 use crate::error::{Error, Result};
 use crate::graph::Graph;
 use crate::kernels::BASELINE;
-use crate::nn::{Network, classics, shipped};
+use crate::nn::{Network, shipped};
 use crate::ops::{control, fill, random::random};
 use crate::session::{Device, Options, Session};
 use crate::tensor::Tensor;
@@ -78,13 +78,7 @@ impl Whole {
     }
 
     fn network(&self) -> Result<Network> {
-        let image = self.image();
-        match self.network {
-            "resnet18" => classics::resnet18(image, CLASSES),
-            "resnet20" => classics::resnet20(image, CLASSES),
-            "vgg11" => classics::vgg11(image, CLASSES),
-            name => shipped::network(name, image, CLASSES),
-        }
+        shipped::network(self.network, self.image(), CLASSES)
     }
 
     /// Images of a batch where nobody asks for another number: 64 for the reference network, else 128, or 16 where a processor

@@ -38,6 +38,10 @@ pub fn summary(output: &Output, summary: &Summary) {
     let [parameters, flops] = [text::count(summary.parameters as u64), text::flops(summary.flops)];
     table.row(["total".into(), String::new(), String::new(), parameters, flops, text::bytes(summary.bytes)]);
     output.say(format!("\n{}\n", table.lines()));
+    for warning in &summary.warnings {
+        let lines = text::wrapped(warning, "          ", 120);
+        output.say(format!("warning   {}", lines.trim_start()));
+    }
 }
 
 /// The nodes of a plan, aligned.

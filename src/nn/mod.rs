@@ -3,9 +3,11 @@
 //! A [`Network`] is data (serde): it is stored in every run, and shipped networks have names ([`shipped`]). Build one with
 //! [`Sequential`], or with [`Builder`] where it branches.
 
+mod advice;
 mod build;
 mod builder;
 pub mod classics;
+pub mod deep_plain;
 mod description;
 mod init;
 pub mod keys;
@@ -16,6 +18,7 @@ mod summary;
 
 pub use build::{Built, Mode, Statistics};
 pub use builder::{Builder, Port, Sequential};
+pub use deep_plain::{DeepPlain, Norm};
 pub use init::Init;
 pub use layer::{Conv2dLayer, Layer, LinearLayer, PoolLayer};
 pub use layout::{Layout, PARAMETERS, Parameter, Placed, STATISTICS};

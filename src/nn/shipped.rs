@@ -1,18 +1,95 @@
 //! Networks that come with the crate, by name.
 
-use super::{Builder, Conv2dLayer, Layer, LinearLayer, Network, Sequential};
+use super::deep_plain::{DeepPlain, Norm, deep_plain};
+use super::{Builder, Conv2dLayer, Init, Layer, LinearLayer, Network, Sequential, classics};
 use crate::error::{Error, Result};
+use crate::format::document::nearest;
 
 /// The names that [`network`] knows.
-pub const NAMES: [&str; 2] = ["reference", "residual_bn"];
+pub const NAMES: [&str; 10] = [
+    "reference",
+    "lenet5",
+    "deep_plain",
+    "vgg",
+    "vgg11",
+    "residual_bn",
+    "resnet20",
+    "resnet18",
+    "mobilenet",
+    "convnext",
+];
 
 /// A shipped network for images `[h, w, c]` and this many classes.
+///
+/// # Errors
+/// [`Error::Invalid`] for an unknown name, [`Error::Shape`] where such images are too small for it.
 pub fn network(name: &str, image: [usize; 3], classes: usize) -> Result<Network> {
     match name {
         "reference" => reference(image, classes),
+        "lenet5" => classics::lenet5(image, classes),
+        "deep_plain" => deep_plain(image, classes, &DeepPlain::default()),
+        "vgg" => classics::vgg(image, classes),
+        "vgg11" => classics::vgg11(image, classes),
         "residual_bn" => residual_bn(image, classes),
-        _ => Err(Error::Invalid(format!("there is no network `{name}`; choose {} or a TOML file", NAMES.join(", ")))),
+        "resnet20" => classics::resnet20(image, classes),
+        "resnet18" => classics::resnet18(image, classes),
+        "mobilenet" => classics::mobilenet(image, classes),
+        "convnext" => classics::convnext(image, classes),
+        _ => Err(unknown(name)),
     }
+}
+
+fn unknown(name: &str) -> Error {
+    let meant = nearest(name, NAMES).map_or(String::new(), |near| format!("did you mean `{near}`? "));
+    Error::Invalid(format!("there is no network `{name}`; {meant}choose {} or a TOML file", NAMES.join(", ")))
+}
+
+/// What a recipe may ask of a shipped network. Only `deep_plain` takes more than `init`.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Choices {
+    /// See [`DeepPlain::depth`].
+    pub depth: Option<usize>,
+    /// See [`DeepPlain::width`].
+    pub width: Option<usize>,
+    /// See [`DeepPlain::activation`].
+    pub activation: Option<Layer>,
+    /// See [`DeepPlain::norm`].
+    pub norm: Option<Norm>,
+    /// See [`DeepPlain::residual`].
+    pub residual: Option<bool>,
+    /// See [`DeepPlain::pool`].
+    pub pool: Option<usize>,
+    /// See [`DeepPlain::flatten`].
+    pub flatten: Option<bool>,
+    /// How the weights begin of layers that the network gives no initialiser of their own.
+    pub init: Option<Init>,
+}
+
+/// A shipped network, as [`network`] builds it, with choices.
+///
+/// # Errors
+/// As for [`network`], and [`Error::Invalid`] for a choice that the network does not have.
+pub fn chosen(name: &str, image: [usize; 3], classes: usize, choices: &Choices) -> Result<Network> {
+    let Choices { depth, width, activation, norm, residual, pool, flatten, init } = *choices;
+    if name == "deep_plain" {
+        let usual = DeepPlain::default();
+        let options = DeepPlain {
+            depth: depth.unwrap_or(usual.depth),
+            width: width.unwrap_or(usual.width),
+            activation: activation.unwrap_or(usual.activation),
+            norm: norm.unwrap_or(usual.norm),
+            residual: residual.unwrap_or(usual.residual),
+            pool: pool.unwrap_or(usual.pool),
+            flatten: flatten.unwrap_or(usual.flatten),
+            init: init.unwrap_or(usual.init),
+        };
+        return deep_plain(image, classes, &options);
+    }
+    if *choices != (Choices { init, ..Choices::default() }) {
+        return Err(Error::Invalid(format!("network {name} takes no options but `init`; deep_plain has more")));
+    }
+    let network = network(name, image, classes)?;
+    Ok(Network { init: init.unwrap_or(network.init), ..network })
 }
 
 /// The network that the project was started for: three convolutions, two max pools, two dense layers.

@@ -38,6 +38,8 @@ pub struct Summary {
     pub flops: u64,
     /// Bytes of the forward pass.
     pub bytes: u64,
+    /// A sentence for each group of layers whose initialiser cannot work.
+    pub warnings: Vec<String>,
 }
 
 impl Network {
@@ -70,6 +72,7 @@ impl Network {
         });
         let rows: Vec<SummaryRow> = rows.collect();
         let (flops, bytes) = rows.iter().fold((0, 0), |(f, b), row| (f + row.flops, b + row.bytes));
-        Ok(Summary { network: self.name.clone(), batch, parameters: layout.trained(), flops, bytes, rows })
+        let warnings = self.advice(&layout);
+        Ok(Summary { network: self.name.clone(), batch, parameters: layout.trained(), flops, bytes, rows, warnings })
     }
 }

@@ -3,7 +3,7 @@
 use super::{Differences, needed, number, text, unknown, want};
 use crate::error::Result;
 use crate::graph::Graph;
-use crate::nn::{Conv2dLayer, Layer, Layout, LinearLayer, Network, PARAMETERS, STATISTICS, Sequential, shipped};
+use crate::nn::{DeepPlain, Layer, Layout, Network, PARAMETERS, STATISTICS, deep_plain, shipped};
 use crate::ops::control;
 use crate::session::Session;
 use crate::session::cpu::CpuSession;
@@ -78,12 +78,8 @@ pub(super) struct Training<'a> {
 /// The network that PyTorch trained, by the name that the cases give it.
 fn network(case: &OracleCase, [h, w, c]: [usize; 3], classes: usize) -> Result<Network> {
     let deep_plain = |activation: Layer| {
-        let mut net = Sequential::new("deep_plain", &[h, w, c]);
-        for _ in 0..12 {
-            net = net.layer(Layer::Conv2d(Conv2dLayer::new(8, 3).padding(1))).layer(activation);
-        }
-        let head = Layer::Linear(LinearLayer::new(classes));
-        net.layer(Layer::GlobalAvgPool2d).named("head", head).build()
+        let options = DeepPlain { depth: 12, width: 8, activation, pool: 1, ..DeepPlain::default() };
+        deep_plain::deep_plain([h, w, c], classes, &options)
     };
     match text(case, "model")? {
         "residual_bn_adamw" => shipped::residual_bn([h, w, c], classes),
