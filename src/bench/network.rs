@@ -9,7 +9,7 @@ use crate::data::Split;
 use crate::error::{Error, Result};
 use crate::graph::Graph;
 use crate::kernels::BASELINE;
-use crate::nn::{Network, shipped};
+use crate::nn::{Network, classics, shipped};
 use crate::ops::{control, fill, random::random};
 use crate::session::{Device, Options, Session};
 use crate::tensor::Tensor;
@@ -78,7 +78,10 @@ impl Whole {
     }
 
     fn network(&self) -> Result<Network> {
-        shipped::network(self.network, self.image(), CLASSES)
+        match self.network {
+            "vgg11" => classics::vgg11(self.image(), CLASSES),
+            name => shipped::network(name, self.image(), CLASSES),
+        }
     }
 
     /// Images of a batch where nobody asks for another number: 64 for the reference network, else 128, or 16 where a processor

@@ -4,6 +4,7 @@ mod bench;
 mod data;
 mod lockstep;
 mod profile;
+mod recipes;
 mod tune;
 mod verify;
 mod watch;
@@ -20,6 +21,7 @@ pub use bench::BenchArgs;
 pub use data::{MirrorArgs, PictureArgs, SkipArgs};
 pub use lockstep::LockstepArgs;
 pub use profile::ProfileArgs;
+pub use recipes::{RecipeArgs, RecipesArgs};
 pub use tune::TuneArgs;
 pub use verify::VerifyArgs;
 pub use watch::WatchArgs;
@@ -28,6 +30,7 @@ const EXAMPLES: &str = "\
 Examples:
   wgrad train                         train the reference network on built-in digits
   wgrad train --data mnist            the same on MNIST, downloaded once
+  wgrad recipe resnet20 > my.toml     a recipe to begin with; wgrad train my.toml
   wgrad evaluate runs/RUN             loss, accuracy and confusion matrix of a run
   wgrad predict runs/RUN digit.png    what is in a picture
   wgrad devices                       the GPUs of this machine
@@ -65,6 +68,10 @@ pub enum Command {
     Summary(SummaryArgs),
     /// List the networks that come with the program
     Networks,
+    /// List the recipes that come with the program
+    Recipes(RecipesArgs),
+    /// Print a recipe that comes with the program, as a file to begin with
+    Recipe(RecipeArgs),
     /// List the devices that can train
     Devices(DevicesArgs),
     /// Prove on this machine's devices that every kernel is right
@@ -145,6 +152,7 @@ Examples:
   wgrad train --network residual_bn --optimizer adamw --schedule cosine
   wgrad train --data cifar10 --network residual_bn
   wgrad train --data photos --image 64x64 --skip-bad
+  wgrad train my.toml --epochs 10                  a recipe, but for ten epochs
   wgrad train --network mine.toml --data path/to/idx-files --patience 3
   wgrad train --device cpu --epochs 1
   wgrad train --json > log.jsonl
@@ -153,12 +161,16 @@ A folder of pictures is DIR/train/CLASS/*.png with DIR/test/CLASS/*.png, or DIR/
 always the same pictures, become the test images. The largest part in the middle that has the shape of --image is resized to it.
 
 Schedules: constant, step:EPOCHS:GAMMA, exponential:GAMMA, cosine[:MIN], warmup:STEPS[:START], one_cycle[:PCT],
-plateau[:FACTOR:PATIENCE]. Ctrl-C ends a run early; it is evaluated and saved all the same.";
+plateau[:FACTOR:PATIENCE]. Ctrl-C ends a run early; it is evaluated and saved all the same. docs/recipes.md has every key of a
+recipe; options that are written here override it.";
 
 /// Options of `train`.
 #[derive(Debug, Args)]
 #[command(after_help = TRAIN_EXAMPLES)]
 pub struct TrainArgs {
+    /// A recipe: a TOML file, or a name that `wgrad recipes` lists [default: reference]
+    #[arg(value_name = "RECIPE")]
+    pub recipe: Option<String>,
     #[command(flatten)]
     pub device: DeviceArgs,
     #[command(flatten)]
@@ -182,52 +194,52 @@ pub struct TrainArgs {
 #[command(next_help_heading = "Data and network")]
 pub struct SubjectArgs {
     /// builtin (digits drawn by the program), builtin:SEED, mnist, fashion-mnist, cifar10, or a directory: with a folder of PNG or
-    /// JPEG pictures for each class, with IDX files, or with CIFAR-10's binary files
-    #[arg(long, default_value = "builtin", value_name = "NAME|DIR")]
-    pub data: String,
+    /// JPEG pictures for each class, with IDX files, or with CIFAR-10's binary files [default: builtin, or the recipe's]
+    #[arg(long, value_name = "NAME|DIR")]
+    pub data: Option<String>,
     #[command(flatten)]
     pub pictures: PictureArgs,
     #[command(flatten)]
     pub mirror: MirrorArgs,
-    /// How many classes the labels of IDX files have
-    #[arg(long, default_value_t = 10, value_name = "N", value_parser = classes)]
-    pub classes: usize,
-    /// A name that `wgrad networks` lists, or a TOML file
-    #[arg(long, default_value = "reference", value_name = "NAME|FILE")]
-    pub network: String,
+    /// How many classes the labels of IDX files have [default: 10, or the recipe's]
+    #[arg(long, value_name = "N", value_parser = classes)]
+    pub classes: Option<usize>,
+    /// A name that `wgrad networks` lists, or a TOML file [default: reference, or the recipe's]
+    #[arg(long, value_name = "NAME|FILE")]
+    pub network: Option<String>,
 }
 
 /// How to train.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Training")]
 pub struct LearningArgs {
-    /// Seed of the initial weights, of the order of the images, and of dropout
-    #[arg(long, default_value_t = 0)]
-    pub seed: u64,
-    /// Passes over the training images
-    #[arg(long, default_value_t = 5, value_name = "N")]
-    pub epochs: u64,
-    /// Images a step
-    #[arg(long, default_value_t = 64, value_name = "N")]
-    pub batch: usize,
-    /// Learning rate
-    #[arg(long, default_value_t = 1e-3, value_name = "RATE", allow_negative_numbers = true)]
-    pub lr: f64,
-    /// sgd, momentum, adam, adamw or rmsprop
-    #[arg(long, default_value = "adam", value_name = "NAME")]
-    pub optimizer: String,
+    /// Seed of the initial weights, of the order of the images, and of dropout [default: 0, or the recipe's]
+    #[arg(long)]
+    pub seed: Option<u64>,
+    /// Passes over the training images [default: 5, or the recipe's]
+    #[arg(long, value_name = "N")]
+    pub epochs: Option<u64>,
+    /// Images a step [default: 64, or the recipe's]
+    #[arg(long, value_name = "N")]
+    pub batch: Option<usize>,
+    /// Learning rate [default: 0.001, or the recipe's]
+    #[arg(long, value_name = "RATE", allow_negative_numbers = true)]
+    pub lr: Option<f64>,
+    /// sgd, momentum, adam, adamw or rmsprop [default: adam, or the recipe's]
+    #[arg(long, value_name = "NAME")]
+    pub optimizer: Option<String>,
     /// Weight decay, instead of the optimiser's usual one
     #[arg(long, value_name = "DECAY", allow_negative_numbers = true)]
     pub weight_decay: Option<f64>,
     /// Leave a fusion pass out of the plan (see --explain-plan); may be repeated
     #[arg(long, value_name = "PASS")]
     pub no_fuse: Vec<Pass>,
-    /// How the learning rate changes; see below
-    #[arg(long, default_value = "constant", value_name = "SPEC")]
-    pub schedule: String,
-    /// Share of the probability that is spread over all classes
-    #[arg(long, default_value_t = 0.0, value_name = "SHARE", allow_negative_numbers = true)]
-    pub label_smoothing: f64,
+    /// How the learning rate changes; see below [default: constant, or the recipe's]
+    #[arg(long, value_name = "SPEC")]
+    pub schedule: Option<String>,
+    /// Share of the probability that is spread over all classes [default: 0, or the recipe's]
+    #[arg(long, value_name = "SHARE", allow_negative_numbers = true)]
+    pub label_smoothing: Option<f64>,
     /// Largest norm of the whole gradient
     #[arg(long, value_name = "NORM", allow_negative_numbers = true)]
     pub clip_norm: Option<f64>,
@@ -237,7 +249,8 @@ pub struct LearningArgs {
     /// Largest magnitude of a weight
     #[arg(long, value_name = "VALUE", allow_negative_numbers = true)]
     pub clip_weights: Option<f64>,
-    /// Share of the training images that is held out to validate with [default: 0; 0.1 with --patience]
+    /// Share of the training images that is held out to validate with [default: 0, or 0.1 with --patience, or the
+    /// recipe's]
     #[arg(long, value_name = "SHARE", allow_negative_numbers = true)]
     pub validation: Option<f64>,
     /// Stop after N epochs without a lower validation loss
@@ -328,30 +341,37 @@ const SUMMARY_EXAMPLES: &str = "\
 Examples:
   wgrad summary
   wgrad summary residual_bn --batch 32 --image 32x32x3 --classes 100
-  wgrad summary mine.toml
+  wgrad summary mine.toml                          a recipe, or a network
   wgrad summary runs/mnist";
 
 /// Options of `summary`.
 #[derive(Debug, Args)]
 #[command(after_help = SUMMARY_EXAMPLES)]
 pub struct SummaryArgs {
-    /// A name that `wgrad networks` lists, a TOML file, or the directory of a run
+    /// A name that `wgrad networks` lists, a TOML file (recipe or network), or the directory of a run
     #[arg(default_value = "reference", value_name = "NETWORK|FILE|RUN")]
     pub network: String,
-    /// Images a step [default: 64, or the run's]
+    /// Images a step [default: 64, or the recipe's or run's]
     #[arg(long, value_name = "N")]
     pub batch: Option<usize>,
-    /// Size of the images for a network that comes with the program
-    #[arg(long, default_value = "28x28x1", value_name = "HxWxC", value_parser = image)]
-    pub image: [usize; 3],
-    /// Number of classes for a network that comes with the program
-    #[arg(long, default_value_t = 10, value_name = "N", value_parser = classes)]
-    pub classes: usize,
+    #[command(flatten)]
+    pub images: ImageArgs,
     #[command(flatten)]
     pub device: DeviceArgs,
     /// Print one JSON object on stdout, and everything else on stderr
     #[arg(long)]
     pub json: bool,
+}
+
+/// What a network that comes with the program is built for, where no data is loaded.
+#[derive(Debug, Args)]
+pub struct ImageArgs {
+    /// Size of the images for a network that comes with the program [default: 28x28x1, or the recipe's]
+    #[arg(long, value_name = "HxWxC", value_parser = image)]
+    pub image: Option<[usize; 3]>,
+    /// Number of classes for a network that comes with the program [default: 10, or the recipe's]
+    #[arg(long, value_name = "N", value_parser = classes)]
+    pub classes: Option<usize>,
 }
 
 /// Options of `devices`.

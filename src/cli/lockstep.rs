@@ -10,9 +10,9 @@ use wgrad::nn::{Network, shipped};
 use wgrad::session::Device;
 use wgrad::train::lockstep::{Start, StepReport};
 use wgrad::train::run::{self, Run, Status};
-use wgrad::train::{Drift, Lockstep, OptimizerConfig, TrainConfig};
+use wgrad::train::{Drift, Lockstep, OptimizerConfig, Recipe, TrainConfig};
 
-use super::args::{DeviceArgs, LockstepArgs};
+use super::args::{DeviceArgs, LockstepArgs, MirrorArgs};
 use super::output::Output;
 use super::text::{self, counted};
 use super::{open, report};
@@ -80,7 +80,8 @@ fn task(output: &Output, args: &LockstepArgs) -> Result<Task> {
     let path = Path::new(&args.network);
     let run = path.is_dir() && !shipped::NAMES.contains(&args.network.as_str());
     let record = run.then(|| run::read_record(path)).transpose()?;
-    let mut config = record.as_ref().map_or_else(TrainConfig::default, |record| record.config.clone());
+    let recipe = if run { Recipe::default() } else { open::recipe(&args.network)? };
+    let mut config = record.as_ref().map_or_else(|| recipe.train.clone(), |record| record.config.clone());
     config.batch = args.batch.unwrap_or(config.batch);
     config.seed = args.seed.unwrap_or(config.seed);
     config.lr = args.lr.unwrap_or(config.lr);
@@ -89,15 +90,17 @@ fn task(output: &Output, args: &LockstepArgs) -> Result<Task> {
     if let Some(name) = &args.optimizer {
         config.optimizer = OptimizerConfig::named(name)?;
     }
-    let stored = record.as_ref().map_or("builtin", |record| record.data.source.as_str());
-    let classes = args.classes.or(record.as_ref().map(|record| record.classes.len())).unwrap_or(10);
+    let stored = record.as_ref().map_or(recipe.data.source.as_str(), |record| record.data.source.as_str());
+    let classes = args.classes.or(record.as_ref().map(|record| record.classes.len())).unwrap_or(recipe.data.classes);
+    let mirror = MirrorArgs { mirror: args.mirror.mirror.clone().or(recipe.data.mirror.clone()) };
     let asked = args.pictures.options();
     let of_run = record.as_ref().map(|record| open::pictures_of(record, args.data.as_deref(), asked.skip_bad));
     let pictures =
         PictureOptions { size: asked.size.or(of_run.and_then(|of_run| of_run.size)), ..of_run.unwrap_or(asked) };
-    let data = open::data(output, args.data.as_deref().unwrap_or(stored), &args.mirror, classes, pictures)?;
+    let data = open::data(output, args.data.as_deref().unwrap_or(stored), &mirror, classes, pictures)?;
     let Some(record) = record else {
-        let network = open::network(&args.network, data.train.shape, data.classes.len())?;
+        let network = recipe.network(data.train.shape, data.classes.len())?;
+        let config = Recipe { train: config, ..recipe }.config(data.train.len());
         return Ok(Task { network, data, config, start: None });
     };
     let start = match path.join(run::MODEL).exists() && args.seed.is_none() {

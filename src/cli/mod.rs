@@ -11,6 +11,7 @@ mod output;
 mod page;
 mod predict;
 mod profile;
+mod recipes;
 mod report;
 mod summary;
 mod text;
@@ -57,6 +58,8 @@ fn run(command: Command, started: Instant) -> anyhow::Result<()> {
         Command::Tune(args) => tune::run(&args),
         Command::Summary(args) => summary::run(&args),
         Command::Networks => summary::networks(&Output::new(false)),
+        Command::Recipes(args) => recipes::list(&args),
+        Command::Recipe(args) => recipes::print(&args),
         Command::Devices(args) => devices::run(&args),
         Command::Verify(args) => verify::run(&args),
         Command::Bench(args) => bench::run(&args),

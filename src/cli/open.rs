@@ -3,15 +3,16 @@
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
-use anyhow::Context;
 use wgrad::data::{Dataset, Event, LoadOptions, PictureOptions, Source};
 use wgrad::gpu::device::NO_ADAPTER;
-use wgrad::nn::{Network, shipped};
+use wgrad::nn::Network;
+use wgrad::nn::shipped::{self, Choices};
 use wgrad::session::Device;
 use wgrad::train::TrainConfig;
+use wgrad::train::recipe::{NetworkRecipe, Recipe};
 use wgrad::train::run::{DeviceRecord, RunRecord, read_record};
 
-use super::args::{DeviceArgs, MirrorArgs};
+use super::args::{DeviceArgs, ImageArgs, MirrorArgs};
 use super::bar::Loading;
 use super::output::Output;
 use super::{report, text};
@@ -87,23 +88,29 @@ pub fn data(
     Ok(data)
 }
 
-/// A network by name, for such images, or from a TOML file.
-pub fn network(word: &str, image: [usize; 3], classes: usize) -> anyhow::Result<Network> {
+/// Images of a network that comes with the program, where nobody says another size.
+pub const USUAL_IMAGE: [usize; 3] = [28, 28, 1];
+
+/// The recipe of a file, or the usual one with a network that has a name.
+pub fn recipe(word: &str) -> anyhow::Result<Recipe> {
     let path = Path::new(word);
     let is_file = path.extension().is_some_and(|extension| extension == "toml") || path.is_file();
     if shipped::NAMES.contains(&word) || !is_file {
-        return Ok(shipped::network(word, image, classes)?);
+        let network = NetworkRecipe::Shipped { name: word.to_owned(), choices: Choices::default() };
+        return Ok(Recipe { network, ..Recipe::default() });
     }
-    let text = std::fs::read_to_string(path).with_context(|| format!("{word} cannot be read"))?;
-    Network::from_toml(&text).with_context(|| word.to_owned())
+    Ok(Recipe::read(path)?)
 }
 
-/// The network of a run, of a file, or with a name; and how it was or would be trained.
-pub fn recipe(word: &str, image: [usize; 3], classes: usize) -> anyhow::Result<(Network, TrainConfig)> {
+/// The network of a run, of a recipe, of a file, or with a name; and how it was or would be trained.
+pub fn task(word: &str, images: &ImageArgs) -> anyhow::Result<(Network, TrainConfig)> {
     let path = Path::new(word);
     if path.is_dir() && !shipped::NAMES.contains(&word) {
         let record = read_record(path)?;
         return Ok((record.network, record.config));
     }
-    Ok((network(word, image, classes)?, TrainConfig::default()))
+    let recipe = recipe(word)?;
+    let image = images.image.or(recipe.data.image).unwrap_or(USUAL_IMAGE);
+    let network = recipe.network(image, images.classes.unwrap_or(recipe.data.classes))?;
+    Ok((network, recipe.config(0)))
 }

@@ -29,7 +29,7 @@ struct Subject {
 /// Measures a training step and shows where its time goes.
 pub fn run(args: &ProfileArgs) -> Result<()> {
     let output = Output::new(args.json);
-    let (network, config) = open::recipe(&args.network, args.image, args.classes)?;
+    let (network, config) = open::task(&args.network, &args.images)?;
     let batch = args.batch.unwrap_or(config.batch);
     if batch == 0 {
         anyhow::bail!("--batch must be at least 1");

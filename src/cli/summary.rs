@@ -16,7 +16,7 @@ use super::{open, report};
 /// Shows a network without training it.
 pub fn run(args: &SummaryArgs) -> Result<()> {
     let output = Output::new(args.json);
-    let (network, config) = open::recipe(&args.network, args.image, args.classes)?;
+    let (network, config) = open::task(&args.network, &args.images)?;
     let config = TrainConfig { batch: args.batch.unwrap_or(config.batch), ..config };
     if config.batch == 0 {
         anyhow::bail!("--batch must be at least 1");

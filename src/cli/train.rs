@@ -10,34 +10,39 @@ use serde_json::json;
 use wgrad::Error;
 use wgrad::data::Dataset;
 use wgrad::train::flow::{Kind, Verdict};
+use wgrad::train::recipe::{DataRecipe, Recipe};
+use wgrad::train::recipe::shipped::{ALL, Shipped};
 use wgrad::train::run::{DeviceRecord, Figures, RunDir, RunRecord, RunWriter, Status};
 use wgrad::train::{Board, Event, OptimizerConfig, Outcome, Schedule, TrainConfig, Trainer};
 
-use super::args::{LearningArgs, TrainArgs};
+use super::args::{LearningArgs, MirrorArgs, TrainArgs};
 use super::bar::Bar;
 use super::output::{Output, complain};
 use super::{open, report, text, tune};
-
-/// Share of the training images that `--patience` holds out.
-const PATIENCE_VALIDATION: f64 = 0.1;
 
 /// Trains as asked.
 pub fn run(args: &TrainArgs, started: Instant) -> Result<()> {
     let output = Output::new(args.result.json);
     // Everything that can be refused is refused before any work.
     let named = args.result.out.as_deref().map(|path| RunDir::check(path, args.result.overwrite)).transpose()?;
-    OptimizerConfig::named(&args.learning.optimizer)?;
-    Schedule::parse(&args.learning.schedule, 1)?;
+    let recipe = recipe(args)?;
     let watch = args.watch.configuration()?;
     output.say(format!("wgrad {}\n", env!("CARGO_PKG_VERSION")));
     let device = open::device(&args.device)?;
     open::introduce(&output, &device);
     open::warn_of_software(&output, &device);
-    let subject = &args.subject;
-    let pictures = subject.pictures.options();
-    let data = open::data(&output, &subject.data, &subject.mirror, subject.classes, pictures)?;
-    let network = open::network(&subject.network, data.train.shape, data.classes.len())?;
-    let config = TrainConfig { watch, ..configure(&args.learning, data.train.len())? };
+    let mirror = MirrorArgs { mirror: recipe.data.mirror.clone() };
+    let DataRecipe { source, classes, .. } = &recipe.data;
+    let data = open::data(&output, source, &mirror, *classes, args.subject.pictures.options())?;
+    if let Some(image) = recipe.data.image.filter(|image| *image != data.train.shape) {
+        let [wanted, found] = [image, data.train.shape].map(|shape| text::shape(&shape));
+        anyhow::bail!(
+            "the recipe is for images of {wanted}, but those of {} are {found}; mend `image` in [data]",
+            data.name
+        );
+    }
+    let network = recipe.network(data.train.shape, data.classes.len())?;
+    let config = TrainConfig { watch, ..recipe.config(data.train.len()) };
     config.check(data.train.len())?;
     report::summary(&output, &network.summary(config.batch)?);
     let directory = match named {
@@ -70,32 +75,53 @@ pub fn run(args: &TrainArgs, started: Instant) -> Result<()> {
     Training { trainer, follower, record, run, test_images: data.test.len() }.go()
 }
 
-/// The library's configuration.
-fn configure(args: &LearningArgs, images: usize) -> Result<TrainConfig> {
-    let named = OptimizerConfig::named(&args.optimizer)?;
+/// The recipe, with what the command line says instead.
+fn recipe(args: &TrainArgs) -> Result<Recipe> {
+    let mut recipe = match args.recipe.as_deref() {
+        None => Recipe::default(),
+        // A shipped recipe's name is no file's, and a file's may end as it likes.
+        Some(word) if ALL.iter().any(|shipped| shipped.name == word) => Shipped::find(word)?.recipe()?,
+        Some(word) if Path::new(word).exists() || word.ends_with(".toml") => Recipe::read(Path::new(word))?,
+        Some(word) => {
+            Shipped::find(word).map_err(|error| Error::Invalid(format!("{error}, or a TOML file")))?.recipe()?
+        }
+    };
+    if let Some(word) = &args.subject.network {
+        recipe.network = open::recipe(word)?.network;
+    }
+    let data = &mut recipe.data;
+    if let Some(source) = &args.subject.data {
+        data.source.clone_from(source);
+    }
+    data.classes = args.subject.classes.unwrap_or(data.classes);
+    data.mirror = args.subject.mirror.mirror.clone().or(data.mirror.take());
+    data.validation = args.learning.validation.or(data.validation);
+    recipe.train = configure(&args.learning, recipe.train)?;
+    Ok(recipe)
+}
+
+/// The configuration, with what the command line says instead.
+fn configure(args: &LearningArgs, recipe: TrainConfig) -> Result<TrainConfig> {
+    let named = args.optimizer.as_deref().map(OptimizerConfig::named).transpose()?.unwrap_or(recipe.optimizer);
     if let Some(decay) = args.weight_decay.filter(|decay| !(decay.is_finite() && *decay >= 0.0)) {
         anyhow::bail!("--weight-decay {decay} must be a number from 0");
     }
-    let by_patience = if args.patience.is_some() { PATIENCE_VALIDATION } else { 0.0 };
-    let config = TrainConfig {
-        epochs: args.epochs,
-        batch: args.batch,
-        lr: args.lr,
-        schedule: Schedule::Constant,
+    Ok(TrainConfig {
+        epochs: args.epochs.unwrap_or(recipe.epochs),
+        batch: args.batch.unwrap_or(recipe.batch),
+        lr: args.lr.unwrap_or(recipe.lr),
+        schedule: args.schedule.as_deref().map(Schedule::parse).transpose()?.unwrap_or(recipe.schedule),
         optimizer: args.weight_decay.map_or(named, |decay| named.with_weight_decay(decay)),
-        seed: args.seed,
-        label_smoothing: args.label_smoothing,
-        clip_norm: args.clip_norm,
-        clip_value: args.clip_value,
-        clip_weights: args.clip_weights,
-        validation: args.validation.unwrap_or(by_patience),
-        patience: args.patience,
-        no_fuse: args.no_fuse.clone(),
-        ..TrainConfig::default()
-    };
-    let steps = images.saturating_sub(config.held_out(images)) / config.batch.max(1);
-    let schedule = Schedule::parse(&args.schedule, (steps as u64).saturating_mul(config.epochs))?;
-    Ok(TrainConfig { schedule, ..config })
+        seed: args.seed.unwrap_or(recipe.seed),
+        label_smoothing: args.label_smoothing.unwrap_or(recipe.label_smoothing),
+        clip_norm: args.clip_norm.or(recipe.clip_norm),
+        clip_value: args.clip_value.or(recipe.clip_value),
+        clip_weights: args.clip_weights.or(recipe.clip_weights),
+        validation: recipe.validation,
+        patience: args.patience.or(recipe.patience),
+        no_fuse: if args.no_fuse.is_empty() { recipe.no_fuse } else { args.no_fuse.clone() },
+        watch: recipe.watch,
+    })
 }
 
 /// A directory below `runs` that does not exist yet, named by time and network.

@@ -18,7 +18,7 @@ pub const SECONDS: f64 = 10.0;
 /// Times the kernels of a network's training step and remembers the fastest.
 pub fn run(args: &TuneArgs) -> Result<()> {
     let output = Output::new(args.json);
-    let (network, config) = open::recipe(&args.network, args.image, args.classes)?;
+    let (network, config) = open::task(&args.network, &args.images)?;
     let batch = args.batch.unwrap_or(config.batch);
     if batch == 0 {
         anyhow::bail!("--batch must be at least 1");

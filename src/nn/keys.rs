@@ -145,7 +145,8 @@ pub static LAYERS: Tagged = Tagged {
     ],
 };
 
-static INPUT: Section = Section {
+/// An input of a network.
+pub static INPUT: Section = Section {
     title: "an input",
     says: "what the network reads",
     keys: &[

@@ -6,18 +6,8 @@ use crate::error::{Error, Result};
 use crate::format::document::nearest;
 
 /// The names that [`network`] knows.
-pub const NAMES: [&str; 10] = [
-    "reference",
-    "lenet5",
-    "deep_plain",
-    "vgg",
-    "vgg11",
-    "residual_bn",
-    "resnet20",
-    "resnet18",
-    "mobilenet",
-    "convnext",
-];
+pub const NAMES: [&str; 9] =
+    ["reference", "lenet5", "deep_plain", "vgg", "residual_bn", "resnet20", "resnet18", "mobilenet", "convnext"];
 
 /// A shipped network for images `[h, w, c]` and this many classes.
 ///
@@ -29,19 +19,17 @@ pub fn network(name: &str, image: [usize; 3], classes: usize) -> Result<Network>
         "lenet5" => classics::lenet5(image, classes),
         "deep_plain" => deep_plain(image, classes, &DeepPlain::default()),
         "vgg" => classics::vgg(image, classes),
-        "vgg11" => classics::vgg11(image, classes),
         "residual_bn" => residual_bn(image, classes),
         "resnet20" => classics::resnet20(image, classes),
         "resnet18" => classics::resnet18(image, classes),
         "mobilenet" => classics::mobilenet(image, classes),
         "convnext" => classics::convnext(image, classes),
-        _ => Err(unknown(name)),
+        _ => {
+            let meant = nearest(name, NAMES).map_or(String::new(), |near| format!("did you mean `{near}`? "));
+            let problem = format!("there is no network `{name}`; {meant}choose {} or a TOML file", NAMES.join(", "));
+            Err(Error::Invalid(problem))
+        }
     }
-}
-
-fn unknown(name: &str) -> Error {
-    let meant = nearest(name, NAMES).map_or(String::new(), |near| format!("did you mean `{near}`? "));
-    Error::Invalid(format!("there is no network `{name}`; {meant}choose {} or a TOML file", NAMES.join(", ")))
 }
 
 /// What a recipe may ask of a shipped network. Only `deep_plain` takes more than `init`.

@@ -27,7 +27,7 @@ pub enum Schedule {
     },
     /// min + (base − min)·(1 + cos(π·t / t_max)) / 2 (`CosineAnnealingLR`), which rises again after t_max
     Cosine {
-        /// Ticks from base to min.
+        /// Ticks from base to min; 0 until [`Schedule::over`] makes it all of the run.
         t_max: u64,
         /// The last rate.
         min_lr: f64,
@@ -42,7 +42,7 @@ pub enum Schedule {
     /// Cosine from max/div_factor up to max over the first pct_start of the ticks, then down to
     /// max/(div_factor·final_div_factor) (`OneCycleLR`, two phases); base is max.
     OneCycle {
-        /// Ticks in all.
+        /// Ticks in all; 0 until [`Schedule::over`] makes it all of the run.
         total_steps: u64,
         /// Share of the rise.
         pct_start: f64,
@@ -94,14 +94,22 @@ impl Schedule {
         }
     }
 
+    /// The same for a run of so many steps, where it was left open how long it takes.
+    pub fn over(mut self, steps: u64) -> Self {
+        if let Self::Cosine { t_max: open @ 0, .. } | Self::OneCycle { total_steps: open @ 0, .. } = &mut self {
+            *open = steps;
+        }
+        self
+    }
+
     /// Whether a tick is an epoch rather than a step.
     pub fn by_epoch(&self) -> bool {
         matches!(self, Self::Step { .. } | Self::Exponential { .. } | Self::ReduceOnPlateau { .. })
     }
 
     /// Reads `constant`, `step:EPOCHS:GAMMA`, `exponential:GAMMA`, `cosine[:MIN]`, `warmup:STEPS[:START]`, `one_cycle[:PCT]` or
-    /// `plateau[:FACTOR:PATIENCE]`, for a run of so many steps.
-    pub fn parse(text: &str, total_steps: u64) -> Result<Self> {
+    /// `plateau[:FACTOR:PATIENCE]`; [`Schedule::over`] says for how many steps.
+    pub fn parse(text: &str) -> Result<Self> {
         let mut parts = text.split(':');
         let kind = parts.next().unwrap_or_default();
         let numbers: Vec<f64> = parts
@@ -123,13 +131,13 @@ impl Schedule {
                 Self::Step { step_size: numbers[0] as u64, gamma: numbers[1] }
             }
             "exponential" if numbers.len() == 1 => Self::Exponential { gamma: numbers[0] },
-            "cosine" => Self::Cosine { t_max: total_steps, min_lr: get(0, 0.0) },
+            "cosine" => Self::Cosine { t_max: 0, min_lr: get(0, 0.0) },
             "warmup" if !numbers.is_empty() => {
                 Self::LinearWarmup { warmup_steps: numbers[0] as u64, start_factor: get(1, 0.1) }
             }
             "one_cycle" => {
                 let pct_start = get(0, 0.3);
-                Self::OneCycle { total_steps, pct_start, div_factor: 25.0, final_div_factor: 1e4 }
+                Self::OneCycle { total_steps: 0, pct_start, div_factor: 25.0, final_div_factor: 1e4 }
             }
             "plateau" => {
                 let (factor, patience) = (get(0, 0.1), get(1, 2.0) as u64);
@@ -198,10 +206,10 @@ mod tests {
 
     #[test]
     fn schedules_are_read_from_text() {
-        assert_eq!(Schedule::parse("step:5:0.3", 10).unwrap(), Schedule::Step { step_size: 5, gamma: 0.3 });
-        assert_eq!(Schedule::parse("cosine", 10).unwrap(), Schedule::Cosine { t_max: 10, min_lr: 0.0 });
+        assert_eq!(Schedule::parse("step:5:0.3").unwrap(), Schedule::Step { step_size: 5, gamma: 0.3 });
+        assert_eq!(Schedule::parse("cosine").unwrap().over(10), Schedule::Cosine { t_max: 10, min_lr: 0.0 });
         for bad in ["", "step", "step:0:1", "cosine:1:2", "warmup", "exponential:x", "linear", "exponential:-1"] {
-            assert!(Schedule::parse(bad, 10).is_err(), "{bad}");
+            assert!(Schedule::parse(bad).is_err(), "{bad}");
         }
     }
 }

@@ -24,8 +24,11 @@ fn impossible_options_are_refused_before_any_work() {
         (&["--data", "builtin:x"], "has no seed"),
         (&["--data", "."], "holds one class folder alone, `idx`"),
         (&["--classes", "4"], "out of range: there are 4 classes"),
-        (&["--network", "vgg"], "there is no network `vgg`; choose reference, residual_bn or a TOML file"),
-        (&["--network", "none.toml"], "none.toml cannot be read"),
+        (
+            &["--network", "lenet"],
+            "there is no network `lenet`; did you mean `lenet5`? choose reference, lenet5, deep_plain",
+        ),
+        (&["--network", "none.toml"], "none.toml: cannot be read"),
         (&["--out", "tiny.toml/run"], "cannot be made"),
         (&["--out", "tiny.toml"], "is no directory"),
     ] {
@@ -63,8 +66,11 @@ fn a_mistake_in_a_network_file_has_a_line_and_a_column() {
     let file = dir.path().join("wrong.toml");
     for (text, said) in [
         (TINY.replace("units = 10", "units = "), "wrong.toml: line 27, column 9: "),
-        (TINY.replace("units", "unit"), "wrong.toml: line 24, column 1: unknown field `unit`"),
-        (TINY.replace("kernel = [3, 3]", "kernel = [9, 9]"), "layer conv"),
+        (
+            TINY.replace("units", "unit"),
+            "wrong.toml: line 27, column 1: layer head (linear) has no key `unit`; did you mean `units`?",
+        ),
+        (TINY.replace("kernel = [3, 3]", "kernel = [9, 9]"), "wrong.toml: line 5, column 1: layer conv"),
         (TINY.replace("units = 10", "units = 9"), "9"),
         (TINY.replace("[8, 8, 1]", "[9, 8, 1]"), "[9, 8, 1]"),
     ] {

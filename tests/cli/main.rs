@@ -7,6 +7,7 @@ mod folders;
 mod listings;
 mod lockstep;
 mod profile;
+mod recipes;
 mod runs;
 mod signals;
 mod tune;

@@ -10,6 +10,7 @@ mod graphs;
 mod lockstep;
 mod memory;
 mod profile;
+mod recipes;
 mod steady;
 
 use wgrad::data::{Dataset, Split};

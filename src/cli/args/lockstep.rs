@@ -19,7 +19,7 @@ command fails where an operator is wrong, or where the plan that shares memory g
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct LockstepArgs {
-    /// A name that `wgrad networks` lists, a TOML file, or the directory of a run, from whose weights the steps go on
+    /// A name that `wgrad networks` lists, a TOML file (recipe or network), or the directory of a run, from whose weights the steps go on
     #[arg(default_value = "reference", value_name = "NETWORK|FILE|RUN")]
     pub network: String,
     /// What is right: cpu computes in float64; or an adapter, as --other takes it
@@ -31,29 +31,29 @@ pub struct LockstepArgs {
     /// Graphics API to look for adapters in
     #[arg(long, value_enum, default_value_t = Backend::Auto)]
     pub backend: Backend,
-    /// Data set, named as for `train` [default: builtin, or the run's]
+    /// Data set, named as for `train` [default: builtin, or the recipe's or run's]
     #[arg(long, value_name = "NAME|DIR")]
     pub data: Option<String>,
     #[command(flatten)]
     pub pictures: PictureArgs,
     #[command(flatten)]
     pub mirror: MirrorArgs,
-    /// How many classes the labels of IDX files have [default: 10, or the run's]
+    /// How many classes the labels of IDX files have [default: 10, or the recipe's or run's]
     #[arg(long, value_name = "N", value_parser = classes)]
     pub classes: Option<usize>,
     /// Training steps
     #[arg(long, default_value_t = 20, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub steps: u64,
-    /// Images a step [default: 64, or the run's]
+    /// Images a step [default: 64, or the recipe's or run's]
     #[arg(long, value_name = "N")]
     pub batch: Option<usize>,
-    /// Seed of the weights, of the order of the images, and of dropout [default: 0, or the run's]
+    /// Seed of the weights, of the order of the images, and of dropout [default: 0, or the recipe's or run's]
     #[arg(long)]
     pub seed: Option<u64>,
-    /// Learning rate [default: 0.001, or the run's]
+    /// Learning rate [default: 0.001, or the recipe's or run's]
     #[arg(long, value_name = "RATE", allow_negative_numbers = true)]
     pub lr: Option<f64>,
-    /// sgd, momentum, adam, adamw or rmsprop [default: adam, or the run's]
+    /// sgd, momentum, adam, adamw or rmsprop [default: adam, or the recipe's or run's]
     #[arg(long, value_name = "NAME")]
     pub optimizer: Option<String>,
     /// Largest norm of the whole gradient

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{DeviceArgs, classes, image};
+use super::{DeviceArgs, ImageArgs};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -21,21 +21,17 @@ rate is zero, so nothing is learnt and no file is needed.";
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct ProfileArgs {
-    /// A name that `wgrad networks` lists, a TOML file, or the directory of a run
+    /// A name that `wgrad networks` lists, a TOML file (recipe or network), or the directory of a run
     #[arg(default_value = "reference", value_name = "NETWORK|FILE|RUN")]
     pub network: String,
-    /// Images a step [default: 64, or the run's]
+    /// Images a step [default: 64, or the recipe's or run's]
     #[arg(long, value_name = "N")]
     pub batch: Option<usize>,
     /// Steps that are taken apart [default: 20, or 3 with --device cpu]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub steps: Option<u32>,
-    /// Size of the images for a network that comes with the program
-    #[arg(long, default_value = "28x28x1", value_name = "HxWxC", value_parser = image)]
-    pub image: [usize; 3],
-    /// Number of classes for a network that comes with the program
-    #[arg(long, default_value_t = 10, value_name = "N", value_parser = classes)]
-    pub classes: usize,
+    #[command(flatten)]
+    pub images: ImageArgs,
     /// Submit each dispatch alone and wait for it, as where the adapter has no timestamps
     #[arg(long)]
     pub wall_clock: bool,

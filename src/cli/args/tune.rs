@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::{DeviceArgs, classes, image};
+use super::{DeviceArgs, ImageArgs};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -19,21 +19,17 @@ A kernel takes the place of the one that was guessed only if it is at least 3 % 
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct TuneArgs {
-    /// A name that `wgrad networks` lists, a TOML file, or the directory of a run
+    /// A name that `wgrad networks` lists, a TOML file (recipe or network), or the directory of a run
     #[arg(default_value = "reference", value_name = "NETWORK|FILE|RUN")]
     pub network: String,
-    /// Images a step [default: 64, or the run's]
+    /// Images a step [default: 64, or the recipe's or run's]
     #[arg(long, value_name = "N")]
     pub batch: Option<usize>,
     /// Seconds that it may take; proving kernels that are not proven yet is not counted
     #[arg(long, default_value_t = 10, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=3600))]
     pub seconds: u64,
-    /// Size of the images for a network that comes with the program
-    #[arg(long, default_value = "28x28x1", value_name = "HxWxC", value_parser = image)]
-    pub image: [usize; 3],
-    /// Number of classes for a network that comes with the program
-    #[arg(long, default_value_t = 10, value_name = "N", value_parser = classes)]
-    pub classes: usize,
+    #[command(flatten)]
+    pub images: ImageArgs,
     #[command(flatten)]
     pub device: DeviceArgs,
     /// Print one JSON object a kind of node and a last one with the sums, and everything else on stderr
