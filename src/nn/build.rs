@@ -101,7 +101,9 @@ impl Network {
             previous = context.layer(layer, &operands).map_err(|error| at_layer(error, &layer.name))?;
             context.built.layers.push(previous);
             if names.insert(&layer.name, previous).is_some() {
-                return Err(Error::Invalid(format!("two layers are called `{}`; layer names must differ", layer.name)));
+                let input = self.inputs.iter().any(|input| input.name == layer.name);
+                let who = if input { "an input and a layer" } else { "two layers" };
+                return Err(Error::Invalid(format!("{who} are called `{}`; their names must differ", layer.name)));
             }
         }
         Ok(context.built)

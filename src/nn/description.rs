@@ -170,6 +170,7 @@ mod tests {
                 chain("[[layers]]\nname = \"b\"\ntype = \"max_pool2d\"\nkernel = [9, 9]"),
                 "line 6, column 1: layer b (pool2d): ",
             ),
+            (chain("[[layers]]\nname = \"image\"\ntype = \"relu\""), "an input and a layer are called `image`"),
             (chain("inputs = [\"a\"]"), "line 3, column 1: layer a reads itself: a circle"),
             (
                 layer(

@@ -73,6 +73,9 @@ impl Recipe {
     /// # Errors
     /// [`Error::File`] with one sentence, and with line and column where the mistake has them.
     pub fn read(path: &Path) -> Result<Self> {
+        if path.is_dir() {
+            return Err(Error::file(path, "is a directory, not the file of a recipe"));
+        }
         let text =
             std::fs::read_to_string(path).map_err(|error| Error::file(path, format!("cannot be read: {error}")))?;
         let folder = path.parent().unwrap_or(Path::new(""));

@@ -160,6 +160,59 @@ fn the_defaults_that_the_keys_declare_are_those_that_hold() {
     }
 }
 
+/// Two values that a key takes.
+fn samples(key: &Key) -> [String; 2] {
+    let words = |words: Vec<&str>| [format!("\"{}\"", words[0]), format!("\"{}\"", words[1])];
+    match key.kind {
+        Kind::Text => words(vec!["a", "b"]),
+        Kind::Flag => ["true", "false"].map(str::to_owned),
+        Kind::Whole { .. } => ["7", "9"].map(str::to_owned),
+        Kind::Number(_) => ["0.75", "0.625"].map(str::to_owned),
+        Kind::Pair(_) => ["[0.5, 0.75]", "[0.5, 0.625]"].map(str::to_owned),
+        Kind::Sizes { .. } => ["[7, 8, 1]", "[7, 9, 1]"].map(str::to_owned),
+        Kind::Word(all) => words(all.to_vec()),
+        Kind::Words(all) => ["[]".to_owned(), format!("[\"{}\"]", all[0])],
+        Kind::Choice(tagged) => {
+            let plain = tagged.kinds.iter().filter(|kind| !kind.keys.iter().any(Key::is_required));
+            words(plain.map(|kind| kind.title).collect())
+        }
+        other => panic!("no samples of {other:?}"),
+    }
+}
+
+/// Whether a table's recipe becomes another one with another value of each of its keys.
+fn expect_read(head: &str, keys: &[&Key]) {
+    let text = |other: Option<&str>| {
+        let line = |key: &&Key| {
+            let [one, two] = samples(key);
+            format!("{} = {}\n", key.name, if other == Some(key.name) { two } else { one })
+        };
+        head.to_owned() + &keys.iter().map(line).collect::<String>()
+    };
+    let read = |text: String| read(&text).unwrap_or_else(|error| panic!("{error}: {text}"));
+    for key in keys {
+        assert_ne!(read(text(None)), read(text(Some(key.name))), "{head}: `{}` is not read", key.name);
+    }
+}
+
+#[test]
+fn no_key_is_accepted_and_forgotten() {
+    let all = |section: &'static Section| section.keys.iter().collect::<Vec<_>>();
+    expect_read("[data]\n", &all(&keys::DATA));
+    expect_read("[train]\n", &all(&keys::TRAIN));
+    let own = ["name", "file", "inputs", "layers"];
+    let options: Vec<&Key> = keys::NETWORK.keys.iter().filter(|key| !own.contains(&key.name)).collect();
+    expect_read("[network]\nname = \"deep_plain\"\n", &options);
+    for (key, tagged) in [("optimizer", &keys::OPTIMIZERS), ("schedule", &keys::SCHEDULES)] {
+        for kind in tagged.kinds {
+            expect_read(&format!("[train.{key}]\nkind = \"{}\"\n", kind.title), &all(kind));
+        }
+    }
+    for kind in crate::nn::keys::INITS.kinds {
+        expect_read(&format!("[network.init]\nkind = \"{}\"\n", kind.title), &all(kind));
+    }
+}
+
 #[test]
 fn words_of_recipes_are_those_of_the_crate() {
     let words = |section: &Section, name: &str| match section.keys.iter().find(|key| key.name == name).unwrap().kind {

@@ -19,7 +19,8 @@ command fails where an operator is wrong, or where the plan that shares memory g
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct LockstepArgs {
-    /// A name that `wgrad networks` lists, a TOML file (recipe or network), or the directory of a run, from whose weights the steps go on
+    /// A name that `wgrad networks` lists, a TOML file (recipe or network), or the directory of a run, from whose weights the
+    /// steps go on
     #[arg(default_value = "reference", value_name = "NETWORK|FILE|RUN")]
     pub network: String,
     /// What is right: cpu computes in float64; or an adapter, as --other takes it
