@@ -114,8 +114,8 @@ fn what_cannot_be_profiled_is_refused_in_a_sentence() {
         .replace("[[layers]]\nname = \"flat\"\ntype = \"flatten\"\n", "");
     std::fs::write(dir.path().join("headless.toml"), headless).unwrap();
     for (arguments, said) in [
-        (&["vgg"][..], "there is no network `vgg`; choose reference, residual_bn or a TOML file"),
-        (&["none.toml"], "none.toml cannot be read"),
+        (&["lenet"][..], "there is no network `lenet`; did you mean `lenet5`? choose reference, lenet5, deep_plain"),
+        (&["none.toml"], "none.toml: cannot be read"),
         (&["idx"], "is no run"),
         (&["headless.toml"], "ends in shape"),
         (&["tiny.toml", "--batch", "0"], "--batch must be at least 1"),
