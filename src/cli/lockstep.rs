@@ -12,7 +12,7 @@ use wgrad::train::lockstep::{Start, StepReport};
 use wgrad::train::run::{self, Run, Status};
 use wgrad::train::{Drift, Lockstep, OptimizerConfig, Recipe, TrainConfig};
 
-use super::args::{DeviceArgs, LockstepArgs, MirrorArgs};
+use super::args::{DeviceArgs, LockstepArgs};
 use super::output::Output;
 use super::text::{self, counted};
 use super::{open, report};
@@ -90,19 +90,23 @@ fn task(output: &Output, args: &LockstepArgs) -> Result<Task> {
     if let Some(name) = &args.optimizer {
         config.optimizer = OptimizerConfig::named(name)?;
     }
-    let stored = record.as_ref().map_or(recipe.data.source.as_str(), |record| record.data.source.as_str());
-    let classes = args.classes.or(record.as_ref().map(|record| record.classes.len())).unwrap_or(recipe.data.classes);
-    let mirror = MirrorArgs { mirror: args.mirror.mirror.clone().or(recipe.data.mirror.clone()) };
-    let asked = args.pictures.options();
-    let of_run = record.as_ref().map(|record| open::pictures_of(record, args.data.as_deref(), asked.skip_bad));
-    let pictures =
-        PictureOptions { size: asked.size.or(of_run.and_then(|of_run| of_run.size)), ..of_run.unwrap_or(asked) };
-    let data = open::data(output, args.data.as_deref().unwrap_or(stored), &mirror, classes, pictures)?;
     let Some(record) = record else {
+        let mut recipe = Recipe { train: config, ..recipe };
+        if let Some(source) = &args.data {
+            recipe.data = recipe.data.with_source(source);
+        }
+        recipe.data.classes = args.classes.unwrap_or(recipe.data.classes);
+        recipe.data.mirror = args.mirror.mirror.clone().or(recipe.data.mirror.take());
+        let data = open::data_of(output, &recipe.data, args.pictures)?;
         let network = recipe.network(data.train.shape, data.classes.len())?;
-        let config = Recipe { train: config, ..recipe }.config(data.train.len());
+        let config = recipe.config(data.train.len());
         return Ok(Task { network, data, config, start: None });
     };
+    let source = args.data.as_deref().unwrap_or(&record.data.source);
+    let asked = args.pictures.options();
+    let of_run = open::pictures_of(&record, args.data.as_deref(), asked.skip_bad);
+    let pictures = PictureOptions { size: asked.size.or(of_run.size), ..of_run };
+    let data = open::data(output, source, &args.mirror, args.classes.unwrap_or(record.classes.len()), pictures)?;
     let start = match path.join(run::MODEL).exists() && args.seed.is_none() {
         false => None,
         true => {

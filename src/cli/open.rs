@@ -9,10 +9,10 @@ use wgrad::nn::Network;
 use wgrad::nn::shipped::{self, Choices};
 use wgrad::session::Device;
 use wgrad::train::TrainConfig;
-use wgrad::train::recipe::{NetworkRecipe, Recipe};
+use wgrad::train::recipe::{DataRecipe, NetworkRecipe, Recipe};
 use wgrad::train::run::{DeviceRecord, RunRecord, read_record};
 
-use super::args::{DeviceArgs, ImageArgs, MirrorArgs};
+use super::args::{DeviceArgs, ImageArgs, MirrorArgs, PictureArgs};
 use super::bar::Loading;
 use super::output::Output;
 use super::{report, text};
@@ -84,6 +84,23 @@ pub fn data(
     report::data(output, &data);
     for note in notes.into_inner().unwrap_or_else(PoisonError::into_inner) {
         output.say(format!("          {note}"));
+    }
+    Ok(data)
+}
+
+/// Loads the data set of a recipe, whose images must be those that it is for.
+pub fn data_of(output: &Output, recipe: &DataRecipe, asked: PictureArgs) -> anyhow::Result<Dataset> {
+    let (own, asked) = (recipe.pictures(), asked.options());
+    let pictures = PictureOptions { size: asked.size.or(own.size), skip_bad: asked.skip_bad || own.skip_bad };
+    let mirror = MirrorArgs { mirror: recipe.mirror.clone() };
+    let data = data(output, &recipe.source, &mirror, recipe.classes, pictures)?;
+    let wanted = recipe.image.filter(|image| asked.size.is_none() && *image != data.train.shape);
+    if let Some(wanted) = wanted {
+        let [wanted, found] = [wanted, data.train.shape].map(|shape| text::shape(&shape));
+        anyhow::bail!(
+            "the recipe is for images of {wanted}, but those of {} are {found}; mend `image` in [data]",
+            data.name
+        );
     }
     Ok(data)
 }

@@ -10,12 +10,12 @@ use serde_json::json;
 use wgrad::Error;
 use wgrad::data::Dataset;
 use wgrad::train::flow::{Kind, Verdict};
-use wgrad::train::recipe::{DataRecipe, Recipe};
+use wgrad::train::recipe::Recipe;
 use wgrad::train::recipe::shipped::{ALL, Shipped};
 use wgrad::train::run::{DeviceRecord, Figures, RunDir, RunRecord, RunWriter, Status};
 use wgrad::train::{Board, Event, OptimizerConfig, Outcome, Schedule, TrainConfig, Trainer};
 
-use super::args::{LearningArgs, MirrorArgs, TrainArgs};
+use super::args::{LearningArgs, TrainArgs};
 use super::bar::Bar;
 use super::output::{Output, complain};
 use super::{open, report, text, tune};
@@ -31,16 +31,7 @@ pub fn run(args: &TrainArgs, started: Instant) -> Result<()> {
     let device = open::device(&args.device)?;
     open::introduce(&output, &device);
     open::warn_of_software(&output, &device);
-    let mirror = MirrorArgs { mirror: recipe.data.mirror.clone() };
-    let DataRecipe { source, classes, .. } = &recipe.data;
-    let data = open::data(&output, source, &mirror, *classes, args.subject.pictures.options())?;
-    if let Some(image) = recipe.data.image.filter(|image| *image != data.train.shape) {
-        let [wanted, found] = [image, data.train.shape].map(|shape| text::shape(&shape));
-        anyhow::bail!(
-            "the recipe is for images of {wanted}, but those of {} are {found}; mend `image` in [data]",
-            data.name
-        );
-    }
+    let data = open::data_of(&output, &recipe.data, args.subject.pictures)?;
     let network = recipe.network(data.train.shape, data.classes.len())?;
     let config = TrainConfig { watch, ..recipe.config(data.train.len()) };
     config.check(data.train.len())?;
@@ -89,10 +80,10 @@ fn recipe(args: &TrainArgs) -> Result<Recipe> {
     if let Some(word) = &args.subject.network {
         recipe.network = open::recipe(word)?.network;
     }
-    let data = &mut recipe.data;
     if let Some(source) = &args.subject.data {
-        data.source.clone_from(source);
+        recipe.data = recipe.data.with_source(source);
     }
+    let data = &mut recipe.data;
     data.classes = args.subject.classes.unwrap_or(data.classes);
     data.mirror = args.subject.mirror.mirror.clone().or(data.mirror.take());
     data.validation = args.learning.validation.or(data.validation);

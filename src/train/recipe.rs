@@ -7,6 +7,7 @@ use std::path::Path;
 
 use super::config::{OptimizerConfig, TrainConfig};
 use super::schedule::Schedule;
+use crate::data::{PictureOptions, Source};
 use crate::error::{Error, Result};
 use crate::format::document::{Document, Table, nearest};
 use crate::nn::shipped::{Choices, NAMES, chosen};
@@ -33,9 +34,11 @@ pub struct DataRecipe {
     pub source: String,
     /// Classes of IDX files.
     pub classes: usize,
-    /// Height, width and channels, where the recipe says them.
+    /// Height, width and channels, where the recipe says them: a folder's pictures are brought to them, other images must have them.
     pub image: Option<[usize; 3]>,
-    /// Where MNIST comes from, if not from the usual address.
+    /// Whether pictures of a folder that cannot be used are left out.
+    pub skip_bad: bool,
+    /// Where a data set with a name comes from, if not from the usual address.
     pub mirror: Option<String>,
     /// Share of the training images that is held out for validation, where the recipe says it.
     pub validation: Option<f64>,
@@ -43,7 +46,26 @@ pub struct DataRecipe {
 
 impl Default for DataRecipe {
     fn default() -> Self {
-        Self { source: "builtin".into(), classes: 10, image: None, mirror: None, validation: None }
+        Self { source: "builtin".into(), classes: 10, image: None, skip_bad: false, mirror: None, validation: None }
+    }
+}
+
+impl DataRecipe {
+    /// The same with another source. Pictures of a folder follow the recipe's size; other images have one of their own.
+    #[must_use]
+    pub fn with_source(self, source: &str) -> Self {
+        let other = Self { source: source.to_owned(), ..self };
+        Self { image: other.image.filter(|_| other.is_folder()), ..other }
+    }
+
+    /// How the pictures of the source are read.
+    pub fn pictures(&self) -> PictureOptions {
+        let size = self.image.filter(|_| self.is_folder()).map(Into::into);
+        PictureOptions { size, skip_bad: self.skip_bad }
+    }
+
+    fn is_folder(&self) -> bool {
+        matches!(self.source.parse(), Ok(Source::Pictures(_)))
     }
 }
 
@@ -145,6 +167,7 @@ fn data(table: &Table) -> DataRecipe {
         source: table.text("source").map_or(usual.source, str::to_owned),
         classes: table.size("classes").unwrap_or(usual.classes),
         image: table.sizes("image"),
+        skip_bad: table.flag("skip_bad").unwrap_or(usual.skip_bad),
         mirror: table.text("mirror").map(str::to_owned),
         validation: table.number("validation"),
     }

@@ -14,15 +14,15 @@ fn read(text: &str) -> Result<Recipe> {
 #[test]
 fn every_key_is_read() {
     let recipe = read(
-        "[data]\nsource = \"mnist\"\nclasses = 7\nimage = [8, 9, 1]\nmirror = \"https://x\"\nvalidation = 0.25\n[network]\nname = \
+        "[data]\nsource = \"mnist\"\nclasses = 7\nimage = [8, 9, 1]\nskip_bad = true\nmirror = \"https://x\"\nvalidation = 0.25\n[network]\nname = \
          \"deep_plain\"\ndepth = 3\nwidth = 4\nactivation = \"elu\"\nnorm = \"group\"\nresidual = true\npool = 1\nflatten = true\ninit \
          = { kind = \"orthogonal\", gain = 2 }\n[train]\nepochs = 2\nbatch = 10\nseed = 3\nlr = 1\noptimizer = { kind = \
          \"rmsprop\", alpha = 0.5 }\nschedule = \"cosine\"\nlabel_smoothing = 0.5\nclip_norm = 1\nclip_value = 2\nclip_weights = \
          3\npatience = 4\nno_fuse = [\"loads\"]\n",
     )
     .unwrap();
-    let DataRecipe { source, classes, image, mirror, validation } = &recipe.data;
-    assert_eq!((source.as_str(), *classes, *image), ("mnist", 7, Some([8, 9, 1])));
+    let DataRecipe { source, classes, image, skip_bad, mirror, validation } = &recipe.data;
+    assert_eq!((source.as_str(), *classes, *image, *skip_bad), ("mnist", 7, Some([8, 9, 1]), true));
     assert_eq!((mirror.as_deref(), *validation), (Some("https://x"), Some(0.25)));
     let options = DeepPlain {
         depth: 3,
@@ -53,6 +53,16 @@ fn every_key_is_read() {
     };
     assert_eq!(recipe.config(100), wanted);
     assert_eq!(read("[train]\npatience = 1").unwrap().config(100).validation, PATIENCE_VALIDATION);
+}
+
+#[test]
+fn pictures_of_a_folder_follow_the_size_and_other_images_have_their_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let named = read("[data]\nsource = \"cifar10\"\nimage = [32, 32, 3]\nskip_bad = true").unwrap().data;
+    assert_eq!((named.image, named.pictures()), (Some([32, 32, 3]), PictureOptions { size: None, skip_bad: true }));
+    let pictures = named.clone().with_source(folder.path().to_str().unwrap());
+    assert_eq!(pictures.pictures().size, Some([32, 32, 3].into()));
+    assert_eq!(named.with_source("builtin").image, None);
 }
 
 #[test]

@@ -143,9 +143,16 @@ pub static DATA: Section = Section {
             "image",
             Kind::Sizes { count: 3, least: 1 },
             "that of the data",
-            "height, width and channels; `summary`, `profile` and `tune`, which load no data, take 28×28×1 where it is not written",
+            "height, width and channels, to which the pictures of a folder are brought and which other images must have; `summary`, \
+             `profile` and `tune`, which load no data, take 28×28×1 where it is not written",
         ),
-        key("mirror", Kind::Text, "the usual address", "address to download MNIST from"),
+        key(
+            "skip_bad",
+            Kind::Flag,
+            "false",
+            "whether pictures of a folder that cannot be used are left out, not refused",
+        ),
+        key("mirror", Kind::Text, "the usual address", "address to download MNIST, Fashion-MNIST or CIFAR-10 from"),
         key(
             "validation",
             Kind::Number(Range::BelowOne),
