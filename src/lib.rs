@@ -10,6 +10,7 @@ pub mod graph;
 pub mod kernels;
 pub mod nn;
 pub mod ops;
+pub mod report;
 pub mod session;
 pub mod tensor;
 pub mod train;

@@ -5,6 +5,7 @@ mod data;
 mod lockstep;
 mod profile;
 mod recipes;
+mod score;
 mod tune;
 mod verify;
 mod watch;
@@ -22,6 +23,7 @@ pub use data::{MirrorArgs, PictureArgs, SkipArgs};
 pub use lockstep::LockstepArgs;
 pub use profile::ProfileArgs;
 pub use recipes::{RecipeArgs, RecipesArgs};
+pub use score::{EvaluateArgs, ReportArgs, ScoreArgs};
 pub use tune::TuneArgs;
 pub use verify::VerifyArgs;
 pub use watch::WatchArgs;
@@ -32,6 +34,7 @@ Examples:
   wgrad train --data mnist            the same on MNIST, downloaded once
   wgrad recipe resnet20 > my.toml     a recipe to begin with; wgrad train my.toml
   wgrad evaluate runs/RUN             loss, accuracy and confusion matrix of a run
+  wgrad report runs/RUN               the run as a page, with plots and mistakes
   wgrad predict runs/RUN digit.png    what is in a picture
   wgrad devices                       the GPUs of this machine
   wgrad verify                        proof that every kernel is right on yours
@@ -56,6 +59,8 @@ pub enum Command {
     Train(Box<TrainArgs>),
     /// Score a trained network on test images
     Evaluate(EvaluateArgs),
+    /// Write the page of a run again: curves, network, confusion matrix, worst mistakes
+    Report(ReportArgs),
     /// Say what pictures show
     Predict(PredictArgs),
     /// Run the same training steps on two devices and compare every value
@@ -155,6 +160,7 @@ Examples:
   wgrad train my.toml --epochs 10                  a recipe, but for ten epochs
   wgrad train --network mine.toml --data path/to/idx-files --patience 3
   wgrad train --device cpu --epochs 1
+  wgrad train --live                               a page of the run as it goes on, on this machine alone
   wgrad train --json > log.jsonl
 
 A folder of pictures is DIR/train/CLASS/*.png with DIR/test/CLASS/*.png, or DIR/CLASS/*.png alone, of which a tenth of each class,
@@ -268,6 +274,12 @@ pub struct ResultArgs {
     /// Replace the run that is in --out
     #[arg(long)]
     pub overwrite: bool,
+    /// Serve the run's page on 127.0.0.1 while it trains; without PORT, or with 0, at a free one. A recipe stands before it
+    #[arg(long, value_name = "PORT", num_args = 0..=1, default_missing_value = "0", value_parser = port)]
+    pub live: Option<u16>,
+    /// Leave out report.html, the page that is written into the run at its end
+    #[arg(long)]
+    pub no_report: bool,
     /// Write every N-th step to metrics.jsonl
     #[arg(long, default_value_t = 10, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub log_every: u64,
@@ -279,31 +291,9 @@ pub struct ResultArgs {
     pub explain_plan: bool,
 }
 
-const EVALUATE_EXAMPLES: &str = "\
-Examples:
-  wgrad evaluate runs/mnist
-  wgrad evaluate runs/mnist --data builtin
-  wgrad evaluate runs/mnist --device cpu --json";
-
-/// Options of `evaluate`.
-#[derive(Debug, Args)]
-#[command(after_help = EVALUATE_EXAMPLES)]
-pub struct EvaluateArgs {
-    /// Directory of a run
-    pub run: PathBuf,
-    /// Data set whose test images are scored, named as for `train`; pictures are brought to the size of the run's
-    /// [default: the one that the run was trained on]
-    #[arg(long, value_name = "NAME|DIR")]
-    pub data: Option<String>,
-    #[command(flatten)]
-    pub skip: SkipArgs,
-    #[command(flatten)]
-    pub mirror: MirrorArgs,
-    #[command(flatten)]
-    pub device: DeviceArgs,
-    /// Print one JSON object on stdout, and everything else on stderr
-    #[arg(long)]
-    pub json: bool,
+/// Reads a port.
+fn port(text: &str) -> Result<u16, String> {
+    text.parse().map_err(|_| format!("`{text}` is no port from 0 to 65535; a recipe stands before --live"))
 }
 
 const PREDICT_EXAMPLES: &str = "\

@@ -4,10 +4,12 @@ use std::time::Instant;
 
 use anyhow::Result;
 use serde_json::json;
+use wgrad::data::Dataset;
+use wgrad::session::Device;
 use wgrad::train::run::{self, DeviceRecord, Run, Status};
 use wgrad::train::{Evaluation, Evaluator};
 
-use super::args::EvaluateArgs;
+use super::args::{EvaluateArgs, ScoreArgs};
 use super::open;
 use super::output::{Output, complain};
 use super::text::{self, Table};
@@ -15,16 +17,20 @@ use super::text::{self, Table};
 /// Classes that fit in a confusion matrix on a screen.
 const MOST_CLASSES: usize = 30;
 
-/// Scores a run.
-pub fn run(args: &EvaluateArgs) -> Result<()> {
-    let output = Output::new(args.json);
-    let Run { record, state } = run::read(&args.run)?;
-    let device = open::device(&args.device)?;
-    output.say(format!("run       {} · {} · {}", args.run.display(), record.network.name, ending(&record)));
-    open::introduce(&output, &device);
+/// A run's weights, scored.
+pub struct Scored {
+    pub run: Run,
+    pub data: Dataset,
+    pub evaluation: Evaluation,
+    pub seconds: f64,
+}
+
+/// Scores the weights of a run on test images, and warns where these are not the run's own.
+pub fn scored(output: &Output, args: &ScoreArgs, run: Run, device: &Device) -> Result<Scored> {
+    let record = &run.record;
     let source = args.data.as_deref().unwrap_or(&record.data.source);
-    let pictures = open::pictures_of(&record, args.data.as_deref(), args.skip.skip_bad);
-    let data = open::data(&output, source, &args.mirror, record.classes.len(), pictures)?;
+    let pictures = open::pictures_of(record, args.data.as_deref(), args.skip.skip_bad);
+    let data = open::data(output, source, &args.mirror, record.classes.len(), pictures)?;
     if data.classes != record.classes {
         complain(&format!(
             "warning: the classes of {source} have other names than the run's; they are matched by number"
@@ -33,10 +39,22 @@ pub fn run(args: &EvaluateArgs) -> Result<()> {
     if args.data.is_none() && data.fingerprint() != record.data.fingerprint {
         complain(&format!("warning: {source} no longer holds the images that this run was trained and tested on"));
     }
-    let mut evaluator = Evaluator::new(&device, &record.network, &data.test, data.classes.len(), &state)?;
+    let mut evaluator = Evaluator::new(device, &record.network, &data.test, data.classes.len(), &run.state)?;
     let begun = Instant::now();
     let evaluation = pollster::block_on(evaluator.run())?;
     let seconds = begun.elapsed().as_secs_f64();
+    Ok(Scored { run, data, evaluation, seconds })
+}
+
+/// Scores a run.
+pub fn run(args: &EvaluateArgs) -> Result<()> {
+    let args = &args.score;
+    let output = Output::new(args.json);
+    let run = run::read(&args.run)?;
+    let device = open::device(&args.device)?;
+    output.say(format!("run       {} · {} · {}", args.run.display(), run.record.network.name, ending(&run.record)));
+    open::introduce(&output, &device);
+    let Scored { run: Run { record, .. }, data, evaluation, seconds } = scored(&output, args, run, &device)?;
     let speed = data.test.len() as f64 / seconds.max(1e-9);
     print(&output, &evaluation, &record.classes);
     let Evaluation { loss, accuracy, confusion, .. } = &evaluation;
@@ -59,7 +77,7 @@ pub fn run(args: &EvaluateArgs) -> Result<()> {
 }
 
 /// How the run that made the weights ended.
-fn ending(record: &run::RunRecord) -> String {
+pub fn ending(record: &run::RunRecord) -> String {
     let steps = text::counted(record.steps, "step");
     match record.ending {
         Status::Finished | Status::Patience => format!("trained for {steps}"),

@@ -5,16 +5,16 @@ mod bar;
 mod bench;
 mod devices;
 mod evaluate;
+mod live;
 mod lockstep;
 mod open;
 mod output;
-mod page;
+mod pages;
 mod predict;
 mod profile;
 mod recipes;
 mod report;
 mod summary;
-mod text;
 mod train;
 mod tune;
 mod verify;
@@ -23,6 +23,7 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use clap::Parser;
+use wgrad::report::{page, text};
 
 use args::{Cli, Command};
 use output::{Output, Silenced, complain};
@@ -52,6 +53,7 @@ fn run(command: Command, started: Instant) -> anyhow::Result<()> {
     match command {
         Command::Train(args) => train::run(&args, started),
         Command::Evaluate(args) => evaluate::run(&args),
+        Command::Report(args) => pages::run(&args),
         Command::Predict(args) => predict::run(&args),
         Command::Lockstep(args) => lockstep::run(&args),
         Command::Profile(args) => profile::run(&args),

@@ -196,7 +196,13 @@ pub fn shadow(output: &Output, report: &ShadowReport) {
 }
 
 /// How it ended, where it is, and what to do next.
-pub fn end(output: &Output, outcome: &Outcome, images: usize, first_step: Option<f64>, run: &str) {
+pub fn end(
+    output: &Output,
+    outcome: &Outcome,
+    images: usize,
+    first_step: Option<f64>,
+    (run, page): (&str, Option<&str>),
+) {
     let test = &outcome.test;
     let steps = text::counted(outcome.steps, "step");
     let ended = match Status::from(outcome.ending) {
@@ -217,5 +223,8 @@ pub fn end(output: &Output, outcome: &Outcome, images: usize, first_step: Option
     let (time, speed) = (text::duration(outcome.seconds), text::speed(outcome.images_per_second));
     output.say(format!("time      {time} for {steps} · {speed}{first}"));
     output.say(format!("saved     {run}"));
+    if let Some(page) = page {
+        output.say(format!("page      {page}"));
+    }
     output.say(format!("\nnext      wgrad evaluate {run}\n          wgrad predict {run} IMAGE"));
 }

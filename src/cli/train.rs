@@ -8,7 +8,8 @@ use std::time::Instant;
 use anyhow::{Context, Result};
 use serde_json::json;
 use wgrad::Error;
-use wgrad::data::Dataset;
+use wgrad::data::{Dataset, Split};
+use wgrad::report::{Findings, Score};
 use wgrad::train::flow::{Kind, Verdict};
 use wgrad::train::recipe::Recipe;
 use wgrad::train::recipe::shipped::{ALL, Shipped};
@@ -17,6 +18,7 @@ use wgrad::train::{Board, Event, OptimizerConfig, Outcome, Schedule, TrainConfig
 
 use super::args::{LearningArgs, TrainArgs};
 use super::bar::Bar;
+use super::live::Live;
 use super::output::{Output, complain};
 use super::{open, report, text, tune};
 
@@ -27,6 +29,7 @@ pub fn run(args: &TrainArgs, started: Instant) -> Result<()> {
     let named = args.result.out.as_deref().map(|path| RunDir::check(path, args.result.overwrite)).transpose()?;
     let recipe = recipe(args)?;
     let watch = args.watch.configuration()?;
+    let mut live = args.result.live.map(Live::bind).transpose()?;
     output.say(format!("wgrad {}\n", env!("CARGO_PKG_VERSION")));
     let device = open::device(&args.device)?;
     open::introduce(&output, &device);
@@ -55,15 +58,22 @@ pub fn run(args: &TrainArgs, started: Instant) -> Result<()> {
     let board = args.watch.tensorboard.as_deref().map(|folder| board(folder, directory.path())).transpose()?;
     let writer = directory.begin(&record)?;
     let run = writer.path().display().to_string();
-    output.say(format!("saving    {run}\n"));
-    output.event(&start(&trainer, &data, &record, &run));
+    output.say(format!("saving    {run}"));
+    if let Some(live) = &mut live {
+        live.serve(writer.path());
+        output.say(format!("live      {}", live.address));
+    }
+    output.say("");
+    let address = live.as_ref().map(|live| live.address.as_str());
+    output.event(&start(&trainer, &data, &record, (&run, address)));
     let bar = Bar::new(config.epochs);
     catch_signals(trainer.stop_flag(), bar.clone())?;
     let stop = trainer.stop_flag();
     let every = args.result.log_every;
     let follower =
         Follower { output: &output, bar, writer, board, every, stop, started, first_step: None, steps: 0, told: None };
-    Training { trainer, follower, record, run, test_images: data.test.len() }.go()
+    let page = !args.result.no_report;
+    Training { trainer, follower, record, run, test: &data.test, page }.go()
 }
 
 /// The recipe, with what the command line says instead.
@@ -132,10 +142,15 @@ fn board(folder: &Path, run: &Path) -> Result<Board> {
 }
 
 /// The first line for programs.
-fn start(trainer: &Trainer, data: &Dataset, record: &RunRecord, run: &str) -> serde_json::Value {
+fn start(
+    trainer: &Trainer,
+    data: &Dataset,
+    record: &RunRecord,
+    (run, live): (&str, Option<&str>),
+) -> serde_json::Value {
     let DeviceRecord { name, kind, backend, driver } = &record.device;
     json!({
-        "event": "start", "wgrad": record.wgrad, "run": run, "device": name, "kind": kind, "backend": backend,
+        "event": "start", "wgrad": record.wgrad, "run": run, "live": live, "device": name, "kind": kind, "backend": backend,
         "driver": driver, "why": trainer.device().why(), "data": record.data, "image": data.train.shape,
         "classes": data.classes, "network": record.network.name, "parameters": trainer.layout().trained(),
         "config": record.config, "seed": record.seed, "steps_per_epoch": trainer.steps_per_epoch(),
@@ -193,7 +208,7 @@ impl Follower<'_> {
                 let due = progress.recent.iter().filter(|figures| figures.step.is_multiple_of(self.every));
                 due.map(|figures| {
                     let shown = self.board.as_mut().map_or(Ok(()), |board| board.step(figures));
-                    self.writer.step(progress.epoch, figures).and(shown)
+                    self.writer.step(progress, figures).and(shown)
                 })
                 .collect()
             }
@@ -244,7 +259,9 @@ struct Training<'a> {
     follower: Follower<'a>,
     record: RunRecord,
     run: String,
-    test_images: usize,
+    test: &'a Split,
+    /// Whether the run gets a page.
+    page: bool,
 }
 
 impl Training<'_> {
@@ -277,8 +294,10 @@ impl Training<'_> {
         if let Some(shadow) = self.trainer.shadow() {
             report::shadow(self.follower.output, shadow);
         }
-        report::end(self.follower.output, outcome, self.test_images, self.follower.first_step, &self.run);
-        self.last_line();
+        let page = self.write_page(Some(outcome));
+        let first_step = self.follower.first_step;
+        report::end(self.follower.output, outcome, self.test.len(), first_step, (&self.run, page.as_deref()));
+        self.last_line(page.as_deref());
         self.follower.output.finish()
     }
 
@@ -297,7 +316,8 @@ impl Training<'_> {
         self.record.error = Some(error.to_string());
         let saved = if diverged { self.save() } else { Ok(()) };
         let recorded = self.follower.writer.record(&self.record);
-        self.last_line();
+        let page = self.write_page(None);
+        self.last_line(page.as_deref());
         let after = match (diverged, saved.and(recorded)) {
             (true, Ok(())) => {
                 let steps = text::counted(self.record.steps, "step");
@@ -309,8 +329,42 @@ impl Training<'_> {
         Err(anyhow::anyhow!("{error}{after}"))
     }
 
+    /// Writes the run's page, with what the test images showed where the run came to its end; a page that fails costs no run.
+    fn write_page(&mut self, outcome: Option<&Outcome>) -> Option<String> {
+        if !self.page {
+            return None;
+        }
+        let lacking = |error: Error| {
+            complain(&format!("warning: the page lacks what the test images showed: {error}"));
+            format!("Nobody asked the network: {error}.")
+        };
+        let findings = match outcome {
+            Some(outcome) => pollster::block_on(self.find(outcome)).map_err(lacking),
+            None => {
+                Err("The run did not come to its end; `wgrad report` scores the weights that it left, if any.".into())
+            }
+        };
+        let score = match &findings {
+            Ok(findings) => Score::Found(findings),
+            Err(why) => Score::Missing(why),
+        };
+        match wgrad::report::write(self.follower.writer.path(), score) {
+            Ok(file) => Some(file.display().to_string()),
+            Err(error) => {
+                complain(&format!("warning: the run has no page: {error}"));
+                None
+            }
+        }
+    }
+
+    async fn find(&mut self, outcome: &Outcome) -> wgrad::Result<Findings> {
+        let state = self.trainer.state().await?;
+        let trainer = &self.trainer;
+        Findings::new(trainer.device(), trainer.network(), &state, self.test, &outcome.test).await
+    }
+
     /// The last line for programs.
-    fn last_line(&self) {
+    fn last_line(&self, page: Option<&str>) {
         let (record, figures) = (&self.record, self.record.figures.as_ref());
         self.follower.output.event(&json!({
             "event": "end", "ending": record.ending, "error": record.error,
@@ -322,6 +376,7 @@ impl Training<'_> {
             "first_step_seconds": self.follower.first_step, "steps": record.steps,
             "epochs": figures.map(|figures| figures.epochs), "seed": record.seed, "network": record.network.name,
             "device": record.device.name, "backend": record.device.backend, "run": self.run,
+            "page": page,
             "shadow": self.trainer.shadow(),
         }));
     }

@@ -121,7 +121,7 @@ impl Trainer {
             epoch,
             loss: tally.loss(),
             accuracy: tally.accuracy(self.config.batch),
-            validation: Evaluation { loss: 0.0, accuracy: 0.0, confusion: Vec::new(), classes: Vec::new() },
+            validation: Evaluation::default(),
             lr: rates.last().map_or(0.0, |row| shortest(row[0])),
             images_per_second: self.speed(done, seconds),
             seconds,

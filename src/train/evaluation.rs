@@ -11,7 +11,7 @@ use crate::tensor::Tensor;
 use crate::verify::trust;
 
 /// How a network did on a set of images.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct Evaluation {
     /// Mean cross-entropy over all images, without label smoothing.
     pub loss: f64,
@@ -21,10 +21,12 @@ pub struct Evaluation {
     pub confusion: Vec<Vec<u64>>,
     /// The network's answer to each image.
     pub classes: Vec<u32>,
+    /// The cross-entropy of each image.
+    pub losses: Vec<f32>,
 }
 
 impl Evaluation {
-    fn new(labels: &[u32], losses: &[f32], classes: Vec<u32>, count: usize) -> Self {
+    fn new(labels: &[u32], losses: Vec<f32>, classes: Vec<u32>, count: usize) -> Self {
         let mut confusion = vec![vec![0; count]; count];
         let mut right = 0u64;
         for (&label, &class) in labels.iter().zip(&classes) {
@@ -35,7 +37,7 @@ impl Evaluation {
         }
         let images = labels.len().max(1) as f64;
         let loss = losses.iter().map(|&loss| f64::from(loss)).sum::<f64>() / images;
-        Self { loss, accuracy: right as f64 / images, confusion, classes }
+        Self { loss, accuracy: right as f64 / images, confusion, classes, losses }
     }
 }
 
@@ -85,7 +87,7 @@ impl Scored {
             session.run(self.graph, TOGETHER.min(steps - done), &[])?;
         }
         let read = session.read(&[&losses, &classes]).await?;
-        Ok(Evaluation::new(&self.labels, read[0].floats(), read[1].u32s().to_vec(), self.classes))
+        Ok(Evaluation::new(&self.labels, read[0].floats().to_vec(), read[1].u32s().to_vec(), self.classes))
     }
 }
 

@@ -1,5 +1,6 @@
 //! The directory that a run leaves behind: `run.json` says what was done, `model.safetensors` holds the trained weights
-//! under PyTorch's names, and `metrics.jsonl` has a line for every few steps and for every epoch.
+//! under PyTorch's names, and `metrics.jsonl` has a line for every few steps and for every epoch. [`crate::report`] makes a page
+//! of them, `report.html`.
 //!
 //! `run.json` is there from the first step on, so an unfinished run is recognised as one. Whole files are replaced
 //! wholly or not at all; metrics are appended and flushed.
@@ -14,7 +15,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::config::TrainConfig;
-use super::events::{Ending, EpochReport, Outcome, StepFigures};
+use super::events::{Ending, EpochReport, Outcome, Progress, StepFigures};
 use super::flow::{Flow, Verdict};
 use crate::error::{Error, Result};
 use crate::format::{self, NamedTensor, write_atomic};
@@ -29,6 +30,8 @@ pub const RECORD: &str = "run.json";
 pub const MODEL: &str = "model.safetensors";
 /// What was measured on the way.
 pub const METRICS: &str = "metrics.jsonl";
+/// The run as a page.
+pub const PAGE: &str = "report.html";
 
 /// How a run stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -227,7 +230,7 @@ impl RunDir {
         {
             return Err(problem(&path, "cannot be made")(error));
         }
-        for name in [MODEL, METRICS] {
+        for name in [MODEL, METRICS, PAGE] {
             let old = path.join(name);
             if old.exists() {
                 std::fs::remove_file(&old).map_err(problem(&old, "cannot be removed"))?;
@@ -287,12 +290,12 @@ impl RunWriter {
         format::save(&self.path.join(MODEL), &tensors, &counters, &metadata)
     }
 
-    /// Appends a step to the metrics.
-    pub fn step(&mut self, epoch: u64, figures: &StepFigures) -> Result<()> {
+    /// Appends a step of those in `progress` to the metrics.
+    pub fn step(&mut self, progress: &Progress, figures: &StepFigures) -> Result<()> {
         let StepFigures { step, loss, accuracy, gradient_norm, lr } = figures;
         self.append(&serde_json::json!({
-            "event": "step", "epoch": epoch, "step": step, "loss": loss, "accuracy": accuracy,
-            "gradient_norm": gradient_norm, "lr": lr,
+            "event": "step", "epoch": progress.epoch, "step": step, "loss": loss, "accuracy": accuracy,
+            "gradient_norm": gradient_norm, "lr": lr, "images_per_second": progress.images_per_second,
         }))
     }
 

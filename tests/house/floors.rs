@@ -13,7 +13,7 @@ const FLOORS: [&[&str]; 9] = [
     &["kernels"],
     &["session"],
     &["nn", "data", "format"],
-    &["train", "verify", "bench"],
+    &["train", "verify", "bench", "report"],
     &["cli", "main"],
 ];
 

@@ -12,9 +12,8 @@ use crate::cli::page::{self, escaped};
 use crate::cli::text;
 
 const STYLE: &str = "\
-td.bar{width:16rem;min-width:8rem}td.bar span{display:block;height:.75rem;border-radius:2px;background:#0969da}\
-td.bar span.memory{background:#1a7f37}.not{font-size:13px}.scroll{overflow-x:auto}\
-@media(prefers-color-scheme:dark){td.bar span{background:#58a6ff}td.bar span.memory{background:#3fb950}}";
+td.bar{width:16rem;min-width:8rem}td.bar span{display:block;height:.75rem;border-radius:2px;background:var(--c0)}\
+td.bar span.memory{background:var(--c2)}.not{font-size:13px}";
 
 /// Writes the page, wholly or not at all.
 pub fn write(file: &Path, reports: &[Report]) -> wgrad::Result<()> {

@@ -14,14 +14,11 @@ const FRAME: [f64; 4] = [76.0, 40.0, 944.0, 424.0];
 
 /// What the plot adds to the style of its page.
 pub const STYLE: &str = "\
-svg{width:100%;height:auto;margin:1rem 0}svg text{font:12px system-ui,sans-serif;fill:#57606a}\
-svg .axis{font-size:13px;fill:#1b1f24}svg .grid{stroke:#d8dee4;stroke-width:1}svg .roof{fill:none;stroke:#1b1f24;stroke-width:2}\
-svg .dot{stroke-width:1.6;fill-opacity:.85}svg .hollow{fill-opacity:0}\
-.c0{fill:#0969da;stroke:#0969da}.c1{fill:#bc4c00;stroke:#bc4c00}.c2{fill:#1a7f37;stroke:#1a7f37}\
-.c3{fill:#8250df;stroke:#8250df}.c4{fill:#6e7781;stroke:#6e7781}\
-@media(prefers-color-scheme:dark){svg text{fill:#8b949e}svg .axis{fill:#e6edf3}svg .grid{stroke:#262c36}svg .roof{stroke:#e6edf3}\
-.c0{fill:#58a6ff;stroke:#58a6ff}.c1{fill:#f0883e;stroke:#f0883e}.c2{fill:#3fb950;stroke:#3fb950}\
-.c3{fill:#bc8cff;stroke:#bc8cff}.c4{fill:#8b949e;stroke:#8b949e}}";
+svg{width:100%;height:auto;margin:1rem 0}svg text{font:12px system-ui,sans-serif;fill:var(--faint)}\
+svg .axis{font-size:13px;fill:var(--text)}svg .grid{stroke:var(--thin);stroke-width:1}\
+svg .roof{fill:none;stroke:var(--text);stroke-width:2}svg .dot{stroke-width:1.6;fill-opacity:.85}svg .hollow{fill-opacity:0}\
+.c0{fill:var(--c0);stroke:var(--c0)}.c1{fill:var(--c1);stroke:var(--c1)}.c2{fill:var(--c2);stroke:var(--c2)}\
+.c3{fill:var(--c3);stroke:var(--c3)}.c4{fill:var(--c4);stroke:var(--c4)}";
 
 /// What the colours mean; the last one is for all other directions.
 const COLOURS: [&str; 5] = ["forward", "grad_input", "grad_weight", "whole network", "other gradients"];

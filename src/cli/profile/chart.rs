@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use super::Unit;
+use crate::cli::page::escaped;
 use crate::cli::text;
 
 /// Where bars begin and where the longest one ends, of [`WIDTH`]; what is behind is for the figures.
@@ -25,11 +26,6 @@ pub struct Bar {
     pub quartiles: Option<[f64; 2]>,
     /// Its class: `forward`, `backward`, `update`, `rest`.
     pub part: &'static str,
-}
-
-/// Text in HTML.
-pub fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 
 /// The distance of about six marks up to `most`: 1, 2 or 5 times a power of ten.

@@ -6,26 +6,18 @@ use std::path::Path;
 use wgrad::format::write_atomic;
 use wgrad::train::profile::Profile;
 
-use super::chart::{Bar, bars, escaped, strip};
+use super::chart::{Bar, bars, strip};
 use super::{Subject, Unit, clock, explained, figures, on_the_clock, processor};
+use crate::cli::page::{self, escaped};
 use crate::cli::text::{self, counted};
 
 const STYLE: &str = "\
-:root{color-scheme:light dark;--text:#1b1f24;--page:#fff;--faint:#57606a;--line:#d0d7de;--thin:#eaeef2;\
---forward:#0072b2;--backward:#d55e00;--update:#009e73;--rest:#a0a7ae}\
-@media(prefers-color-scheme:dark){:root{--text:#e6edf3;--page:#0d1117;--faint:#8b949e;--line:#30363d;--thin:#21262d;\
---forward:#56b4e9;--backward:#f0883e;--update:#3fb98f;--rest:#6e7781}}\
-body{font:15px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:76rem;padding:0 1rem;color:var(--text);\
-background:var(--page)}\
-h1{font-size:1.5rem;margin:0 0 .5rem}h2{font-size:1.15rem;margin:2.2rem 0 .3rem}p{margin:.3rem 0}\
-.meta{color:var(--faint)}.big{font-size:1.15rem;font-weight:600}\
+:root{--forward:#0072b2;--backward:#d55e00;--update:#009e73;--rest:#a0a7ae}\
+@media(prefers-color-scheme:dark){:root{--forward:#56b4e9;--backward:#f0883e;--update:#3fb98f;--rest:#6e7781}}\
 svg{width:100%;height:auto;margin:.6rem 0;font-size:12.5px;font-variant-numeric:tabular-nums}svg text{fill:var(--text)}\
 svg .axis{fill:var(--faint)}svg .note{fill:var(--faint)}.grid{stroke:var(--thin)}.spread{stroke:var(--text);stroke-width:1.5}\
 .forward{fill:var(--forward)}.backward{fill:var(--backward)}.update{fill:var(--update)}.rest{fill:var(--rest)}\
-.key{display:inline-block;margin-right:1.4rem}.key svg{width:.8rem;height:.8rem;margin:0 .4rem 0 0;vertical-align:-1px}\
-.scroll{overflow-x:auto}table{border-collapse:collapse;width:100%;margin:1rem 0;font-variant-numeric:tabular-nums}\
-th{text-align:left;border-bottom:2px solid var(--line);padding:.3rem .6rem;font-weight:600}\
-td{border-bottom:1px solid var(--thin);padding:.22rem .6rem}.n{text-align:right}";
+.key{display:inline-block;margin-right:1.4rem}.key svg{width:.8rem;height:.8rem;margin:0 .4rem 0 0;vertical-align:-1px}";
 
 /// Writes the page, wholly or not at all.
 pub fn write(file: &Path, profile: &Profile, subject: &Subject) -> wgrad::Result<()> {
@@ -46,11 +38,10 @@ fn head(profile: &Profile, subject: &Subject) -> String {
     let Subject { network, batch, device, .. } = subject;
     let images = counted(*batch as u64, "image");
     let driver = if device.driver.is_empty() { String::new() } else { format!(" · {}", device.driver) };
-    let mut page = format!(
-        "<!doctype html>\n<html lang=\"en\"><meta charset=\"utf-8\"><meta name=\"viewport\" \
-         content=\"width=device-width\"><title>wgrad profile: {0}</title><style>{STYLE}</style>\n<h1>A training step of {0}</h1>\n\
-         <p class=\"big\">{1} · {2}</p>\n<p class=\"meta\">{3} · {images} a step · wgrad {4}</p>\n",
-        escaped(network),
+    let mut page = page::begin(&format!("A training step of {network}"), STYLE);
+    let _ = write!(
+        page,
+        "<p class=\"big\">{} · {}</p>\n<p class=\"meta\">{} · {images} a step · wgrad {}</p>\n",
         text::moment(profile.step),
         text::speed(*batch as f64 / profile.step),
         escaped(&format!("{} · {}{driver}", device.name, device.backend)),

@@ -101,6 +101,14 @@ pub fn moment(seconds: f64) -> String {
     format!("{sign}{number:.digits$} {unit}")
 }
 
+/// At most so many characters, the last of which is … where something is left out.
+pub fn shortened(text: &str, most: usize) -> String {
+    match text.char_indices().nth(most) {
+        None => text.to_owned(),
+        Some(_) => text.chars().take(most.saturating_sub(1)).chain(['…']).collect(),
+    }
+}
+
 /// One line: blanks and line breaks shrink to a blank.
 pub fn sentence(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
@@ -195,6 +203,11 @@ mod tests {
     fn long_lines_are_wrapped_between_words() {
         assert_eq!(wrapped("aa bb ccc d", "  ", 7), "  aa bb\n  ccc d");
         assert_eq!(wrapped("endless", "  ", 4), "  endless");
+    }
+
+    #[test]
+    fn long_names_are_shortened_to_the_character() {
+        assert_eq!(["größe", "größen", ""].map(|text| shortened(text, 5)), ["größe", "größ…", ""]);
     }
 
     #[test]

@@ -1,0 +1,366 @@
+//! Plots of plain numbers as SVG inside a page; their colours are the page's, so they are legible in the light and in the dark.
+
+use plotters::coord::Shift;
+use plotters::prelude::*;
+use plotters::style::text_anchor::{HPos, Pos, VPos};
+
+use super::page::escaped;
+use super::text;
+use crate::error::{Error, Result};
+
+/// Width and height of a plot of curves, in the units of its picture; the page scales it.
+const SIZE: (u32, u32) = (640, 300);
+/// Points of a curve that a plot can show apart.
+const MOST_POINTS: usize = 800;
+/// Curves that have a colour of their own.
+const COLOURS: usize = 5;
+
+/// Stand-ins: the page's variables take their places in the picture.
+const TEXT: RGBColor = RGBColor(1, 0, 0);
+const FAINT: RGBColor = RGBColor(1, 0, 1);
+const LINE: RGBColor = RGBColor(1, 0, 2);
+const THIN: RGBColor = RGBColor(1, 0, 3);
+const fn colour(index: usize) -> RGBColor {
+    RGBColor(1, 1, (index % COLOURS) as u8)
+}
+
+/// A curve.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Curve {
+    /// What the legend calls it.
+    pub name: String,
+    /// Its points, from left to right; those that are not finite are left out.
+    pub points: Vec<[f64; 2]>,
+    /// Whether each point is marked, as where there are few.
+    pub marked: bool,
+}
+
+/// Curves over one axis.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Plot {
+    /// What it shows.
+    pub title: String,
+    /// Name and unit of the horizontal axis.
+    pub x: String,
+    /// Name and unit of the vertical axis.
+    pub y: String,
+    /// How the vertical axis runs.
+    pub scale: Scale,
+    /// The curves.
+    pub curves: Vec<Curve>,
+}
+
+/// How a vertical axis runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scale {
+    /// In equal steps, from the smallest value to the largest.
+    Linear,
+    /// In equal steps from 0.
+    FromZero,
+    /// By factors; values that are not above 0 are left out.
+    Log,
+}
+
+impl Scale {
+    /// The place of a value on the axis.
+    fn place(self, value: f64) -> f64 {
+        if self == Self::Log { value.log10() } else { value }
+    }
+
+    /// The value at a place of the axis, in a few digits.
+    fn label(self, place: f64) -> String {
+        if self == Self::Log { number(10f64.powf(place)) } else { number(place) }
+    }
+}
+
+/// A number on an axis, with three digits at most.
+fn number(value: f64) -> String {
+    let size = value.abs();
+    if size < 1e-12 {
+        return "0".to_owned();
+    }
+    if !(1e-3..1e6).contains(&size) {
+        return text::rate(value);
+    }
+    if size >= 1000.0 {
+        let sign = if value < 0.0 { "−" } else { "" };
+        return sign.to_owned() + &text::count(size.round() as u64);
+    }
+    let digits = (2 - size.log10().floor() as i32).max(0) as usize;
+    let written = format!("{value:.digits$}");
+    if written.contains('.') { written.trim_end_matches('0').trim_end_matches('.').to_owned() } else { written }
+}
+
+/// So few points that a plot can show them: of each stretch, the lowest and the highest.
+fn thinned(points: Vec<[f64; 2]>) -> Vec<[f64; 2]> {
+    if points.len() <= MOST_POINTS {
+        return points;
+    }
+    let stretch = (2 * points.len()).div_ceil(MOST_POINTS);
+    let ends = |part: &[[f64; 2]]| {
+        let by = |a: &&[f64; 2], b: &&[f64; 2]| a[1].total_cmp(&b[1]);
+        let mut both: Vec<[f64; 2]> =
+            part.iter().min_by(by).into_iter().chain(part.iter().max_by(by)).copied().collect();
+        both.sort_by(|a, b| a[0].total_cmp(&b[0]));
+        both
+    };
+    points.chunks(stretch).flat_map(ends).collect()
+}
+
+/// A range that holds these values, a little wider than they are.
+fn range(values: impl Iterator<Item = f64> + Clone, wider: f64) -> std::ops::Range<f64> {
+    let low = values.clone().fold(f64::INFINITY, f64::min);
+    let high = values.fold(f64::NEG_INFINITY, f64::max);
+    let room = if high - low > 1e-9 * high.abs() { wider * (high - low) } else { 0.1 * high.abs().max(1e-3) };
+    low - room..high + room
+}
+
+impl Plot {
+    /// The plot as a figure of a page, with its legend; a sentence where there is nothing to show.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] where the picture cannot be drawn.
+    pub fn figure(&self) -> Result<String> {
+        let shown = |&[x, y]: &[f64; 2]| x.is_finite() && self.scale.place(y).is_finite();
+        let placed = |curve: &Curve| -> Vec<[f64; 2]> {
+            let points = curve.points.iter().filter(|point| shown(point));
+            thinned(points.map(|&[x, y]| [x, self.scale.place(y)]).collect())
+        };
+        let curves: Vec<(usize, &Curve, Vec<[f64; 2]>)> =
+            self.curves.iter().enumerate().map(|(index, curve)| (index, curve, placed(curve))).collect();
+        let title = escaped(&self.title);
+        if curves.iter().all(|(_, _, points)| points.is_empty()) {
+            return Ok(format!(
+                "<figure><figcaption>{title}</figcaption><p class=\"meta\">Nothing was measured yet.</p></figure>\n"
+            ));
+        }
+        let svg = drawn(SIZE, &format!("{}: {} over {}", self.title, self.y, self.x), |area| self.draw(area, &curves))?;
+        let keys = curves.iter().filter(|(_, _, points)| !points.is_empty() && curves.len() > 1);
+        let keys = keys.map(|(index, curve, _)| {
+            format!(
+                "<span class=\"key\"><i style=\"background:var(--c{})\"></i>{}</span>",
+                index % COLOURS,
+                escaped(&curve.name)
+            )
+        });
+        Ok(format!("<figure><figcaption>{title} {}</figcaption>{svg}</figure>\n", keys.collect::<String>()))
+    }
+
+    fn draw(&self, area: &Area, curves: &[(usize, &Curve, Vec<[f64; 2]>)]) -> Drawn {
+        let points = curves.iter().flat_map(|(_, _, points)| points);
+        let mut y = range(points.clone().map(|point| point[1]), 0.06);
+        if self.scale == Scale::FromZero {
+            y.start = 0.0;
+        }
+        let mut chart = ChartBuilder::on(area)
+            .margin(6)
+            .margin_right(16)
+            .x_label_area_size(46)
+            .y_label_area_size(74)
+            .build_cartesian_2d(range(points.map(|point| point[0]), 0.01), y)?;
+        chart
+            .configure_mesh()
+            .light_line_style(TRANSPARENT)
+            .bold_line_style(THIN)
+            .axis_style(LINE)
+            .label_style(("sans-serif", 13).into_font().color(&FAINT))
+            .axis_desc_style(("sans-serif", 13).into_font().color(&TEXT))
+            .x_labels(8)
+            .y_labels(6)
+            .x_label_formatter(&|&x| number(x))
+            .y_label_formatter(&|&y| self.scale.label(y))
+            .x_desc(&self.x)
+            .y_desc(&self.y)
+            .draw()?;
+        for (index, curve, points) in curves {
+            let style = colour(*index).stroke_width(if curve.marked { 2 } else { 1 });
+            chart.draw_series(LineSeries::new(points.iter().map(|&[x, y]| (x, y)), style))?;
+            if curve.marked {
+                chart.draw_series(points.iter().map(|&[x, y]| Circle::new((x, y), 3, colour(*index).filled())))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Numbers in rows and columns, the larger the stronger their colour.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Heat {
+    /// What it shows.
+    pub title: String,
+    /// Name and unit of the horizontal axis.
+    pub x: String,
+    /// Name of the vertical axis.
+    pub y: String,
+    /// Name and unit of the numbers.
+    pub of: String,
+    /// What stands below the columns.
+    pub columns: Vec<String>,
+    /// What stands before the rows.
+    pub rows: Vec<String>,
+    /// A row after the other, from the top; numbers that are not above 0 stay empty.
+    pub cells: Vec<Vec<f64>>,
+}
+
+/// Height of a row.
+const ROW: u32 = 18;
+
+impl Heat {
+    /// The map as a figure of a page, its colours by the logarithm of the numbers.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] where the picture cannot be drawn.
+    pub fn figure(&self) -> Result<String> {
+        let values = self.cells.iter().flatten().copied().filter(|&value| value > 0.0 && value.is_finite());
+        let [low, high] = [values.clone().fold(f64::INFINITY, f64::min), values.fold(0.0, f64::max)];
+        let title = escaped(&self.title);
+        if high == 0.0 {
+            return Ok(format!(
+                "<figure><figcaption>{title}</figcaption><p class=\"meta\">Nothing was measured yet.</p></figure>\n"
+            ));
+        }
+        let size = (1000, 70 + ROW * self.rows.len() as u32);
+        let words = format!("{}: {} by {} and {}", self.title, self.of, self.y, self.x);
+        let svg = drawn(size, &words, |area| self.draw(area, [low, high]))?;
+        Ok(format!(
+            "<figure class=\"wide\"><figcaption>{title} <span class=\"key\">{}: {} <i class=\"ramp\"></i> {}</span></figcaption>\
+             {svg}</figure>\n",
+            escaped(&self.of),
+            number(low),
+            number(high)
+        ))
+    }
+
+    fn draw(&self, area: &Area, [low, high]: [f64; 2]) -> Drawn {
+        let (columns, rows) = (self.columns.len(), self.rows.len());
+        let mut chart = ChartBuilder::on(area)
+            .margin(6)
+            .x_label_area_size(46)
+            .y_label_area_size(210)
+            .build_cartesian_2d(0.0..columns.max(1) as f64, 0.0..rows.max(1) as f64)?;
+        chart
+            .configure_mesh()
+            .disable_mesh()
+            .axis_style(LINE)
+            .x_labels(0)
+            .y_labels(0)
+            .axis_desc_style(("sans-serif", 13).into_font().color(&TEXT))
+            .x_desc(&self.x)
+            .y_desc(&self.y)
+            .draw()?;
+        let strength = |value: f64| match (high / low).log10() {
+            span if span > 1e-9 => 0.08 + 0.92 * (value / low).log10() / span,
+            _ => 1.0,
+        };
+        for (row, cells) in self.cells.iter().enumerate() {
+            let bottom = (rows - row - 1) as f64;
+            let cells = cells.iter().enumerate().filter(|(_, value)| **value > 0.0 && value.is_finite());
+            chart.draw_series(cells.map(|(column, &value)| {
+                let corners = [(column as f64, bottom), (column as f64 + 1.0, bottom + 1.0)];
+                Rectangle::new(corners, colour(0).mix(strength(value)).filled())
+            }))?;
+        }
+        let font = ("sans-serif", 12).into_font().color(&FAINT);
+        let every = |count: usize, most: usize| count.div_ceil(most).max(1);
+        let place = |x: f64, y: f64| chart.backend_coord(&(x, y));
+        for (row, name) in self.rows.iter().enumerate() {
+            let (x, y) = place(0.0, (rows - row) as f64 - 0.5);
+            let style = font.pos(Pos::new(HPos::Right, VPos::Center));
+            area.draw(&Text::new(text::shortened(name, 28), (x - 8, y), style))?;
+        }
+        for (column, name) in self.columns.iter().enumerate().step_by(every(columns, 12)) {
+            let (x, y) = place(column as f64 + 0.5, 0.0);
+            area.draw(&Text::new(name.clone(), (x, y + 6), font.pos(Pos::new(HPos::Center, VPos::Top))))?;
+        }
+        Ok(())
+    }
+}
+
+type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
+type Drawn = std::result::Result<(), DrawingAreaErrorKind<std::io::Error>>;
+
+/// The picture that `draw` draws, for people who do not see it called `words`.
+fn drawn(size: (u32, u32), words: &str, draw: impl FnOnce(&Area) -> Drawn) -> Result<String> {
+    let mut svg = String::new();
+    let area = SVGBackend::with_string(&mut svg, size).into_drawing_area();
+    let done = draw(&area).and_then(|()| area.present());
+    drop(area);
+    done.map_err(|error| Error::Invalid(format!("the plot of {words} cannot be drawn: {error}")))?;
+    let begin = svg.find("<svg").and_then(|at| Some(at + svg[at..].find('>')? + 1)).unwrap_or(0);
+    let mut picture = format!(
+        "<svg viewBox=\"0 0 {} {}\" role=\"img\" aria-label=\"{}\">{}",
+        size.0,
+        size.1,
+        escaped(words),
+        &svg[begin..]
+    );
+    let named = [(TEXT, "text".to_owned()), (FAINT, "faint".into()), (LINE, "line".into()), (THIN, "thin".into())];
+    let curves = (0..COLOURS).map(|index| (colour(index), format!("c{index}")));
+    for (RGBColor(r, g, b), name) in named.into_iter().chain(curves) {
+        picture = picture.replace(&format!("#{r:02X}{g:02X}{b:02X}"), &format!("var(--{name})"));
+    }
+    Ok(picture)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plot(scale: Scale, points: &[[f64; 2]]) -> Plot {
+        let curve = Curve { name: "a <b>".into(), points: points.to_vec(), marked: true };
+        let other = Curve { name: "other".into(), points: points.to_vec(), marked: false };
+        let (title, x, y) = ("Loss".to_owned(), "step".to_owned(), "loss (nats)".to_owned());
+        Plot { title, x, y, scale, curves: vec![curve, other] }
+    }
+
+    #[test]
+    fn a_plot_names_its_axes_and_takes_its_colours_from_the_page() {
+        for scale in [Scale::Linear, Scale::FromZero, Scale::Log] {
+            let figure = plot(scale, &[[1.0, 2.0], [2.0, f64::NAN], [3.0, 0.5]]).figure().unwrap();
+            for part in ["loss (nats)", "step", "var(--c0)", "var(--c1)", "var(--text)", "a &lt;b&gt;"] {
+                assert!(figure.contains(part), "{figure}");
+            }
+            assert!(!figure.contains("\"#") && !figure.contains("http"), "{figure}");
+            assert_eq!(figure.matches("<circle").count(), 2, "{figure}");
+        }
+    }
+
+    #[test]
+    fn a_plot_of_one_point_or_of_none_is_drawn_all_the_same() {
+        assert!(plot(Scale::Log, &[[1.0, 0.0]]).figure().unwrap().contains("Nothing was measured yet"));
+        for value in [0.0, 1.0, -3.0, 1e30] {
+            assert!(plot(Scale::Linear, &[[1.0, value]]).figure().unwrap().contains("<circle"));
+        }
+    }
+
+    #[test]
+    fn a_long_curve_keeps_its_extremes() {
+        let mut points: Vec<[f64; 2]> = (0..100_000).map(|index| [f64::from(index), 1.0]).collect();
+        (points[777][1], points[77_777][1]) = (9.0, -9.0);
+        let few = thinned(points);
+        assert!(few.len() <= MOST_POINTS && few.is_sorted_by(|a, b| a[0] <= b[0]));
+        assert!(few.contains(&[777.0, 9.0]) && few.contains(&[77_777.0, -9.0]));
+    }
+
+    #[test]
+    fn numbers_on_axes_are_short() {
+        let written = [0.0, 0.25, 12.5, 150.0, 1500.0, -2500.0, 1e-5, 2.5e7, 0.1 + 0.2].map(number);
+        assert_eq!(written, ["0", "0.25", "12.5", "150", "1,500", "−2,500", "1e-5", "2.5e7", "0.3"]);
+    }
+
+    #[test]
+    fn a_map_has_a_cell_for_each_number_above_nothing() {
+        let heat = Heat {
+            title: "Flow".into(),
+            x: "step".into(),
+            y: "layer".into(),
+            of: "norm".into(),
+            columns: vec!["1".into(), "2".into()],
+            rows: vec!["conv".into(), "head".into()],
+            cells: vec![vec![1.0, 0.0], vec![f64::NAN, 10.0]],
+        };
+        let figure = heat.figure().unwrap();
+        assert_eq!(figure.matches("<rect").count(), 2, "{figure}");
+        assert!(figure.contains("conv") && figure.contains("norm: 1 "), "{figure}");
+    }
+}
