@@ -5,8 +5,9 @@
 
 use serde_json::Value;
 
+use super::heat::Heat;
 use super::page::escaped;
-use super::plot::{Curve, Heat, Plot, Scale};
+use super::plot::{Curve, Plot, Scale};
 use super::text;
 use crate::error::Result;
 
@@ -38,14 +39,16 @@ impl Reading {
     }
 }
 
-/// The part of the page about the layers' gradients.
+/// The part of the page about the layers' gradients, behind the figure of the whole gradient.
 ///
 /// # Errors
 /// [`crate::Error::Invalid`] where a plot cannot be drawn.
-pub fn section(lines: &[Value]) -> Result<String> {
+pub fn section(whole: String, lines: &[Value]) -> Result<String> {
     let readings: Vec<Reading> = lines.iter().filter_map(Reading::new).collect();
     let (Some(first), Some(last)) = (readings.first(), readings.last()) else {
-        return Ok("<p class=\"meta\">This run was not watched layer by layer.</p>\n".to_owned());
+        return Ok(format!(
+            "<div class=\"plots\">{whole}</div>\n<p class=\"meta\">This run was not watched layer by layer.</p>\n"
+        ));
     };
     let curve = |reading: &Reading| Curve {
         name: format!("step {}", text::count(reading.step)),
@@ -76,7 +79,7 @@ pub fn section(lines: &[Value]) -> Result<String> {
     let verdicts = verdicts.map(|(name, verdict)| format!("<li>{}: {}</li>", escaped(name), escaped(verdict)));
     let verdicts: String = verdicts.collect();
     let told = if verdicts.is_empty() { verdicts } else { format!("<ul>{verdicts}</ul>\n") };
-    Ok(format!("{told}<div class=\"plots\">{}</div>\n{}", by_layer.figure()?, map.figure()?))
+    Ok(format!("{told}<div class=\"plots\">{whole}{}</div>\n{}", by_layer.figure()?, map.figure()?))
 }
 
 #[cfg(test)]
@@ -85,8 +88,8 @@ mod tests {
 
     #[test]
     fn a_run_that_was_not_watched_says_so() {
-        assert!(section(&[]).unwrap().contains("was not watched"));
-        assert!(section(&[serde_json::json!({ "event": "flow" })]).unwrap().contains("was not watched"));
+        assert!(section(String::new(), &[]).unwrap().contains("was not watched"));
+        assert!(section(String::new(), &[serde_json::json!({ "event": "flow" })]).unwrap().contains("was not watched"));
     }
 
     #[test]
@@ -96,7 +99,7 @@ mod tests {
                 { "layer": "conv", "gradient_norm": norm }, { "layer": "head", "gradient_norm": 1.0, "verdict": "<dies>" },
             ]})
         };
-        let html = section(&[line(10, 0.1), line(20, 0.001)]).unwrap();
+        let html = section(String::new(), &[line(10, 0.1), line(20, 0.001)]).unwrap();
         for part in ["Gradient by layer", "Gradient by layer and step", "step 20", "head: &lt;dies&gt;", "conv"] {
             assert!(html.contains(part), "{part}: {html}");
         }

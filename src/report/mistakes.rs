@@ -7,8 +7,8 @@ use base64::engine::general_purpose::STANDARD;
 use image::codecs::png::PngEncoder;
 use image::{ExtendedColorType, ImageEncoder as _};
 
+use super::heat::Heat;
 use super::page::escaped;
-use super::plot::Heat;
 use super::{Mistake, Score, text};
 use crate::error::{Error, Result};
 use crate::train::run::RunRecord;

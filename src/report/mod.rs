@@ -1,10 +1,11 @@
 //! The page of a run: one file of HTML that works offline, made from what lies in the run's directory and, where somebody asked the
 //! network, from what the test images showed. [`write()`] leaves it in the run, [`live()`] is the same page while the run goes on.
 //!
-//! [`plot`] and [`network`] draw, [`page`] is what all pages have in common, [`text`] writes numbers.
+//! [`plot`], [`heat`] and [`network`] draw, [`page`] is what all pages have in common, [`text`] writes numbers.
 
 pub mod findings;
 pub mod flow;
+pub mod heat;
 mod mistakes;
 pub mod network;
 pub mod page;
@@ -36,7 +37,7 @@ pub enum Score<'a> {
 const STYLE: &str = "\
 .tiles{display:flex;flex-wrap:wrap;gap:.6rem;margin:1rem 0}.tile{border:1px solid var(--line);border-radius:6px;padding:.45rem .9rem}\
 .tile b{display:block;font-size:1.25rem;font-variant-numeric:tabular-nums}.tile span{color:var(--faint);font-size:13px}\
-.plots{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(34rem,100%),1fr));gap:.4rem 1.6rem}\
+.plots{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(34rem,100%),1fr));gap:.4rem 1.6rem}\
 figure{margin:.6rem 0;min-width:0}figcaption{font-weight:600}figure svg{width:100%;height:auto;font-family:system-ui,sans-serif}\
 .key{font-weight:400;color:var(--faint);margin-left:1rem;white-space:nowrap}\
 .key i{display:inline-block;width:.8rem;height:.8rem;border-radius:2px;margin-right:.35rem;vertical-align:-1px}\
@@ -52,8 +53,8 @@ table.matrix th[scope=row]{border-bottom:1px solid var(--thin)}\
 .mistake img{width:100%;image-rendering:pixelated;border-radius:3px;background:#000}\
 .mistake figcaption{font-weight:400;font-size:13px}.answer{position:relative;padding:0 .3rem;margin-top:2px}\
 .answer i{position:absolute;left:0;top:0;bottom:0;border-radius:2px;background:var(--wrong);opacity:.25}\
-.answer.label i{background:var(--right)}.answer span{position:relative;display:flex;justify-content:space-between;gap:.4rem}\
-.answer span b{font-weight:400;overflow:hidden;text-overflow:ellipsis;white-space:nowrap}\
+.answer.label i{background:var(--right)}.answer span{position:relative;display:flex;justify-content:space-between;gap:.4rem;white-space:nowrap}\
+.answer span b{font-weight:400;overflow:hidden;text-overflow:ellipsis}\
 table.setup{width:auto}table.setup th{border-bottom:1px solid var(--thin);font-weight:400;color:var(--faint)}\
 .setups{display:flex;flex-wrap:wrap;gap:0 3rem}details{margin:.6rem 0}summary{cursor:pointer}td,th{overflow-wrap:anywhere}";
 
@@ -112,8 +113,11 @@ pub fn state(run: &Path) -> Result<String> {
     parts(run, &read_record(run)?, Score::Missing("The test images are scored when the run has come to its end."))
 }
 
+/// The network and its data; of a directory, the last part.
 fn title(record: &RunRecord) -> String {
-    format!("{} on {}", record.network.name, record.data.source)
+    let source = Path::new(&record.data.source);
+    let data = source.file_name().map_or(record.data.source.clone().into(), |name| name.to_string_lossy());
+    format!("{} on {data}", record.network.name)
 }
 
 /// The parts of the page, each with its name.
@@ -122,9 +126,8 @@ fn parts(run: &Path, record: &RunRecord, score: Score) -> Result<String> {
     let parts = [
         ("figures", sections::figures(run, record, &readings, score)),
         ("curves", sections::curves(record, &readings)?),
-        ("rate", sections::rate(&readings)?),
+        ("pace", sections::pace(record, &readings)?),
         ("flow", sections::flow(&readings)?),
-        ("throughput", sections::throughput(record, &readings)?),
         ("network", sections::network(record)?),
         ("confusion", mistakes::confusion(record, score)?),
         ("mistakes", mistakes::gallery(record, score)?),

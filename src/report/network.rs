@@ -135,7 +135,10 @@ pub fn picture(network: &Network) -> Result<String> {
         let _ = writeln!(svg, "<path class=\"head\" d=\"M{x} {end}l-3.5 -6h7z\"/>");
     }
     let inputs = network.inputs.iter().map(|input| (input.name.as_str(), "input", input.shape.clone(), 0));
-    let layers = summary.rows.iter().map(|row| (row.name.as_str(), row.kind, row.output[1..].to_vec(), row.parameters));
+    let layers = summary
+        .rows
+        .iter()
+        .map(|row| (row.name.as_str(), row.kind.trim_end_matches("_eval"), row.output[1..].to_vec(), row.parameters));
     for (row, (name, kind, output, parameters)) in inputs.chain(layers).enumerate() {
         let (x, y) = (column(row), top(row));
         let base = y + 18;

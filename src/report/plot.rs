@@ -1,8 +1,11 @@
 //! Plots of plain numbers as SVG inside a page; their colours are the page's, so they are legible in the light and in the dark.
 
+use std::ops::Range;
+
 use plotters::coord::Shift;
+use plotters::coord::ranged1d::{DefaultFormatting, KeyPointHint};
+use plotters::coord::types::RangedCoordf64;
 use plotters::prelude::*;
-use plotters::style::text_anchor::{HPos, Pos, VPos};
 
 use super::page::escaped;
 use super::text;
@@ -10,17 +13,19 @@ use crate::error::{Error, Result};
 
 /// Width and height of a plot of curves, in the units of its picture; the page scales it.
 const SIZE: (u32, u32) = (640, 300);
+/// Height of letters; what draws them takes it for a little less.
+pub(super) const LETTERS: u32 = 16;
 /// Points of a curve that a plot can show apart.
 const MOST_POINTS: usize = 800;
 /// Curves that have a colour of their own.
 const COLOURS: usize = 5;
 
 /// Stand-ins: the page's variables take their places in the picture.
-const TEXT: RGBColor = RGBColor(1, 0, 0);
-const FAINT: RGBColor = RGBColor(1, 0, 1);
-const LINE: RGBColor = RGBColor(1, 0, 2);
+pub(super) const TEXT: RGBColor = RGBColor(1, 0, 0);
+pub(super) const FAINT: RGBColor = RGBColor(1, 0, 1);
+pub(super) const LINE: RGBColor = RGBColor(1, 0, 2);
 const THIN: RGBColor = RGBColor(1, 0, 3);
-const fn colour(index: usize) -> RGBColor {
+pub(super) const fn colour(index: usize) -> RGBColor {
     RGBColor(1, 1, (index % COLOURS) as u8)
 }
 
@@ -74,7 +79,7 @@ impl Scale {
 }
 
 /// A number on an axis, with three digits at most.
-fn number(value: f64) -> String {
+pub(super) fn number(value: f64) -> String {
     let size = value.abs();
     if size < 1e-12 {
         return "0".to_owned();
@@ -89,6 +94,32 @@ fn number(value: f64) -> String {
     let digits = (2 - size.log10().floor() as i32).max(0) as usize;
     let written = format!("{value:.digits$}");
     if written.contains('.') { written.trim_end_matches('0').trim_end_matches('.').to_owned() } else { written }
+}
+
+/// Where an axis that begins and ends so has its marks: a handful, at 1, 2 or 5 times a power of ten.
+fn marks(axis: &Range<f64>, scale: Scale) -> Vec<f64> {
+    const MOST: usize = 7;
+    let powers = axis.start.floor() as i32 - 1..=axis.end.ceil() as i32;
+    if scale == Scale::Log && powers.clone().count() < 400 {
+        for digits in [&[1.0, 2.0, 5.0][..], &[1.0][..]] {
+            let values =
+                powers.clone().flat_map(|power| digits.iter().map(move |digit| power as f64 + f64::log10(*digit)));
+            let mut inside: Vec<f64> = values.filter(|place| axis.contains(place)).collect();
+            let every = inside.len().div_ceil(MOST);
+            if digits.len() == 1 && every > 1 {
+                inside = inside.into_iter().step_by(every).collect();
+            }
+            if (2..=MOST).contains(&inside.len()) {
+                return inside;
+            }
+        }
+    }
+    let wanted = (axis.end - axis.start) / MOST as f64;
+    let power = 10f64.powf(wanted.log10().floor());
+    let step =
+        [1.0, 2.0, 5.0, 10.0].into_iter().map(|digit| digit * power).find(|&step| step >= wanted).unwrap_or(wanted);
+    let first = (axis.start / step).ceil();
+    (0..=MOST).map(|index| (first + index as f64) * step).filter(|place| axis.contains(place)).collect()
 }
 
 /// So few points that a plot can show them: of each stretch, the lowest and the highest.
@@ -108,7 +139,7 @@ fn thinned(points: Vec<[f64; 2]>) -> Vec<[f64; 2]> {
 }
 
 /// A range that holds these values, a little wider than they are.
-fn range(values: impl Iterator<Item = f64> + Clone, wider: f64) -> std::ops::Range<f64> {
+fn range(values: impl Iterator<Item = f64> + Clone, wider: f64) -> Range<f64> {
     let low = values.clone().fold(f64::INFINITY, f64::min);
     let high = values.fold(f64::NEG_INFINITY, f64::max);
     let room = if high - low > 1e-9 * high.abs() { wider * (high - low) } else { 0.1 * high.abs().max(1e-3) };
@@ -152,21 +183,21 @@ impl Plot {
         if self.scale == Scale::FromZero {
             y.start = 0.0;
         }
+        let marks = marks(&y, self.scale);
         let mut chart = ChartBuilder::on(area)
             .margin(6)
             .margin_right(16)
-            .x_label_area_size(46)
-            .y_label_area_size(74)
-            .build_cartesian_2d(range(points.map(|point| point[0]), 0.01), y)?;
+            .x_label_area_size(48)
+            .y_label_area_size(82)
+            .build_cartesian_2d(range(points.map(|point| point[0]), 0.01), Marked { range: y, marks })?;
         chart
             .configure_mesh()
             .light_line_style(TRANSPARENT)
             .bold_line_style(THIN)
             .axis_style(LINE)
-            .label_style(("sans-serif", 13).into_font().color(&FAINT))
-            .axis_desc_style(("sans-serif", 13).into_font().color(&TEXT))
+            .label_style(("sans-serif", LETTERS).into_font().color(&FAINT))
+            .axis_desc_style(("sans-serif", LETTERS).into_font().color(&TEXT))
             .x_labels(8)
-            .y_labels(6)
             .x_label_formatter(&|&x| number(x))
             .y_label_formatter(&|&y| self.scale.label(y))
             .x_desc(&self.x)
@@ -183,104 +214,34 @@ impl Plot {
     }
 }
 
-/// Numbers in rows and columns, the larger the stronger their colour.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Heat {
-    /// What it shows.
-    pub title: String,
-    /// Name and unit of the horizontal axis.
-    pub x: String,
-    /// Name of the vertical axis.
-    pub y: String,
-    /// Name and unit of the numbers.
-    pub of: String,
-    /// What stands below the columns.
-    pub columns: Vec<String>,
-    /// What stands before the rows.
-    pub rows: Vec<String>,
-    /// A row after the other, from the top; numbers that are not above 0 stay empty.
-    pub cells: Vec<Vec<f64>>,
+/// A vertical axis with marks of our own.
+struct Marked {
+    range: Range<f64>,
+    marks: Vec<f64>,
 }
 
-/// Height of a row.
-const ROW: u32 = 18;
+impl Ranged for Marked {
+    type FormatOption = DefaultFormatting;
+    type ValueType = f64;
 
-impl Heat {
-    /// The map as a figure of a page, its colours by the logarithm of the numbers.
-    ///
-    /// # Errors
-    /// [`Error::Invalid`] where the picture cannot be drawn.
-    pub fn figure(&self) -> Result<String> {
-        let values = self.cells.iter().flatten().copied().filter(|&value| value > 0.0 && value.is_finite());
-        let [low, high] = [values.clone().fold(f64::INFINITY, f64::min), values.fold(0.0, f64::max)];
-        let title = escaped(&self.title);
-        if high == 0.0 {
-            return Ok(format!(
-                "<figure><figcaption>{title}</figcaption><p class=\"meta\">Nothing was measured yet.</p></figure>\n"
-            ));
-        }
-        let size = (1000, 70 + ROW * self.rows.len() as u32);
-        let words = format!("{}: {} by {} and {}", self.title, self.of, self.y, self.x);
-        let svg = drawn(size, &words, |area| self.draw(area, [low, high]))?;
-        Ok(format!(
-            "<figure class=\"wide\"><figcaption>{title} <span class=\"key\">{}: {} <i class=\"ramp\"></i> {}</span></figcaption>\
-             {svg}</figure>\n",
-            escaped(&self.of),
-            number(low),
-            number(high)
-        ))
+    fn map(&self, value: &f64, limit: (i32, i32)) -> i32 {
+        RangedCoordf64::from(self.range.clone()).map(value, limit)
     }
 
-    fn draw(&self, area: &Area, [low, high]: [f64; 2]) -> Drawn {
-        let (columns, rows) = (self.columns.len(), self.rows.len());
-        let mut chart = ChartBuilder::on(area)
-            .margin(6)
-            .x_label_area_size(46)
-            .y_label_area_size(210)
-            .build_cartesian_2d(0.0..columns.max(1) as f64, 0.0..rows.max(1) as f64)?;
-        chart
-            .configure_mesh()
-            .disable_mesh()
-            .axis_style(LINE)
-            .x_labels(0)
-            .y_labels(0)
-            .axis_desc_style(("sans-serif", 13).into_font().color(&TEXT))
-            .x_desc(&self.x)
-            .y_desc(&self.y)
-            .draw()?;
-        let strength = |value: f64| match (high / low).log10() {
-            span if span > 1e-9 => 0.08 + 0.92 * (value / low).log10() / span,
-            _ => 1.0,
-        };
-        for (row, cells) in self.cells.iter().enumerate() {
-            let bottom = (rows - row - 1) as f64;
-            let cells = cells.iter().enumerate().filter(|(_, value)| **value > 0.0 && value.is_finite());
-            chart.draw_series(cells.map(|(column, &value)| {
-                let corners = [(column as f64, bottom), (column as f64 + 1.0, bottom + 1.0)];
-                Rectangle::new(corners, colour(0).mix(strength(value)).filled())
-            }))?;
-        }
-        let font = ("sans-serif", 12).into_font().color(&FAINT);
-        let every = |count: usize, most: usize| count.div_ceil(most).max(1);
-        let place = |x: f64, y: f64| chart.backend_coord(&(x, y));
-        for (row, name) in self.rows.iter().enumerate() {
-            let (x, y) = place(0.0, (rows - row) as f64 - 0.5);
-            let style = font.pos(Pos::new(HPos::Right, VPos::Center));
-            area.draw(&Text::new(text::shortened(name, 28), (x - 8, y), style))?;
-        }
-        for (column, name) in self.columns.iter().enumerate().step_by(every(columns, 12)) {
-            let (x, y) = place(column as f64 + 0.5, 0.0);
-            area.draw(&Text::new(name.clone(), (x, y + 6), font.pos(Pos::new(HPos::Center, VPos::Top))))?;
-        }
-        Ok(())
+    fn key_points<Hint: KeyPointHint>(&self, _: Hint) -> Vec<f64> {
+        self.marks.clone()
+    }
+
+    fn range(&self) -> Range<f64> {
+        self.range.clone()
     }
 }
 
-type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
-type Drawn = std::result::Result<(), DrawingAreaErrorKind<std::io::Error>>;
+pub(super) type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
+pub(super) type Drawn = std::result::Result<(), DrawingAreaErrorKind<std::io::Error>>;
 
 /// The picture that `draw` draws, for people who do not see it called `words`.
-fn drawn(size: (u32, u32), words: &str, draw: impl FnOnce(&Area) -> Drawn) -> Result<String> {
+pub(super) fn drawn(size: (u32, u32), words: &str, draw: impl FnOnce(&Area) -> Drawn) -> Result<String> {
     let mut svg = String::new();
     let area = SVGBackend::with_string(&mut svg, size).into_drawing_area();
     let done = draw(&area).and_then(|()| area.present());
@@ -349,18 +310,16 @@ mod tests {
     }
 
     #[test]
-    fn a_map_has_a_cell_for_each_number_above_nothing() {
-        let heat = Heat {
-            title: "Flow".into(),
-            x: "step".into(),
-            y: "layer".into(),
-            of: "norm".into(),
-            columns: vec!["1".into(), "2".into()],
-            rows: vec!["conv".into(), "head".into()],
-            cells: vec![vec![1.0, 0.0], vec![f64::NAN, 10.0]],
+    fn marks_are_round_numbers() {
+        let written = |start: f64, end: f64, scale: Scale| {
+            let marks = marks(&(start..end), scale);
+            marks.into_iter().map(|place| scale.label(place)).collect::<Vec<_>>().join(" ")
         };
-        let figure = heat.figure().unwrap();
-        assert_eq!(figure.matches("<rect").count(), 2, "{figure}");
-        assert!(figure.contains("conv") && figure.contains("norm: 1 "), "{figure}");
+        assert_eq!(written(0.0, 3800.0, Scale::FromZero), "0 1,000 2,000 3,000");
+        assert_eq!(written(18.0, 104.0, Scale::Linear), "20 40 60 80 100");
+        assert_eq!(written(-2.1, 0.2, Scale::Log), "0.01 0.02 0.05 0.1 0.2 0.5 1");
+        assert_eq!(written(-8.5, 3.5, Scale::Log), "1e-8 1e-6 1e-4 0.01 1 100");
+        assert_eq!(written(0.4, 0.6, Scale::Log).split(' ').count(), 5);
+        assert!(!written(7.0, 7.0001, Scale::Linear).is_empty());
     }
 }

@@ -48,7 +48,7 @@ pub fn figures(run: &Path, record: &RunRecord, readings: &Readings, score: Score
     tiles += &tile(&text::count(steps), "steps");
     let speed = record.figures.map(|figures| figures.images_per_second);
     if let Some(speed) = speed.or_else(|| last.and_then(|last| last.images_per_second)) {
-        tiles += &tile(&text::speed(speed), "in training steps");
+        tiles += &tile(&text::speed(speed), "while training");
     }
     let seconds = readings.epochs.iter().filter_map(|epoch| epoch.seconds).sum();
     tiles += &tile(&text::duration(record.figures.map_or(seconds, |figures| figures.seconds)), "in training steps");
@@ -100,18 +100,18 @@ fn scale(curves: &[Curve], otherwise: Scale) -> Scale {
 
 /// Loss and accuracy.
 pub fn curves(record: &RunRecord, readings: &Readings) -> Result<String> {
-    let validation = if record.data.held_out_images > 0 { "validation" } else { "validation, on the test images" };
+    let validation = if record.data.held_out_images > 0 { "validation" } else { "test images, as validation" };
     let x = format!("step ({} an epoch)", text::count(epoch_length(record) as u64));
     let loss = vec![
-        of_steps("training, single steps", readings, |step| step.loss),
+        of_steps("training, by step", readings, |step| step.loss),
         of_epochs(validation, record, readings, |epoch| epoch.validation_loss),
-        of_epochs("training, mean of the epoch", record, readings, |epoch| epoch.train_loss),
+        of_epochs("training, by epoch", record, readings, |epoch| epoch.train_loss),
     ];
     let percent = |share: Option<f64>| share.map(|share| 100.0 * share);
     let accuracy = vec![
-        of_steps("training, single steps", readings, |step| percent(step.accuracy)),
+        of_steps("training, by step", readings, |step| percent(step.accuracy)),
         of_epochs(validation, record, readings, |epoch| percent(epoch.validation_accuracy)),
-        of_epochs("training, mean of the epoch", record, readings, |epoch| percent(epoch.train_accuracy)),
+        of_epochs("training, by epoch", record, readings, |epoch| percent(epoch.train_accuracy)),
     ];
     let plots = [
         Plot {
@@ -126,48 +126,43 @@ pub fn curves(record: &RunRecord, readings: &Readings) -> Result<String> {
     Ok(format!("<h2>Loss and accuracy</h2>\n<div class=\"plots\">{}{}</div>\n", plots[0].figure()?, plots[1].figure()?))
 }
 
-/// The learning rate, and the gradient that it is multiplied with.
-pub fn rate(readings: &Readings) -> Result<String> {
+/// Learning rate and images a second.
+pub fn pace(record: &RunRecord, readings: &Readings) -> Result<String> {
     let rates = vec![of_steps("learning rate", readings, |step| step.lr)];
     let rate = Plot {
         title: "Learning rate".into(),
         x: "step".into(),
-        y: "learning rate (1 a step)".into(),
+        y: "learning rate (no unit)".into(),
         scale: scale(&rates, Scale::FromZero),
         curves: rates,
     };
-    let norm = Plot {
-        title: "Norm of the whole gradient, before clipping".into(),
+    let speed = Plot {
+        title: "Throughput".into(),
         x: "step".into(),
-        y: "L2 norm (nats)".into(),
-        scale: Scale::Log,
-        curves: vec![of_steps("norm", readings, |step| step.gradient_norm)],
-    };
-    Ok(format!(
-        "<h2>Learning rate and gradient</h2>\n<div class=\"plots\">{}{}</div>\n",
-        rate.figure()?,
-        norm.figure()?
-    ))
-}
-
-/// How gradients flow through the layers.
-pub fn flow(readings: &Readings) -> Result<String> {
-    Ok(format!("<h2>Gradient flow</h2>\n{}", layers::section(&readings.flow)?))
-}
-
-/// Images a second.
-pub fn throughput(record: &RunRecord, readings: &Readings) -> Result<String> {
-    let plot = Plot {
-        title: "Training images a second, validation not counted".into(),
-        x: "step".into(),
-        y: "images a second".into(),
+        y: "training images a second".into(),
         scale: Scale::FromZero,
         curves: vec![
             of_steps("since the epoch began", readings, |step| step.images_per_second),
-            of_epochs("whole epoch", record, readings, |epoch| epoch.images_per_second),
+            of_epochs("by epoch, without validation", record, readings, |epoch| epoch.images_per_second),
         ],
     };
-    Ok(format!("<h2>Throughput</h2>\n<div class=\"plots\">{}</div>\n", plot.figure()?))
+    Ok(format!(
+        "<h2>Learning rate and throughput</h2>\n<div class=\"plots\">{}{}</div>\n",
+        rate.figure()?,
+        speed.figure()?
+    ))
+}
+
+/// How gradients flow: the whole gradient, then the layers.
+pub fn flow(readings: &Readings) -> Result<String> {
+    let norm = Plot {
+        title: "Whole gradient, before clipping".into(),
+        x: "step".into(),
+        y: "L2 norm (no unit)".into(),
+        scale: Scale::Log,
+        curves: vec![of_steps("norm", readings, |step| step.gradient_norm)],
+    };
+    Ok(format!("<h2>Gradient flow</h2>\n{}", layers::section(norm.figure()?, &readings.flow)?))
 }
 
 /// The network's picture.

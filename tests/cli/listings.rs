@@ -7,7 +7,7 @@ fn help_and_version_are_there_and_wrong_usage_ends_with_2() {
     let dir = workplace();
     assert_eq!(done(dir.path(), &["--version"]), format!("wgrad {}\n", env!("CARGO_PKG_VERSION")));
     assert!(done(dir.path(), &["--help"]).contains("Examples:"));
-    for command in ["train", "evaluate", "predict", "lockstep", "profile", "summary", "recipes", "recipe"] {
+    for command in ["train", "evaluate", "report", "predict", "lockstep", "profile", "summary", "recipes", "recipe"] {
         assert!(done(dir.path(), &[command, "--help"]).contains("Examples:"), "{command}");
     }
     for wrong in

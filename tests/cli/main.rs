@@ -8,6 +8,7 @@ mod listings;
 mod lockstep;
 mod profile;
 mod recipes;
+mod report;
 mod runs;
 mod signals;
 mod tune;
