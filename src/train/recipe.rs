@@ -258,6 +258,7 @@ fn train(table: &Table) -> Result<TrainConfig> {
         validation: usual.validation,
         patience: table.whole("patience"),
         no_fuse: table.texts("no_fuse").into_iter().map(str::parse).collect::<Result<_>>()?,
+        watch: usual.watch,
     })
 }
 

@@ -49,7 +49,8 @@ fn every_key_is_read() {
         clip_weights: Some(3.0),
         validation: 0.25,
         patience: Some(4),
-        no_fuse: vec![Pass::ALL[3]],
+        no_fuse: vec![Pass::Loads],
+        ..TrainConfig::default()
     };
     assert_eq!(recipe.config(100), wanted);
     assert_eq!(read("[train]\npatience = 1").unwrap().config(100).validation, PATIENCE_VALIDATION);

@@ -103,7 +103,7 @@ fn layers(activation: Activation) -> Graph {
     let logits = g.apply1("dense2", Linear, &[activated, operands[5]]).unwrap();
     let seed = g.persistent("seed", g.spec(logits).clone());
     let gradients = differentiate(g, logits, seed, &operands[1..]).unwrap();
-    for (i, gradient) in gradients.into_iter().flatten().enumerate() {
+    for (i, gradient) in operands[1..].iter().filter_map(|&value| gradients.of(value)).enumerate() {
         let kept = g.persistent(&format!("d{i}"), g.spec(gradient).clone());
         g.place(gradient, kept, 0).unwrap();
     }

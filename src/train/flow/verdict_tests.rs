@@ -9,10 +9,7 @@ fn network(activation: Layer) -> Network {
         let conv = Layer::Conv2d(Conv2dLayer::new(8, 3).padding(1));
         net = net.named(&format!("conv{number}"), conv).named(&format!("act{number}"), activation);
     }
-    net.layer(Layer::GlobalAvgPool2d)
-        .named("head", Layer::Linear(LinearLayer { units: 10, bias: true }))
-        .build()
-        .unwrap()
+    net.layer(Layer::GlobalAvgPool2d).named("head", Layer::Linear(LinearLayer::new(10))).build().unwrap()
 }
 
 fn facts(activation: Layer) -> Facts {
