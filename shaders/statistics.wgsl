@@ -30,6 +30,8 @@ struct Params {
 const WORKGROUP: u32 = 64u;
 const BLOCK: u32 = 256u;
 const SAMPLE: u32 = 16u;
+const DRAWN: u32 = 8u; // samples that one random number places
+const LOWEST: u32 = 15u; // the exponent field with which bins begin
 const COUNTS: u32 = 5u;
 const LEAST_NORMAL: u32 = 0x00800000u;
 const INFINITE: u32 = 0x7f800000u;
@@ -75,12 +77,12 @@ fn rescale(own: u32, all: u32) -> vec2<f32> {
     return vec2<f32>(ratio * ratio, ratio);
 }
 
-// The bin of a magnitude; beyond all bins for zero and what is not finite.
-fn bin(bits: u32) -> u32 {
-    if bits == 0u || bits >= INFINITE {
-        return WORKGROUP;
-    }
-    return min((max(bits >> 23u, 15u) - 15u) / 2u, WORKGROUP - 1u);
+// The bits of the least magnitude of a bin, and how many magnitudes lie in it: two octaves, all smaller ones in the first bin and all
+// larger ones in the last.
+fn bin(index: u32) -> vec2<u32> {
+    let first = select((LOWEST + 2u * index) << 23u, 1u, index == 0u);
+    let end = select((LOWEST + 2u + 2u * index) << 23u, INFINITE, index == WORKGROUP - 1u);
+    return vec2<u32>(first, end - first);
 }
 
 @compute @workgroup_size(WORKGROUP)
@@ -134,9 +136,16 @@ fn part(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
     var inside = 0u;
     if params.histogram != 0u {
         let samples = (len + SAMPLE - 1u) / SAMPLE;
-        for (var j = 0u; j < samples; j++) {
-            let place = min(SAMPLE * j + pcg(j) % SAMPLE, len - 1u);
-            inside += select(0u, 1u, bin(magnitude(load(start + place))) == lane);
+        let own = bin(lane);
+        for (var drawn = 0u; drawn < samples; drawn += DRAWN) {
+            var places = pcg(drawn / DRAWN);
+            let stop = min(drawn + DRAWN, samples);
+            for (var j = drawn; j < stop; j++) {
+                let place = min(SAMPLE * j + places % SAMPLE, len - 1u);
+                places /= SAMPLE;
+                // What is less wraps.
+                inside += select(0u, 1u, magnitude(load(start + place)) - own.x < own.y);
+            }
         }
     }
     let at = row * WORKGROUP + lane;

@@ -3,7 +3,7 @@
 use super::reduce::{Splits, scratch};
 use super::{BLOCK, Dispatch, Lowered, Operand, Problem};
 use crate::error::Result;
-use crate::ops::statistics::{BINS, COUNTS, FIGURES, LANES, SAMPLE};
+use crate::ops::statistics::{BINS, COUNTS, DRAWN, FIGURES, LANES, SAMPLE};
 use crate::ops::{Alive, MergeStatistics, Statistics};
 use crate::tensor::Spec;
 
@@ -39,7 +39,7 @@ impl Numbers {
 fn part_trips(longest: usize, histogram: bool) -> usize {
     let each = longest.div_ceil(LANES);
     let samples = if histogram { longest.div_ceil(SAMPLE) } else { 0 };
-    2 * each + each.div_ceil(BLOCK) + samples
+    2 * each + each.div_ceil(BLOCK) + samples + samples.div_ceil(DRAWN)
 }
 
 /// The most loop iterations that make one record of so many: their counts, then their figures in blocks.

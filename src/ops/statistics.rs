@@ -26,8 +26,8 @@
 //! of the tensor is, and dividing by u rounds nothing. A subnormal counts as zero in the sums, since devices may flush it.
 //!
 //! Bin b of [`BINS`] counts magnitudes from 2^(2b − 112) up to 2^(2b − 110); the first takes all smaller ones too (but no zero),
-//! the last all larger ones. Counted is one element in [`SAMPLE`]: element min(16·j + pcg(j) mod 16, len − 1) of each row of the
-//! table, the same on every device.
+//! the last all larger ones. Counted is one element in [`SAMPLE`]: element min(16·j + d, len − 1) of each row of the table, where d is
+//! the hexadecimal digit j mod 8 of pcg(j / 8), counted from the lowest: the same on every device.
 
 use std::ops::Range;
 
@@ -42,6 +42,8 @@ pub const LANES: usize = 64;
 pub const BINS: usize = LANES;
 /// One element in so many is counted there.
 pub const SAMPLE: usize = 16;
+/// Samples that one random number places.
+pub const DRAWN: usize = 8;
 /// Counts of a record.
 pub const COUNTS: usize = 5;
 /// Floats of a record.
@@ -106,6 +108,12 @@ pub fn bin_exponent(bin: usize) -> i32 {
 /// The bits of a magnitude as a device has them.
 fn magnitude<T: Real>(x: T) -> u32 {
     (x.wide() as f32).abs().to_bits()
+}
+
+/// Which of [`SAMPLE`] elements is the sample of number j.
+fn drawn(j: usize) -> usize {
+    let digit = 4 * (j % DRAWN);
+    (pcg((j / DRAWN) as u32) >> digit) as usize % SAMPLE
 }
 
 /// What a magnitude is.
@@ -229,8 +237,7 @@ impl Operator for Statistics {
         });
         let bins = fill(rows * BINS, |i| {
             let row = row(i / BINS);
-            let sample =
-                |j: usize| element((row.start + SAMPLE * j + pcg(j as u32) as usize % SAMPLE).min(row.end - 1));
+            let sample = |j: usize| element((row.start + SAMPLE * j + drawn(j)).min(row.end - 1));
             let samples = if self.histogram { row.len().div_ceil(SAMPLE) } else { 0 };
             (0..samples).filter(|&j| bin(magnitude(sample(j))) == Some(i % BINS)).count() as u32
         });

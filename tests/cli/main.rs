@@ -3,6 +3,7 @@
 
 mod bench;
 mod errors;
+mod flow;
 mod folders;
 mod listings;
 mod lockstep;
