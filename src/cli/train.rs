@@ -205,12 +205,11 @@ impl Follower<'_> {
                         "images_per_second": progress.images_per_second,
                     }));
                 }
-                let due = progress.recent.iter().filter(|figures| figures.step.is_multiple_of(self.every));
-                due.map(|figures| {
+                let mut due = progress.recent.iter().filter(|figures| figures.step.is_multiple_of(self.every));
+                due.try_for_each(|figures| {
                     let shown = self.board.as_mut().map_or(Ok(()), |board| board.step(figures));
                     self.writer.step(progress, figures).and(shown)
                 })
-                .collect()
             }
             Event::Flow(flow) => {
                 self.output.event(&flow.json());

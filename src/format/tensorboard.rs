@@ -185,7 +185,7 @@ mod tests {
     fn records(mut bytes: &[u8]) -> Vec<Vec<u8>> {
         let masked = |bytes: &[u8]| {
             let crc = crc32c(bytes);
-            ((crc >> 15) | (crc << 17)).wrapping_add(0xa282_ead8).to_le_bytes()
+            crc.rotate_right(15).wrapping_add(0xa282_ead8).to_le_bytes()
         };
         let mut found = Vec::new();
         while !bytes.is_empty() {

@@ -42,8 +42,11 @@ impl Board {
     }
 }
 
+/// Something with the tag under which it is shown.
+type Tagged<T> = (String, T);
+
 /// The numbers and the histograms of a watched step, by tag.
-fn shown(flow: &Flow) -> (Vec<(String, f64)>, Vec<(String, Buckets)>) {
+fn shown(flow: &Flow) -> (Vec<Tagged<f64>>, Vec<Tagged<Buckets>>) {
     let (mut scalars, mut histograms) = (Vec::new(), Vec::new());
     let mut put = |tag: &str, name: &str, value: f64| scalars.push((format!("{tag}/{name}"), value));
     let mut spread = |tag: &str, name: &str, measured: &Measured| {

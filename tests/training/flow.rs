@@ -39,7 +39,7 @@ fn branched() -> Network {
     let sum = net.layer("sum", Layer::Add, &[&left, &right]);
     let drop = net.layer("drop", Layer::Dropout { rate: 0.2 }, &[&sum]);
     let flat = net.layer("flat", Layer::Flatten, &[&drop]);
-    net.layer("head", Layer::Linear(LinearLayer { units: 10, bias: true }), &[&flat]);
+    net.layer("head", Layer::Linear(LinearLayer::new(10)), &[&flat]);
     net.build().unwrap()
 }
 

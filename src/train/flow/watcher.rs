@@ -117,7 +117,7 @@ impl Wishes {
     /// Asks for a value as a whole, behind the node that computes it.
     fn whole(&mut self, graph: &Graph, value: ValueId, histogram: bool, bounds: [f32; 2]) -> Option<Record> {
         let (after, name) = (graph.computed_by(value)?, format!("{}.flow", graph.value(value).name));
-        let tensors = vec![0..graph.spec(value).len()];
+        let tensors = std::iter::once(0..graph.spec(value).len()).collect();
         Some(self.measure(Request { after, what: What::Value(value), name, histogram, bounds, tensors }))
     }
 

@@ -94,6 +94,9 @@ pub(super) fn cases(caps: &Caps) -> Vec<Case> {
         }
     }
     cases.extend(directions("folded", [9, 41, 77]).into_iter().map(Case::squeezed));
+    let relu = LinearActivation { activation: Activation::Relu };
+    let fours = [noise(1, [9, 20]), noise(2, [20, 20]), noise(3, [20])];
+    cases.push(Case::new("relu_fours", relu, fours).at(Depth::Quick));
     for activation in [Activation::Relu, Activation::Elu { alpha: 1.25 }] {
         let depth = if activation == Activation::Relu { Depth::Quick } else { Depth::Standard };
         let operands = [noise(1, [9, 21]), noise(2, [18, 21]), noise(3, [18])];
