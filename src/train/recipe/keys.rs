@@ -206,7 +206,7 @@ pub static NETWORK: Section = Section {
     ],
 };
 
-const PASSES: [&str; 4] = ["pool-gradient", "epilogue", "pooling", "loads"];
+const PASSES: [&str; 6] = ["flatten", "pool-gradient", "epilogue", "pooling", "loads", "derivative"];
 
 /// How it is trained.
 pub static TRAIN: Section = Section {
