@@ -58,6 +58,8 @@ fn answer(request: Request, run: &Path) {
     let page = match (request.method(), request.url()) {
         _ if !is_local(&request) => Err((403, "this page is for this machine alone".to_owned())),
         (Method::Get, "/") => report::live(run).map_err(|error| (500, error.to_string())),
+        // Browsers ask for it by themselves.
+        (Method::Get, "/favicon.ico") => Err((204, String::new())),
         (Method::Get, "/state") => report::state(run).map_err(|error| (500, error.to_string())),
         _ => Err((404, "there is only the page at /".to_owned())),
     };

@@ -22,7 +22,7 @@ pub struct Findings {
     pub images: usize,
     /// Row: the label; column: the network's answer; images counted.
     pub confusion: Vec<Vec<u64>>,
-    /// The mistakes with the largest loss, the largest first.
+    /// The mistakes with the largest finite loss, the largest first.
     pub mistakes: Vec<Mistake>,
 }
 
@@ -57,8 +57,8 @@ impl Findings {
         evaluation: &Evaluation,
     ) -> Result<Self> {
         let Evaluation { loss, accuracy, confusion, classes, losses } = evaluation;
-        let answered = classes.iter().zip(&split.labels).enumerate();
-        let mut wrong: Vec<usize> = answered.filter(|(_, (class, label))| class != label).map(|(i, _)| i).collect();
+        let told = |&index: &usize| classes[index] != split.labels[index] && losses[index].is_finite();
+        let mut wrong: Vec<usize> = (0..split.len()).filter(told).collect();
         wrong.sort_by(|&a, &b| losses[b].total_cmp(&losses[a]));
         wrong.truncate(MOST_MISTAKES);
         let mut mistakes = Vec::new();

@@ -69,10 +69,14 @@ pub fn gallery(record: &RunRecord, score: Score) -> Result<String> {
         Score::Found(findings) => findings,
         Score::Missing(why) => return Ok(format!("{heading}<p class=\"meta\">{}</p>\n", escaped(why))),
     };
-    if findings.mistakes.is_empty() {
-        return Ok(format!("{heading}<p>None: every test image was told right.</p>\n"));
-    }
     let wrong = findings.images as u64 - findings.confusion.iter().enumerate().map(|(i, row)| row[i]).sum::<u64>();
+    if findings.mistakes.is_empty() {
+        let says = match wrong {
+            0 => "None: every test image was told right.",
+            _ => "The network's answers to the images that it told wrong are not finite.",
+        };
+        return Ok(format!("{heading}<p>{says}</p>\n"));
+    }
     let mut html = format!(
         "{heading}<p class=\"meta\">{} of {} test images were told wrong; these are the {} whose label got the least probability. \
          Bars: the network's probabilities, green for the label.</p>\n<div class=\"mistakes\">\n",

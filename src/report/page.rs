@@ -26,6 +26,6 @@ pub fn begin(title: &str, style: &str) -> String {
     format!(
         "<!doctype html>\n<html lang=\"en\"><meta charset=\"utf-8\"><meta name=\"viewport\" \
          content=\"width=device-width\"><meta name=\"color-scheme\" content=\"light dark\"><title>{title}</title>\
-         <link rel=\"icon\" href=\"data:,\"><style>{STYLE}{style}</style>\n<h1>{title}</h1>\n"
+         <style>{STYLE}{style}</style>\n<h1>{title}</h1>\n"
     )
 }

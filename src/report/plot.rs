@@ -96,30 +96,34 @@ pub(super) fn number(value: f64) -> String {
     if written.contains('.') { written.trim_end_matches('0').trim_end_matches('.').to_owned() } else { written }
 }
 
-/// Where an axis that begins and ends so has its marks: a handful, at 1, 2 or 5 times a power of ten.
+/// Marks of an axis at most, about.
+const MOST_MARKS: usize = 7;
+
+/// Where an axis that begins and ends so has its marks: a handful, at 1, 2 or 5 times a power of ten if that is enough.
 fn marks(axis: &Range<f64>, scale: Scale) -> Vec<f64> {
-    const MOST: usize = 7;
-    let powers = axis.start.floor() as i32 - 1..=axis.end.ceil() as i32;
-    if scale == Scale::Log && powers.clone().count() < 400 {
-        for digits in [&[1.0, 2.0, 5.0][..], &[1.0][..]] {
-            let values =
-                powers.clone().flat_map(|power| digits.iter().map(move |digit| power as f64 + f64::log10(*digit)));
-            let mut inside: Vec<f64> = values.filter(|place| axis.contains(place)).collect();
-            let every = inside.len().div_ceil(MOST);
-            if digits.len() == 1 && every > 1 {
-                inside = inside.into_iter().step_by(every).collect();
-            }
-            if (2..=MOST).contains(&inside.len()) {
-                return inside;
-            }
-        }
+    if scale != Scale::Log {
+        return even(axis);
     }
-    let wanted = (axis.end - axis.start) / MOST as f64;
+    let powers = axis.start.floor() as i32..=axis.end.ceil() as i32;
+    let all = powers.clone().flat_map(|power| [1.0, 2.0, 5.0].map(|digit: f64| f64::from(power) + digit.log10()));
+    let all: Vec<f64> = all.filter(|place| axis.contains(place)).collect();
+    let tens: Vec<f64> = powers.map(f64::from).filter(|place| axis.contains(place)).collect();
+    match (all.len(), tens.len()) {
+        (3..=MOST_MARKS, _) => all,
+        (_, 2..) => tens.iter().copied().step_by(tens.len().div_ceil(MOST_MARKS)).collect(),
+        // Less than a power of ten: the steps of the values themselves.
+        _ => even(&(10f64.powf(axis.start)..10f64.powf(axis.end))).into_iter().map(f64::log10).collect(),
+    }
+}
+
+/// Marks in equal steps.
+fn even(axis: &Range<f64>) -> Vec<f64> {
+    let wanted = (axis.end - axis.start) / MOST_MARKS as f64;
     let power = 10f64.powf(wanted.log10().floor());
     let step =
-        [1.0, 2.0, 5.0, 10.0].into_iter().map(|digit| digit * power).find(|&step| step >= wanted).unwrap_or(wanted);
+        [1.0, 2.0, 5.0, 10.0].map(|digit| digit * power).into_iter().find(|&step| step >= wanted).unwrap_or(wanted);
     let first = (axis.start / step).ceil();
-    (0..=MOST).map(|index| (first + index as f64) * step).filter(|place| axis.contains(place)).collect()
+    (0..=MOST_MARKS).map(|index| (first + index as f64) * step).filter(|place| axis.contains(place)).collect()
 }
 
 /// So few points that a plot can show them: of each stretch, the lowest and the highest.
@@ -318,8 +322,8 @@ mod tests {
         assert_eq!(written(0.0, 3800.0, Scale::FromZero), "0 1,000 2,000 3,000");
         assert_eq!(written(18.0, 104.0, Scale::Linear), "20 40 60 80 100");
         assert_eq!(written(-2.1, 0.2, Scale::Log), "0.01 0.02 0.05 0.1 0.2 0.5 1");
-        assert_eq!(written(-8.5, 3.5, Scale::Log), "1e-8 1e-6 1e-4 0.01 1 100");
-        assert_eq!(written(0.4, 0.6, Scale::Log).split(' ').count(), 5);
+        assert_eq!(written(-8.5, 3.5, Scale::Log), "1e-8 1e-6 0.0001 0.01 1 100");
+        assert_eq!(written(0.4, 0.6, Scale::Log), "3 3.5");
         assert!(!written(7.0, 7.0001, Scale::Linear).is_empty());
     }
 }
