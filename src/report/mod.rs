@@ -67,7 +67,7 @@ const fresh=document.createElement('main');fresh.innerHTML=await answer.text();\
 for(const part of [...fresh.children]){const html=part.outerHTML;if(seen[part.id]===html)continue;\
 seen[part.id]=html;const old=document.getElementById(part.id);if(old)old.replaceWith(part);else main.append(part)}\
 setTimeout(look,2000)}\
-catch{note.textContent='The run no longer answers, so it has ended: this is the last state that it showed here.'}};\
+catch{note.textContent='The run no longer answers, so it has ended. This is the last state that it showed here; report.html in its directory has the rest.'}};\
 setTimeout(look,2000)})()";
 
 /// Writes the page of the run in `run` into it, wholly or not at all, and answers where it is.
