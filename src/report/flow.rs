@@ -1,7 +1,7 @@
 //! How gradients flow through the layers, from readings that a run was asked to take.
 //!
 //! A reading is a line of `metrics.jsonl`: `{"event": "flow", "step": 100, "layers": [{"layer": "conv1", "gradient_norm": 0.3,
-//! "verdict": "…"}, …]}`, layers from the image on. Only [`Reading::new`] knows this form.
+//! "verdict": "…"}, …]}`, layers from the image on. Only `Reading::new` knows this form.
 
 use serde_json::Value;
 

@@ -34,7 +34,7 @@ impl Heat {
     /// The map as a figure of a page, its colours by the logarithm of the numbers.
     ///
     /// # Errors
-    /// [`Error::Invalid`] where the picture cannot be drawn.
+    /// [`crate::Error::Invalid`] where the picture cannot be drawn.
     pub fn figure(&self) -> Result<String> {
         let values = self.cells.iter().flatten().copied().filter(|&value| value > 0.0 && value.is_finite());
         let [low, high] = [values.clone().fold(f64::INFINITY, f64::min), values.fold(0.0, f64::max)];
