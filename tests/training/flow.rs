@@ -122,7 +122,7 @@ fn activations_stand_for_what_is_fused_into_them() {
             ("pool1", vec!["conv1", "relu1"], true),
             ("pool2", vec!["conv2", "relu2"], true),
             ("relu3", vec!["conv3"], true),
-            ("relu4", vec!["dense1"], true),
+            ("relu4", vec!["flatten1", "dense1"], true),
             ("dense2", vec![], false),
         ]
     );
