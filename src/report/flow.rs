@@ -1,7 +1,8 @@
 //! How gradients flow through the layers, from readings that a run was asked to take.
 //!
-//! A reading is a line of `metrics.jsonl`: `{"event": "flow", "step": 100, "layers": [{"layer": "conv1", "gradient_norm": 0.3,
-//! "verdict": "…"}, …]}`, layers from the image on. Only `Reading::new` knows this form.
+//! A reading is a line of `metrics.jsonl` as [`crate::train::flow`] writes it: `{"event": "flow", "step": 101, "parameters":
+//! [{"name": "conv1.weight", "gradient": {"norm": 0.3, …}, …}, …], …}`, layers from the image on; a verdict is one with
+//! `"event": "verdict"` and its `findings` in `words`. Only `Reading::new` and `verdict` know these forms.
 
 use serde_json::Value;
 
@@ -20,23 +21,32 @@ struct Reading {
 /// One layer.
 struct Layer {
     name: String,
-    /// Norm of the gradient of its parameters; NaN where it is not known.
+    /// Norm of the gradient of its weights; NaN where it is not finite.
     norm: f64,
-    /// What is wrong with it, in words.
-    verdict: Option<String>,
 }
 
 impl Reading {
     fn new(line: &Value) -> Option<Self> {
         let layer = |value: &Value| {
-            let name = value.get("layer")?.as_str()?.to_owned();
-            let norm = value.get("gradient_norm").and_then(Value::as_f64).unwrap_or(f64::NAN);
-            let verdict = value.get("verdict").and_then(Value::as_str).map(str::to_owned);
-            Some(Layer { name, norm, verdict })
+            let name = value.get("name")?.as_str()?.strip_suffix(".weight")?.to_owned();
+            let norm = value.get("gradient")?.get("norm").and_then(Value::as_f64).unwrap_or(f64::NAN);
+            Some(Layer { name, norm })
         };
-        let layers: Vec<Layer> = line.get("layers")?.as_array()?.iter().filter_map(layer).collect();
+        let layers: Vec<Layer> = line.get("parameters")?.as_array()?.iter().filter_map(layer).collect();
         Some(Self { step: line.get("step")?.as_u64()?, layers }).filter(|reading| !reading.layers.is_empty())
     }
+}
+
+/// The last verdict of a run as a list, nothing where there is none.
+fn verdict(lines: &[Value]) -> String {
+    let last = lines.iter().rev().find(|line| line["event"] == "verdict");
+    let findings = last.and_then(|line| line["findings"].as_array()).map(Vec::as_slice).unwrap_or_default();
+    let told = findings.iter().filter_map(|finding| {
+        let (kind, words) = (finding["kind"].as_str()?.replace('_', " "), finding["words"].as_str()?);
+        Some(format!("<li><b>{}</b>: {}</li>", escaped(&kind), escaped(words)))
+    });
+    let told: String = told.collect();
+    if told.is_empty() { told } else { format!("<ul>{told}</ul>\n") }
 }
 
 /// The part of the page about the layers' gradients, behind the figure of the whole gradient.
@@ -75,10 +85,7 @@ pub fn section(whole: String, lines: &[Value]) -> Result<String> {
         cells: rows.iter().map(|name| readings.iter().map(|reading| norm(reading, name)).collect()).collect(),
         rows,
     };
-    let verdicts = last.layers.iter().filter_map(|layer| Some((&layer.name, layer.verdict.as_ref()?)));
-    let verdicts = verdicts.map(|(name, verdict)| format!("<li>{}: {}</li>", escaped(name), escaped(verdict)));
-    let verdicts: String = verdicts.collect();
-    let told = if verdicts.is_empty() { verdicts } else { format!("<ul>{verdicts}</ul>\n") };
+    let told = verdict(lines);
     Ok(format!("{told}<div class=\"plots\">{whole}{}</div>\n{}", by_layer.figure()?, map.figure()?))
 }
 
@@ -95,13 +102,16 @@ mod tests {
     #[test]
     fn readings_are_shown_by_layer_and_by_layer_and_step() {
         let line = |step: u64, norm: f64| {
-            serde_json::json!({ "event": "flow", "step": step, "layers": [
-                { "layer": "conv", "gradient_norm": norm }, { "layer": "head", "gradient_norm": 1.0, "verdict": "<dies>" },
+            serde_json::json!({ "event": "flow", "step": step, "parameters": [
+                { "name": "conv.weight", "gradient": { "norm": norm } }, { "name": "conv.bias", "gradient": { "norm": 7.0 } },
+                { "name": "head.weight", "gradient": { "norm": 1.0 } },
             ]})
         };
-        let html = section(String::new(), &[line(10, 0.1), line(20, 0.001)]).unwrap();
-        for part in ["Gradient by layer", "Gradient by layer and step", "step 20", "head: &lt;dies&gt;", "conv"] {
+        let verdict = serde_json::json!({ "event": "verdict", "findings": [{ "kind": "too_hot", "words": "a < b" }] });
+        let html = section(String::new(), &[line(10, 0.1), line(20, 0.001), verdict]).unwrap();
+        for part in ["Gradient by layer", "Gradient by layer and step", "step 20", "<b>too hot</b>: a &lt; b", "conv"] {
             assert!(html.contains(part), "{part}: {html}");
         }
+        assert!(!html.contains("bias"));
     }
 }

@@ -52,7 +52,7 @@ pub struct Readings {
     pub steps: Vec<Step>,
     /// The epochs that came to their end.
     pub epochs: Vec<Epoch>,
-    /// Readings of how gradients flow through the layers; [`super::flow`] knows what they hold.
+    /// Readings of how gradients flow through the layers, and verdicts; [`super::flow`] knows what they hold.
     pub flow: Vec<Value>,
     /// Lines that could not be understood.
     pub damaged: usize,
@@ -86,7 +86,7 @@ impl Readings {
         match line.get("event").and_then(Value::as_str)? {
             "step" => self.steps.push(serde_json::from_value(line).ok()?),
             "epoch" => self.epochs.push(serde_json::from_value(line).ok()?),
-            "flow" => self.flow.push(line),
+            "flow" | "verdict" => self.flow.push(line),
             // What a later version measures besides is no damage.
             _ => {}
         }
