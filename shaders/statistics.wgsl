@@ -29,6 +29,7 @@ struct Params {
 
 const WORKGROUP: u32 = 64u;
 const BLOCK: u32 = 256u;
+const HELD: u32 = 8u; // elements that an invocation looks at together
 const SAMPLE: u32 = 16u;
 const DRAWN: u32 = 8u; // samples that one random number places
 const LOWEST: u32 = 15u; // the exponent field with which bins begin
@@ -58,10 +59,6 @@ fn load(i: u32) -> f32 {
 
 fn magnitude(value: f32) -> u32 {
     return bitcast<u32>(value) & 0x7fffffffu;
-}
-
-fn is_normal(bits: u32) -> bool {
-    return bits >= LEAST_NORMAL && bits < INFINITE;
 }
 
 // The exponent field of a magnitude, at least that of the smallest normal number.
@@ -96,36 +93,38 @@ fn part(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
     let end = start + len;
     var largest = 0u;
     var zeros = 0u;
-    var subnormals = 0u;
+    var below = 0u; // the smallest normal number
     var broken = 0u;
     var outside = 0u;
     var total = vec2<f32>(0.0, 0.0);
     for (var first = start + lane; first < end; first += BLOCK * WORKGROUP) {
         let stop = min(first + BLOCK * WORKGROUP, end);
         var top = 0u;
-        for (var i = first; i < stop; i += WORKGROUP) {
-            let value = load(i);
-            let bits = magnitude(value);
-            if is_normal(bits) {
-                top = max(top, bits);
-            } else if bits == 0u {
-                zeros += 1u;
-            } else if bits < INFINITE {
-                subnormals += 1u;
-            } else {
-                broken += 1u;
-            }
-            if bits < INFINITE && (value < params.low || value > params.high) {
-                outside += 1u;
-            }
-        }
-        // One over the unit: 2^(128 - exponent).
-        let factor = bitcast<f32>((255u - exponent(top)) << 23u);
         var sum = vec2<f32>(0.0, 0.0);
-        for (var i = first; i < stop; i += WORKGROUP) {
-            let value = load(i);
-            if is_normal(magnitude(value)) {
-                let scaled = abs(value) * factor;
+        for (var next = first; next < stop; next += HELD * WORKGROUP) {
+            var held: array<f32, HELD>;
+            var above = top;
+            //#unroll
+            for (var e = 0u; e < HELD; e++) {
+                let i = next + e * WORKGROUP;
+                let inside = i < stop;
+                let value = load(min(i, stop - 1u));
+                let bits = magnitude(value);
+                let normal = inside & (bits >= LEAST_NORMAL) & (bits < INFINITE);
+                held[e] = select(0.0, abs(value), normal);
+                above = max(above, select(0u, bits, normal));
+                zeros += select(0u, 1u, inside & (bits == 0u));
+                below += select(0u, 1u, inside & (bits < LEAST_NORMAL));
+                broken += select(0u, 1u, inside & (bits >= INFINITE));
+                outside += select(0u, 1u, inside & (bits < INFINITE) & ((value < params.low) | (value > params.high)));
+            }
+            // One over the unit: 2^(128 - exponent).
+            let factor = bitcast<f32>((255u - exponent(above)) << 23u);
+            sum *= rescale(top, above);
+            top = above;
+            //#unroll
+            for (var e = 0u; e < HELD; e++) {
+                let scaled = held[e] * factor;
                 sum += vec2<f32>(scaled * scaled, scaled);
             }
         }
@@ -138,13 +137,14 @@ fn part(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
         let samples = (len + SAMPLE - 1u) / SAMPLE;
         let own = bin(lane);
         for (var drawn = 0u; drawn < samples; drawn += DRAWN) {
-            var places = pcg(drawn / DRAWN);
-            let stop = min(drawn + DRAWN, samples);
-            for (var j = drawn; j < stop; j++) {
-                let place = min(SAMPLE * j + places % SAMPLE, len - 1u);
-                places /= SAMPLE;
-                // What is less wraps.
-                inside += select(0u, 1u, magnitude(load(start + place)) - own.x < own.y);
+            let places = pcg(drawn / DRAWN);
+            //#unroll
+            for (var e = 0u; e < DRAWN; e++) {
+                let j = drawn + e;
+                let place = min(SAMPLE * j + (places >> (4u * e)) % SAMPLE, len - 1u);
+                // What is less than the least of the bin wraps.
+                let found = magnitude(load(start + place)) - own.x < own.y;
+                inside += select(0u, 1u, found & (j < samples));
             }
         }
     }
@@ -152,7 +152,7 @@ fn part(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
     figures_out[at] = total;
     counts_out[at * COUNTS] = largest;
     counts_out[at * COUNTS + 1u] = zeros;
-    counts_out[at * COUNTS + 2u] = subnormals;
+    counts_out[at * COUNTS + 2u] = below - zeros;
     counts_out[at * COUNTS + 3u] = broken;
     counts_out[at * COUNTS + 4u] = outside;
     bins_out[at] = inside;

@@ -35,11 +35,15 @@ impl Numbers {
     }
 }
 
-/// The most loop iterations over the elements of a row, twice with their blocks, and over its samples.
+/// Elements that an invocation looks at together.
+const HELD: usize = 8;
+
+/// The most loop iterations over the blocks of a row's elements, over the elements that are looked at together, and over the
+/// samples that one random number places.
 fn part_trips(longest: usize, histogram: bool) -> usize {
     let each = longest.div_ceil(LANES);
     let samples = if histogram { longest.div_ceil(SAMPLE) } else { 0 };
-    2 * each + each.div_ceil(BLOCK) + samples + samples.div_ceil(DRAWN)
+    each.div_ceil(BLOCK) + each.div_ceil(HELD) + samples.div_ceil(DRAWN)
 }
 
 /// The most loop iterations that make one record of so many: their counts, then their figures in blocks.
