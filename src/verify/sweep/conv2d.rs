@@ -65,14 +65,14 @@ const FOURS: [Row; 14] = [
     ("rows_of_6", padded(1), [2, 3, 6, 12], [3, 3, 12, 4]),
     ("rows_of_11_pixels", PLAIN, [3, 6, 13, 32], [3, 3, 32, 64]),
     ("rows_of_17_pixels", padded(1), [2, 3, 17, 4], [3, 3, 4, 20]),
-    ("rows_of_26_pixels", padded(1), [1, 12, 26, 8], [3, 3, 8, 8]),
+    ("rows_of_22_pixels", padded(1), [1, 12, 22, 8], [3, 3, 8, 8]),
     ("pixels_in_one_row", PLAIN, [3, 7, 5, 36], [1, 1, 36, 28]),
     ("taps_2x2", PLAIN, [2, 5, 9, 8], [2, 2, 8, 8]),
     ("taps_5x5", padded(2), [2, 7, 6, 8], [5, 5, 8, 12]),
     ("taps_7x4_padded_unevenly", Conv2d { padding: [3, 1, 0, 2], ..PLAIN }, [1, 8, 9, 12], [7, 4, 12, 8]),
     ("stride_of_2", strided(2, 2, [1; 4]), [2, 11, 13, 8], [3, 3, 8, 16]),
-    ("stride_of_3x2", strided(3, 2, [0, 1, 2, 0]), [2, 10, 12, 4], [2, 5, 4, 8]),
-    ("dilated_rows", Conv2d { dilation: [2, 1], ..padded(2) }, [1, 9, 8, 8], [3, 3, 8, 8]),
+    ("stride_of_3x2", strided(3, 2, [0, 1, 2, 0]), [2, 10, 16, 4], [2, 5, 4, 8]),
+    ("dilated_rows", Conv2d { dilation: [2, 1], ..padded(2) }, [1, 9, 6, 8], [3, 3, 8, 8]),
     ("dilated_columns", Conv2d { dilation: [1, 2], ..padded(1) }, [1, 6, 9, 8], [3, 3, 8, 8]),
 ];
 

@@ -33,7 +33,7 @@ const WINDOWS: [Row; 19] = [
     ("one_row", pool([1, 2], [1, 2], [0; 4], false), [1, 1, 47, 3]),
     ("one_column", pool([2, 1], [2, 1], [0; 4], true), [1, 41, 1, 3]),
     ("one_window_that_starts_in_the_border", pool([3, 3], [1, 1], [1, 1, 0, 0], false), [2, 2, 2, 3]),
-    ("tiled_by_3x2", pool([3, 2], [3, 2], [0; 4], true), [3, 10, 9, 12]),
+    ("tiled_by_2x3", pool([2, 3], [2, 3], [0; 4], true), [3, 11, 10, 12]),
     ("tiled_by_2x3_cut", pool([2, 3], [2, 3], [0; 4], false), [2, 7, 19, 4]),
     ("tiled_by_1x1", pool([1, 1], [1, 1], [0; 4], false), [5, 3, 1, 4]),
     ("batch_of_ten", pool([3, 3], [3, 3], [0, 1, 0, 1], true), [10, 5, 4, 7]),
