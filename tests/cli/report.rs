@@ -40,9 +40,14 @@ fn every_run_has_a_page_that_report_writes_again() {
     let end = json(dir, &quick(&["--epochs", "2", "--log-every", "1", "--out", "run"])).pop().unwrap();
     assert_eq!(end["page"].as_str().unwrap(), Path::new("run").join("report.html").display().to_string());
     let first = page(&dir.join("run"));
-    for part in
-        ["tiny on idx", "batch_norm2d", "data:image/png;base64,", "was not watched", "adam (betas 0.9, 0.999", "CPU"]
-    {
+    for part in [
+        "tiny on idx",
+        "batch_norm2d",
+        "data:image/png;base64,",
+        "Gradient by layer and step",
+        "adam (betas 0.9, 0.999",
+        "CPU",
+    ] {
         assert!(first.contains(part), "{part}");
     }
     for unit in
@@ -56,6 +61,8 @@ fn every_run_has_a_page_that_report_writes_again() {
     let told = json(dir, &["report", "run", "--device", "cpu"]).pop().unwrap();
     assert_eq!((&told["event"], &told["test_loss"]), (&"report".into(), &end["test_loss"]));
     assert_eq!(page(&dir.join("run")), first);
+    done(dir, &quick(&["--epochs", "1", "--watch", "0", "--out", "unwatched"]));
+    assert!(page(&dir.join("unwatched")).contains("was not watched"));
     done(dir, &quick(&["--epochs", "1", "--no-report", "--out", "run", "--overwrite"]));
     assert!(!dir.join("run/report.html").exists(), "an old page does not outlive its run");
 }
