@@ -1,8 +1,8 @@
 //! The broadcast family of convolutions, for adapters that compute on a CPU: `shaders/conv2d_broadcast.wgsl`, with operands
 //! in buffers or in textures, and [`super::conv2d_rows`] for gradients of weights with operands in textures.
 
-use super::conv2d_gather::{Gather, Lattice, WeightGrad};
-use super::reduce::sum_splits;
+use super::conv2d_gather::{Gather, WeightGrad};
+use super::reduce::in_splits;
 use super::{BLOCK, Dispatch, Edges, Limits, Lowered, Operand, Variant, conv2d_rows, texels};
 use crate::gpu::Caps;
 use crate::ops::Op;
@@ -179,9 +179,7 @@ fn dispatch(entry: &'static str, problem: &Gather, splits: (usize, usize), caps:
         .set("w_windows", problem.dst[1]);
     let layout = Layout::of(problem);
     let dispatch = layout.set(dispatch).set("w_first", layout.first);
-    // Maxima of windows fill an image of their own.
-    let lattice = if problem.windows.is_some() { Lattice::whole([h, w]) } else { problem.lattice };
-    let dispatch = lattice.set(dispatch);
+    let dispatch = problem.lattice.set(dispatch);
     match entry {
         "gather" => windows(dispatch, problem.windows)
             .constant("SUBGROUP", format!("{subgroup}u"))
@@ -246,17 +244,14 @@ pub(super) fn weight_grad(problem: &WeightGrad, caps: &Caps) -> Lowered {
         .bind("dy", dy)
         .workgroups(tiles * splits.0)
         .trips(splits.1 + splits.1 / 256 + 1);
-    Lowered { variant: NAME, ..in_splits(main, splits.0, problem.len()) }
+    write_parts(NAME, main, splits.0, problem.len())
 }
 
-/// A kernel that writes `part [splits, len]`, and the ordered sum of what it writes where there is more than one split.
-pub(super) fn in_splits(main: Dispatch, splits: usize, len: usize) -> Lowered {
-    if splits == 1 {
-        return Lowered::baseline(vec![main.bind("part", Operand::Output(0))]);
-    }
-    let part = Operand::Workspace(0);
-    let sum = sum_splits(part, Operand::Output(0), splits, len);
-    Lowered { workspaces: vec![Spec::f32([splits, len])], ..Lowered::baseline(vec![main.bind("part", part), sum]) }
+/// A variant's kernel that writes `part [splits, len]`, and the ordered sum of what it writes where there is more than one split.
+pub(super) fn write_parts(variant: &'static str, main: Dispatch, splits: usize, len: usize) -> Lowered {
+    let mut workspaces = Vec::new();
+    let dispatches = in_splits(splits, len, Operand::Output(0), &mut workspaces, |part| main.bind("part", part));
+    Lowered { variant, workspaces, dispatches }
 }
 
 #[cfg(test)]

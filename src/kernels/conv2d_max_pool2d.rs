@@ -2,7 +2,7 @@
 //! the problem, else the kernels of the parts, one after the other through scratch memory.
 
 use super::conv2d_few_channels::{self, FewChannels};
-use super::conv2d_gather::{Gather, forward_gather};
+use super::conv2d_gather::{Gather, Lattice, forward_gather};
 use super::{
     BASELINE, Lowered, Operand, Problem, activation, conv2d, conv2d_broadcast, pool2d, pool2d_windows, reduce,
 };
@@ -82,7 +82,9 @@ fn pooling_gather(op: &Conv2dMaxPool2d, problem: &Problem, between: &Spec) -> Op
     let (pool, count) = (&op.pool, windows(&problem.outputs[0]));
     let tiles = pool.tiles(count, [between.shape[1], between.shape[2]]);
     let serves = tiles && conv2d_broadcast::pools(pool.kernel, between.shape[3]);
-    serves.then(|| Gather { windows: Some([pool.kernel, count]), ..gather(op, problem, between) })
+    // The maxima fill an image of their own.
+    let lattice = Lattice::whole(count);
+    serves.then(|| Gather { windows: Some([pool.kernel, count]), lattice, ..gather(op, problem, between) })
 }
 
 pub(super) fn forward(op: &Conv2dMaxPool2d, problem: &Problem, variant: &'static str) -> Result<Lowered> {

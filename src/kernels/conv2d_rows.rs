@@ -1,7 +1,7 @@
 //! The gradient of the weights along rows, with operands in textures, for adapters that compute on a CPU:
 //! `shaders/conv2d_rows.wgsl`.
 
-use super::conv2d_broadcast::{Layout, TEXTURES_NAME, WORKGROUPS, in_splits, subgroup};
+use super::conv2d_broadcast::{Layout, TEXTURES_NAME, WORKGROUPS, subgroup, write_parts};
 use super::conv2d_gather::WeightGrad;
 use super::{BLOCK, Dispatch, Lowered};
 use crate::gpu::Caps;
@@ -82,7 +82,7 @@ pub(super) fn weight_grad(grad: &WeightGrad, caps: &Caps) -> Lowered {
         .trips(each + each.div_ceil(BLOCK / run) + 1);
     let layout = Layout::of(&grad.forward);
     let main = layout.link_partials(layout.set(main));
-    Lowered { variant: TEXTURES_NAME, ..in_splits(main, splits, grad.len()) }
+    write_parts(TEXTURES_NAME, main, splits, grad.len())
 }
 
 /// Splits the runs into `(splits, runs a split)`: enough workgroups for a few cores to share evenly, no split shorter than a

@@ -91,7 +91,7 @@ impl Sizes {
             dispatch.bind("x", Input(0)).bind("mean", Input(2)).bind("rstd", Input(3)).bind("dy", Input(4))
         };
         let sums = scratch(&mut workspaces, Spec::f32([2, self.rows()]));
-        let mut dispatches = in_splits(self.row_splits(), 2 * self.rows(), sums, &mut workspaces, |part| {
+        let mut dispatches = in_splits(self.row_splits().count, 2 * self.rows(), sums, &mut workspaces, |part| {
             saved(self.part("row_part")).bind("weight", Input(1)).bind("part_out", part)
         });
         dispatches.push(saved(self.elements("grad")).bind("weight", Input(1)).bind("sums", sums).bind("y", Output(0)));

@@ -133,7 +133,7 @@ pub(super) fn global_avg_forward(_op: &GlobalAvgPool2d, problem: &Problem) -> Re
     let geometry = Geometry::global(x.shape[0], image_size(x), x.shape[3]);
     let (splits, means) = (geometry.splits, problem.outputs[0].len());
     let mut workspaces = Vec::new();
-    let dispatches = in_splits(splits, means, Operand::Output(0), &mut workspaces, |part| {
+    let dispatches = in_splits(splits.count, means, Operand::Output(0), &mut workspaces, |part| {
         let dispatch = geometry.dispatch("global_forward").bind("x", Operand::Input(0)).bind("part", part);
         dispatch.invocations(splits.count * means).trips(splits.trips())
     });

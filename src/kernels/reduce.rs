@@ -61,17 +61,17 @@ fn sized(dispatch: Dispatch, rows: usize, len: usize, splits: Splits, out_rows: 
 /// A kernel whose splits `make` writes to the operand it is given, followed by their sum, `len` elements, into `out`. A
 /// single split is written there at once.
 pub(super) fn in_splits(
-    splits: Splits,
+    splits: usize,
     len: usize,
     out: Operand,
     workspaces: &mut Vec<Spec>,
     make: impl FnOnce(Operand) -> Dispatch,
 ) -> Vec<Dispatch> {
-    if splits.count == 1 {
+    if splits == 1 {
         return vec![make(out)];
     }
-    let part = scratch(workspaces, Spec::f32([splits.count, len]));
-    vec![make(part), sum_splits(part, out, splits.count, len)]
+    let part = scratch(workspaces, Spec::f32([splits, len]));
+    vec![make(part), sum_splits(part, out, splits, len)]
 }
 
 /// Declares scratch memory.
@@ -117,7 +117,7 @@ pub(super) fn column_sums(
     workspaces: &mut Vec<Spec>,
 ) -> Vec<Dispatch> {
     let splits = Splits::of(rows);
-    in_splits(splits, len, out, workspaces, |part| {
+    in_splits(splits.count, len, out, workspaces, |part| {
         let dispatch = Dispatch::new(FILE, "sum_rows").bind("x", x).bind("out", part);
         sized(dispatch, rows, len, splits, splits.count).trips(splits.trips())
     })

@@ -61,75 +61,63 @@ pub struct Conv2dMaxPool2dGradWeight {
     pub bias: bool,
 }
 
-/// `dy`, `w` as of [`Conv2dGradInput`] and `saved` as of [`ActivationGrad`], of the shape of the output → `dx`, the gradient of an
-/// activation whose output the convolution reads.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Conv2dGradInputActivationGrad {
-    /// The gradient of the convolution's input.
-    pub sum: Conv2dGradInput,
-    /// Whose derivative it is multiplied with.
-    pub activation: Activation,
+/// The gradient of a layer's input, `dy`, `w` → `dx`.
+pub trait GradInput: Operator {
+    /// What it is called with the gradient of an activation behind it.
+    const SCALED: &'static str;
+
+    /// Element `index` of the output.
+    fn element<T: Real>(&self, dy: &Tensor<T>, w: &Tensor<T>, index: usize) -> T;
 }
 
-/// `dy`, `w` as of [`LinearGradInput`] and `saved` as of [`ActivationGrad`], of the shape of the output → `dx`, the gradient of an
-/// activation whose output the layer reads.
+impl GradInput for Conv2dGradInput {
+    const SCALED: &'static str = "conv2d_grad_input_activation_grad";
+
+    fn element<T: Real>(&self, dy: &Tensor<T>, w: &Tensor<T>, index: usize) -> T {
+        conv2d::grad_input_element(self, dy, w, index)
+    }
+}
+
+impl GradInput for LinearGradInput {
+    const SCALED: &'static str = "linear_grad_input_activation_grad";
+
+    fn element<T: Real>(&self, dy: &Tensor<T>, w: &Tensor<T>, index: usize) -> T {
+        linear::grad_input_element(*self, dy, w, index)
+    }
+}
+
+/// `dy`, `w` as of the sum and `saved` as of [`ActivationGrad`], of the shape of the output → `dx`, the gradient of an activation
+/// whose output the layer reads.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct LinearGradInputActivationGrad {
+pub struct GradInputActivationGrad<S> {
     /// The gradient of the layer's input.
-    pub sum: LinearGradInput,
+    pub sum: S,
     /// Whose derivative it is multiplied with.
     pub activation: Activation,
 }
 
-/// What both infer: the shape of `sum`, which `saved` must have.
-fn infer_scaled(sum: &impl Operator, name: &str, inputs: &[Spec]) -> Result<Vec<Spec>> {
-    expect_operands(name, inputs, 3..=3)?;
-    let outputs = sum.infer(&inputs[..2])?;
-    expect_spec(name, "what is saved of the activation", &inputs[2], &outputs[0])?;
-    Ok(outputs)
-}
+/// Of a convolution.
+pub type Conv2dGradInputActivationGrad = GradInputActivationGrad<Conv2dGradInput>;
+/// Of a linear layer.
+pub type LinearGradInputActivationGrad = GradInputActivationGrad<LinearGradInput>;
 
-impl Conv2dGradInputActivationGrad {
+impl<S: GradInput> GradInputActivationGrad<S> {
     /// Element `index` of the output.
     pub(super) fn element<T: Real>(&self, inputs: &[&Tensor<T>], index: usize) -> T {
-        let sum = conv2d::grad_input_element(&self.sum, inputs[0], inputs[1], index);
-        self.activation.derivative(inputs[2].floats()[index]) * sum
+        self.activation.derivative(inputs[2].floats()[index]) * self.sum.element(inputs[0], inputs[1], index)
     }
 }
 
-impl LinearGradInputActivationGrad {
-    /// Element `index` of the output.
-    pub(super) fn element<T: Real>(&self, inputs: &[&Tensor<T>], index: usize) -> T {
-        let sum = linear::grad_input_element(self.sum, inputs[0], inputs[1], index);
-        self.activation.derivative(inputs[2].floats()[index]) * sum
-    }
-}
-
-impl Operator for Conv2dGradInputActivationGrad {
+impl<S: GradInput + Sync> Operator for GradInputActivationGrad<S> {
     fn name(&self) -> &'static str {
-        "conv2d_grad_input_activation_grad"
+        S::SCALED
     }
 
     fn infer(&self, inputs: &[Spec]) -> Result<Vec<Spec>> {
-        infer_scaled(&self.sum, self.name(), inputs)
-    }
-
-    fn reference<T: Real>(&self, inputs: &[&Tensor<T>], outputs: &[Spec]) -> Vec<Tensor<T>> {
-        vec![fill_float(&outputs[0], |i| self.element(inputs, i))]
-    }
-
-    fn flops(&self, inputs: &[Spec], outputs: &[Spec]) -> u64 {
-        self.sum.flops(&inputs[..2], outputs) + ActivationGrad(self.activation).flops(outputs, outputs)
-    }
-}
-
-impl Operator for LinearGradInputActivationGrad {
-    fn name(&self) -> &'static str {
-        "linear_grad_input_activation_grad"
-    }
-
-    fn infer(&self, inputs: &[Spec]) -> Result<Vec<Spec>> {
-        infer_scaled(&self.sum, self.name(), inputs)
+        expect_operands(self.name(), inputs, 3..=3)?;
+        let outputs = self.sum.infer(&inputs[..2])?;
+        expect_spec(self.name(), "what is saved of the activation", &inputs[2], &outputs[0])?;
+        Ok(outputs)
     }
 
     fn reference<T: Real>(&self, inputs: &[&Tensor<T>], outputs: &[Spec]) -> Vec<Tensor<T>> {

@@ -1,7 +1,7 @@
 //! `conv2d_grad_input → activation_grad` and `linear_grad_input → activation_grad` become one node: the kernel multiplies each sum with
 //! the derivative before it writes it. Only where nothing else reads the sum.
 
-use super::{Fusion, Graph, Pass, Storage};
+use super::{Fusion, Graph, Pass};
 use crate::error::Result;
 use crate::ops::{Conv2dGradInputActivationGrad, LinearGradInputActivationGrad, Op};
 
@@ -31,11 +31,7 @@ pub(super) fn run(graph: &mut Graph) -> Result<Vec<Fusion>> {
 fn fused(graph: &Graph, position: usize) -> Option<(usize, Op)> {
     let Op::ActivationGrad(grad) = &graph.nodes[position].op else { return None };
     let upstream = graph.nodes[position].inputs[1];
-    let maker = graph.maker(upstream)?;
-    // What somebody wants to keep stays.
-    if graph.value(upstream).storage != Storage::Slot || graph.readers(upstream).len() > 1 {
-        return None;
-    }
+    let maker = graph.maker_for(upstream, 1)?;
     let op = match graph.nodes[maker].op {
         Op::Conv2dGradInput(sum) => Conv2dGradInputActivationGrad { sum, activation: grad.0 }.into(),
         Op::LinearGradInput(sum) => LinearGradInputActivationGrad { sum, activation: grad.0 }.into(),

@@ -43,10 +43,7 @@ fn run(graph: &mut Graph, pass: Pass, fused: fn(&Graph, usize) -> Option<(usize,
 /// The node that alone makes the first operand of the one at `position`, which alone reads it.
 fn before(graph: &Graph, position: usize) -> Option<usize> {
     let operand = *graph.nodes[position].inputs.first()?;
-    let maker = graph.maker(operand)?;
-    // What somebody wants to keep stays.
-    let passing = graph.value(operand).storage == Storage::Slot;
-    (passing && graph.readers(operand).len() == 1).then_some(maker)
+    graph.maker_for(operand, 1)
 }
 
 fn activated(graph: &Graph, position: usize) -> Option<(usize, Op)> {

@@ -2,7 +2,7 @@
 //! as flattening would have ordered them. Only where nothing but linear layers and the gradients of their weights reads what is
 //! flattened, and where nothing else reads the gradient that is flattened back.
 
-use super::{Fusion, Graph, Pass, Storage, ValueId};
+use super::{Fusion, Graph, Pass, ValueId};
 use crate::error::Result;
 use crate::ops::{LinearGradInput, Op};
 
@@ -35,9 +35,8 @@ fn takes_images(graph: &Graph, position: usize, value: ValueId) -> bool {
 fn forward(graph: &mut Graph, position: usize) -> Option<Fusion> {
     let (image, flat) = (graph.nodes[position].inputs[0], graph.nodes[position].outputs[0]);
     let readers = graph.readers(flat);
-    // What somebody wants to keep stays.
-    let passing = graph.value(flat).storage == Storage::Slot && graph.maker(flat).is_some();
-    if !passing || readers.is_empty() || !readers.iter().all(|&reader| takes_images(graph, reader, flat)) {
+    graph.maker_for(flat, readers.len())?;
+    if readers.is_empty() || !readers.iter().all(|&reader| takes_images(graph, reader, flat)) {
         return None;
     }
     let before = [position].iter().chain(&readers).map(|&at| graph.title(at)).collect();
@@ -53,9 +52,8 @@ fn forward(graph: &mut Graph, position: usize) -> Option<Fusion> {
 fn backward(graph: &mut Graph, position: usize) -> Option<Fusion> {
     let Op::FlattenGrad(grad) = &graph.nodes[position].op else { return None };
     let (image, flat) = (grad.image, graph.nodes[position].inputs[0]);
-    let maker = graph.maker(flat)?;
-    let passing = graph.value(flat).storage == Storage::Slot && graph.readers(flat).len() == 1;
-    if !passing || !matches!(graph.nodes[maker].op, Op::LinearGradInput(_)) {
+    let maker = graph.maker_for(flat, 1)?;
+    if !matches!(graph.nodes[maker].op, Op::LinearGradInput(_)) {
         return None;
     }
     let before = vec![graph.title(maker), graph.title(position)];

@@ -2,7 +2,7 @@
 //! the kernel takes derivative and place of a maximum as it loads what arrives at the pool. Only where nothing else reads what the
 //! pool spreads out, which is so in the first layer of a network: the gradient of an image is wanted in all others.
 
-use super::{Fusion, Graph, Node, Pass, Storage, ValueId};
+use super::{Fusion, Graph, Node, Pass};
 use crate::error::Result;
 use crate::ops::{Conv2dMaxPool2d, Conv2dMaxPool2dGradWeight, Op};
 
@@ -35,26 +35,21 @@ pub(super) fn run(graph: &mut Graph) -> Result<Vec<Fusion>> {
 
 /// The chain that ends with the gradient of weights at `weight`.
 fn chain(graph: &Graph, weight: usize) -> Option<Chain> {
-    let alone = |value: ValueId, readers: usize| {
-        let maker = graph.maker(value)?;
-        // What somebody wants to keep stays.
-        let passing = graph.value(value).storage == Storage::Slot;
-        (passing && graph.readers(value).len() == readers).then_some(maker)
-    };
     if !matches!(graph.nodes[weight].op, Op::Conv2dGradWeight(_)) {
         return None;
     }
-    let spread = alone(graph.nodes[weight].inputs[1], 1)?;
+    let spread = graph.maker_for(graph.nodes[weight].inputs[1], 1)?;
     if !matches!(graph.nodes[spread].op, Op::MaxPool2dGrad(_)) {
         return None;
     }
     let arriving = graph.nodes[spread].inputs[0];
     let sums = |&reader: &usize| matches!(graph.nodes[reader].op, Op::SumRows(_));
     let bias = graph.readers(arriving).into_iter().find(sums);
-    let derivative = alone(arriving, 1 + usize::from(bias.is_some())).filter(|&maker| match &graph.nodes[maker].op {
-        Op::ActivationGrad(grad) => grad.0.saves_output(),
-        _ => false,
-    });
+    let derivative =
+        graph.maker_for(arriving, 1 + usize::from(bias.is_some())).filter(|&maker| match &graph.nodes[maker].op {
+            Op::ActivationGrad(grad) => grad.0.saves_output(),
+            _ => false,
+        });
     Some(Chain { weight, spread, derivative, bias })
 }
 

@@ -109,6 +109,12 @@ impl Graph {
         (!updated).then(|| self.nodes.iter().position(|node| node.outputs.contains(&id)))?
     }
 
+    /// The same where the value has so many readers and is gone behind them: what somebody wants to keep stays.
+    fn maker_for(&self, id: ValueId, readers: usize) -> Option<usize> {
+        let passing = self.value(id).storage == Storage::Slot;
+        self.maker(id).filter(|_| passing && self.readers(id).len() == readers)
+    }
+
     /// `conv1 (conv2d)`: how a fusion calls a node.
     fn title(&self, position: usize) -> String {
         let node = &self.nodes[position];
