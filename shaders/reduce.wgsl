@@ -33,10 +33,10 @@ fn sum_rows(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) gr
     let c = index % params.len;
     let first = index / params.len * params.rows_per_split;
     let end = min(first + params.rows_per_split, params.rows);
-    var total = Term();
+    var total = Term(0.0);
     for (var start = first; start < end; start += BLOCK) {
         let stop = min(start + BLOCK, end);
-        var sum = Term();
+        var sum = Term(0.0);
         for (var row = start; row < stop; row++) {
             sum += x[row * params.len + c];
         }

@@ -8,10 +8,10 @@ const BLOCK: u32 = 256u;
 
 // sum_s part[s, index], in order, in blocks of BLOCK.
 fn split_sum(index: u32, len: u32, splits: u32) -> Term {
-    var total = Term();
+    var total = Term(0.0);
     for (var start = 0u; start < splits; start += BLOCK) {
         let stop = min(start + BLOCK, splits);
-        var sum = Term();
+        var sum = Term(0.0);
         for (var s = start; s < stop; s++) {
             sum += part[s * len + index];
         }

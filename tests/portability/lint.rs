@@ -74,7 +74,30 @@ pub fn problems_of(module: &naga::Module, info: &naga::valid::ModuleInfo) -> Vec
             }
         });
     }
+    found.extend(zeros_of_one_type_under_two_names(module));
     found
+}
+
+/// `f32()` beside `Term()`, where `alias Term = f32`: naga's HLSL defines the function that makes the zero once for each name,
+/// both called `ZeroValuefloat`.
+fn zeros_of_one_type_under_two_names(module: &naga::Module) -> Vec<String> {
+    let bodies = module.functions.iter().map(|(_, function)| function);
+    let bodies = bodies.chain(module.entry_points.iter().map(|entry| &entry.function));
+    let arenas = bodies.map(|function| &function.expressions).chain([&module.global_expressions]);
+    let mut zeroed = Vec::new();
+    for (_, expression) in arenas.flat_map(|arena| arena.iter()) {
+        if let Expression::ZeroValue(ty) = expression
+            && !zeroed.contains(ty)
+        {
+            zeroed.push(*ty);
+        }
+    }
+    let twice = |index: usize| {
+        let inner = &module.types[zeroed[index]].inner;
+        zeroed[..index].iter().any(|other| module.types[*other].inner == *inner)
+    };
+    let found = (0..zeroed.len()).filter(|&index| twice(index));
+    found.map(|index| format!("zeroes {:?} under two names, which HLSL cannot", module.types[zeroed[index]])).collect()
 }
 
 /// Whether an entry point, or a function that it calls, has a loop that was not unrolled with a bound that is no constant.
@@ -202,6 +225,7 @@ fn the_lint_finds_what_it_looks_for() {
         ("{ var v: array<vec4<f32>, 2>; v[u32(x[3])][u32(x[2])] = 1.0; x[1] = v[0][0]; }", "no constant"),
         ("{ x[0] = f()[1]; } fn f() -> array<f32, 2> { return array<f32, 2>(1.0, 2.0); }", "returns an array"),
         ("{ x[0] = f32(atomicAdd(&a, 1u)); } @group(0) @binding(1) var<storage, read_write> a: atomic<u32>;", "atomic"),
+        ("{ var a = f32(); var b = T(); x[0] = a + b; } alias T = f32;", "two names"),
     ] {
         let found = found(&format!("{main}{body}"));
         assert!(found.len() == 1 && found[0].contains(wanted), "{body}: {found:?}");
