@@ -4,7 +4,8 @@ use super::activation::epilogue;
 use super::conv2d_few_channels::{self, FewChannels};
 use super::conv2d_gather::{Gather, WeightGrad, finish, forward_gather, hwc, input_gathers};
 use super::reduce::sum_splits;
-use super::{BASELINE, BLOCK, Dispatch, Lowered, Operand, Problem, conv2d_broadcast, conv2d_rows, conv2d_tiled};
+use super::{BASELINE, BLOCK, Dispatch, Lowered, Operand, Problem};
+use super::{conv2d_broadcast, conv2d_depthwise, conv2d_rows, conv2d_tiled};
 use crate::error::Result;
 use crate::gpu::Caps;
 use crate::ops::{Activation, Conv2d, Conv2dGradInput, Conv2dGradWeight};
@@ -13,10 +14,10 @@ use crate::tensor::Spec;
 /// The variants of a convolution.
 pub(super) fn forward_variants(op: &Conv2d, problem: &Problem) -> Vec<&'static str> {
     let (x, w, y) = (&problem.inputs[0], &problem.inputs[1], &problem.outputs[0]);
-    if op.groups > 1 {
-        return vec![BASELINE];
-    }
     let conv = forward_gather(op, x, y, w);
+    if op.groups > 1 {
+        return depthwise_variants(std::slice::from_ref(&conv), op.groups, problem.caps);
+    }
     with_few_channels(gather_variants(&conv, problem.caps), &FewChannels { conv: &conv, pool: None }, problem.caps)
 }
 
@@ -24,7 +25,10 @@ pub(super) fn forward_variants(op: &Conv2d, problem: &Problem) -> Vec<&'static s
 pub(super) fn grad_input_variants(op: &Conv2dGradInput, problem: &Problem) -> Vec<&'static str> {
     let (dy, w) = (&problem.inputs[0], &problem.inputs[1]);
     let parts = input_gathers(op, problem);
-    let Some(part) = parts.first().filter(|_| op.conv.groups == 1) else { return vec![BASELINE] };
+    if op.conv.groups > 1 {
+        return depthwise_variants(&parts, op.conv.groups, problem.caps);
+    }
+    let Some(part) = parts.first() else { return vec![BASELINE] };
     // All of them together are as large as the gather from which they are cut.
     let pay = conv2d_broadcast::textures_pay(dy.len() * w.shape[0] * w.shape[1] * w.shape[2]);
     fast_variants(problem.caps, conv2d_broadcast::textures_serve(part, problem.caps), pay)
@@ -33,10 +37,10 @@ pub(super) fn grad_input_variants(op: &Conv2dGradInput, problem: &Problem) -> Ve
 /// The variants of the gradient of its weights.
 pub(super) fn grad_weight_variants(op: &Conv2dGradWeight, problem: &Problem) -> Vec<&'static str> {
     let (x, dy, dw) = (&problem.inputs[0], &problem.inputs[1], &problem.outputs[0]);
-    if op.conv.groups > 1 {
-        return vec![BASELINE];
-    }
     let forward = forward_gather(&op.conv, x, dy, dw);
+    if op.conv.groups > 1 {
+        return depthwise_weight_variants(&WeightGrad { forward }, op.conv.groups, problem.caps);
+    }
     let variants = weight_variants(&WeightGrad { forward }, problem.caps);
     with_few_channels(variants, &FewChannels { conv: &forward, pool: None }, problem.caps)
 }
@@ -52,6 +56,26 @@ pub(super) fn with_few_channels(
         variants.insert(usize::from(!problem.fills_half(caps)), conv2d_few_channels::NAME);
     }
     variants
+}
+
+/// The variants of gathers in groups, which must all be of one.
+fn depthwise_variants(parts: &[Gather], groups: usize, caps: &Caps) -> Vec<&'static str> {
+    let serves = !parts.is_empty() && parts.iter().all(|part| conv2d_depthwise::serves(part, groups));
+    with_textures(serves, parts.iter().all(|part| conv2d_depthwise::textures_serve(part, caps)))
+}
+
+/// The variants of a gradient of weights in groups.
+fn depthwise_weight_variants(grad: &WeightGrad, groups: usize, caps: &Caps) -> Vec<&'static str> {
+    let serves = conv2d_depthwise::serves_weights(grad, groups);
+    with_textures(serves, conv2d_depthwise::textures_serve_weights(grad, caps))
+}
+
+fn with_textures(serves: bool, textures: bool) -> Vec<&'static str> {
+    match (serves, textures) {
+        (false, _) => vec![BASELINE],
+        (true, false) => vec![conv2d_depthwise::NAME, BASELINE],
+        (true, true) => vec![conv2d_depthwise::TEXTURES_NAME, conv2d_depthwise::NAME, BASELINE],
+    }
 }
 
 /// The variants of any [`Gather`] on this device.
@@ -91,6 +115,8 @@ pub(super) fn gather(gather: &Gather, problem: &Problem, variant: &'static str) 
         conv2d_broadcast::NAME => Some(conv2d_broadcast::gather(gather, problem.caps, false)),
         conv2d_broadcast::TEXTURES_NAME => Some(conv2d_broadcast::gather(gather, problem.caps, true)),
         conv2d_tiled::NAME => Some(conv2d_tiled::gather(gather)),
+        conv2d_depthwise::NAME => conv2d_depthwise::gather(gather, false),
+        conv2d_depthwise::TEXTURES_NAME => conv2d_depthwise::gather(gather, true),
         _ => None,
     }
 }
@@ -100,6 +126,8 @@ pub(super) fn weight_grad(grad: &WeightGrad, problem: &Problem, variant: &'stati
         conv2d_broadcast::NAME => Some(conv2d_broadcast::weight_grad(grad, problem.caps)),
         conv2d_broadcast::TEXTURES_NAME => Some(conv2d_rows::weight_grad(grad, problem.caps)),
         conv2d_tiled::NAME => Some(conv2d_tiled::weight_grad(grad)),
+        conv2d_depthwise::NAME => conv2d_depthwise::weight_grad(grad, false),
+        conv2d_depthwise::TEXTURES_NAME => conv2d_depthwise::weight_grad(grad, true),
         _ => None,
     }
 }

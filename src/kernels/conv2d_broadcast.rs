@@ -66,7 +66,7 @@ fn chunk(channels: usize) -> usize {
 }
 
 /// Whether tensors of these lengths fit into this device's textures.
-fn fit(caps: &Caps, lengths: &[usize]) -> bool {
+pub(super) fn fit(caps: &Caps, lengths: &[usize]) -> bool {
     lengths.iter().all(|&len| texels(&Spec::f32([len])).1 <= caps.max_texture_side as usize)
 }
 

@@ -108,11 +108,13 @@ const BASELINE_VARIANT: Variant = Variant {
 const FAST: [Variant; 4] =
     [BASELINE_VARIANT, conv2d_tiled::VARIANT, conv2d_broadcast::VARIANT, conv2d_broadcast::TEXTURES];
 
-const CONVOLUTION: [Variant; 5] = [
+const CONVOLUTION: [Variant; 7] = [
     BASELINE_VARIANT,
     conv2d_tiled::VARIANT,
     conv2d_broadcast::VARIANT,
     conv2d_broadcast::TEXTURES,
+    conv2d_depthwise::VARIANT,
+    conv2d_depthwise::TEXTURES,
     conv2d_few_channels::VARIANT,
 ];
 
@@ -128,7 +130,8 @@ pub fn known(op: &Op) -> &'static [Variant] {
     match op {
         Op::Conv2d(_) | Op::Conv2dActivation(_) | Op::Conv2dGradWeight(_) => &CONVOLUTION,
         Op::Conv2dMaxPool2d(_) | Op::Conv2dMaxPool2dGradWeight(_) => &CONVOLUTION,
-        Op::Conv2dGradInput(_) | Op::Conv2dGradInputActivationGrad(_) => &FAST,
+        // An image whose gradient is wanted has many channels.
+        Op::Conv2dGradInput(_) | Op::Conv2dGradInputActivationGrad(_) => CONVOLUTION.split_at(6).0,
         Op::Linear(_) | Op::LinearActivation(_) | Op::LinearGradInput(_) | Op::LinearGradWeight(_) => &FAST,
         Op::LinearGradInputActivationGrad(_) => &FAST,
         Op::MaxPool2d(_) | Op::MaxPool2dGrad(_) => &POOLING,
@@ -142,6 +145,7 @@ mod batch_norm2d;
 mod control;
 mod conv2d;
 mod conv2d_broadcast;
+mod conv2d_depthwise;
 mod conv2d_few_channels;
 mod conv2d_gather;
 mod conv2d_max_pool2d;

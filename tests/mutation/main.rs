@@ -10,6 +10,7 @@ mod equivalent;
 mod operators;
 mod report;
 mod runner;
+mod stages;
 mod tokens;
 
 use std::sync::Mutex;

@@ -34,7 +34,7 @@ pub struct VerifyArgs {
     /// Only this operator: conv2d, conv2d_grad_input, or a room of several such as pool2d; may be given several times
     #[arg(long, value_name = "NAME")]
     pub op: Vec<String>,
-    /// Only this variant: baseline, broadcast, broadcast_textures, tiled
+    /// Only this variant, such as baseline, tiled, depthwise or broadcast_textures; docs/portability.md has them all
     #[arg(long, value_name = "NAME")]
     pub variant: Option<String>,
     /// Only cases whose name contains this

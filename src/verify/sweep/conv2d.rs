@@ -24,7 +24,7 @@ const fn strided(h: usize, w: usize, padding: [usize; 4]) -> Conv2d {
 /// Cases for a variant before it is used.
 const QUICK: [Row; 4] = [
     ("plain_3x3", PLAIN, [2, 7, 9, 3], [3, 3, 3, 5]),
-    ("channels_32_to_64", padded(1), [1, 6, 7, 32], [3, 3, 32, 64]),
+    ("channels_32_to_64", padded(1), [1, 7, 6, 32], [3, 3, 32, 64]),
     ("channels_33_to_65", padded(1), [1, 5, 7, 33], [3, 3, 33, 65]),
     ("stride2_pad1", strided(2, 2, [1; 4]), [2, 11, 10, 5], [3, 3, 5, 32]),
 ];
@@ -69,10 +69,10 @@ const FOURS: [Row; 14] = [
     ("pixels_in_one_row", PLAIN, [3, 7, 5, 36], [1, 1, 36, 28]),
     ("taps_2x2", PLAIN, [2, 5, 9, 8], [2, 2, 8, 8]),
     ("taps_5x5", padded(2), [2, 7, 6, 8], [5, 5, 8, 12]),
-    ("taps_7x4_padded_unevenly", Conv2d { padding: [3, 1, 0, 2], ..PLAIN }, [1, 8, 9, 12], [7, 4, 12, 8]),
+    ("taps_7x4_padded_unevenly", Conv2d { padding: [3, 1, 0, 2], ..PLAIN }, [1, 8, 7, 12], [7, 4, 12, 8]),
     ("stride_of_2", strided(2, 2, [1; 4]), [2, 11, 13, 8], [3, 3, 8, 16]),
     ("stride_of_3x2", strided(3, 2, [0, 1, 2, 0]), [2, 10, 16, 4], [2, 5, 4, 8]),
-    ("dilated_rows", Conv2d { dilation: [2, 1], ..padded(2) }, [1, 9, 6, 8], [3, 3, 8, 8]),
+    ("dilated_rows", Conv2d { dilation: [2, 1], ..padded(2) }, [1, 9, 4, 8], [3, 3, 8, 8]),
     ("dilated_columns", Conv2d { dilation: [1, 2], ..padded(1) }, [1, 6, 9, 8], [3, 3, 8, 8]),
 ];
 
@@ -94,6 +94,15 @@ const MANY_IMAGES: [Row; 5] = [
     ("of_places_that_end_with_a_lane", padded(1), [31, 2, 3, 3], [3, 3, 3, 5]),
     ("of_three_places", padded(1), [11, 3, 2, 3], [3, 3, 3, 5]),
     ("of_wide_kernels", padded(3), [32, 3, 4, 1], [5, 7, 1, 3]),
+];
+
+/// A filter for each channel, channels in fours: rows that end within a run of pixels, strides that leave remainders without a tap,
+/// more taps than are read at a time.
+const DEPTHWISE: [Row; 4] = [
+    ("of_3x3", Conv2d { groups: 8, ..padded(1) }, [2, 5, 6, 8], [3, 3, 1, 8]),
+    ("of_3x3_stride_2", Conv2d { groups: 12, ..strided(2, 2, [1; 4]) }, [2, 10, 11, 12], [3, 3, 1, 12]),
+    ("of_3x3_dilated", Conv2d { groups: 36, dilation: [3, 1], ..strided(2, 1, [2; 4]) }, [1, 9, 5, 36], [3, 3, 1, 36]),
+    ("of_2x8", Conv2d { groups: 4, ..strided(3, 5, [1, 3, 0, 2]) }, [1, 8, 22, 4], [2, 8, 1, 4]),
 ];
 
 /// Channel counts that people use, and those beside powers of two.
@@ -135,6 +144,13 @@ pub(super) fn cases(caps: &Caps) -> Vec<Case> {
     for (name, conv, x, w) in FOURS {
         cases.extend(directions(&format!("fours_{name}"), conv, x, w));
     }
+    for (i, (name, conv, x, w)) in DEPTHWISE.into_iter().enumerate() {
+        let depth = if i == 0 { Depth::Quick } else { Depth::Standard };
+        let found = directions(&format!("depthwise_{name}"), conv, x, w);
+        // With other strides and taps its own programs are many, and operands from textures are only linked to them.
+        let found = found.into_iter().map(|case| if i % 2 == 1 { case.only("depthwise") } else { case });
+        cases.extend(found.map(|case| case.at(depth)));
+    }
     for (name, conv, x, w) in MANY_IMAGES {
         cases.extend(directions(&format!("many_images_{name}"), conv, x, w));
     }
@@ -148,15 +164,18 @@ pub(super) fn cases(caps: &Caps) -> Vec<Case> {
     }
     let (conv, x, w) = (strided(2, 1, [1, 0, 0, 1]), [2, 9, 14, 3], [3, 2, 3, 37]);
     cases.extend(directions("folded", conv, x, w).into_iter().map(Case::squeezed));
+    let (_, conv, x, w) = DEPTHWISE[1];
+    let folded = directions("folded_depthwise", conv, x, w).into_iter();
+    cases.extend(folded.map(|case| case.only("depthwise").squeezed()));
     // So many tiles and splits that those are folded too, and do not fill the last row.
     let many = directions("folded_tiles", padded(1), [7, 16, 16, 3], [3, 3, 3, 5]);
     cases.extend(many.into_iter().map(Case::squeezed));
     // Their gradient of the weights has splits that begin and end within a row, several in an image and several images in one,
     // the last of them shorter than the others.
-    for (name, [n, h, w]) in [("several_images_a_split", [9, 6, 14]), ("several_splits_an_image", [2, 19, 22])] {
+    for (name, [n, h, w]) in [("several_images_a_split", [9, 7, 11]), ("several_splits_an_image", [2, 19, 22])] {
         cases.extend(directions(&format!("fours_{name}"), padded(1), [n, h, w, 12], [3, 3, 12, 20]));
     }
-    let folded = directions("fours_folded", padded(1), [4, 13, 14, 12], [3, 3, 12, 20]);
+    let folded = directions("fours_folded", padded(1), [4, 17, 11, 12], [3, 3, 12, 20]);
     cases.extend(folded.into_iter().map(Case::squeezed));
     // A third tile is not covered by the first two if it begins where it must not.
     cases.extend(directions("three_tiles_by_three", padded(1), [1, 13, 10, 16], [3, 3, 16, 131]));
@@ -204,6 +223,9 @@ fn activated(caps: &Caps) -> Vec<Case> {
     let grouped =
         Conv2dActivation { conv: Conv2d { groups: 2, ..padded(1) }, activation: Activation::Elu { alpha: 1.25 } };
     cases.push(Case::new("elu_two_groups", grouped, [noise(1, x), noise(2, [3, 3, 4, 18])]));
+    let (_, conv, image, kernel) = DEPTHWISE[0];
+    let operands = [noise(1, image), noise(2, kernel), noise(3, [kernel[3]])];
+    cases.push(Case::new("relu_depthwise", relu(conv), operands).at(Depth::Quick));
     for (name, conv, x, w) in QUICK.into_iter().chain(GEOMETRIES) {
         cases.push(Case::new(name, relu(conv), [noise(1, x), noise(2, w), noise(3, [w[3]])]));
     }
@@ -234,6 +256,7 @@ fn scaled() -> Vec<Case> {
         case("relu_18_channels", strided(2, 1, [1; 4]), [1, 7, 6, 18], [3, 2, 18, 5], relu, None),
         case("relu_many_images", PLAIN, [40, 5, 5, 64], [3, 3, 64, 36], relu, None),
         case("relu_two_groups", Conv2d { groups: 2, ..padded(1) }, [1, 4, 5, 6], [3, 3, 3, 4], relu, None),
+        case("relu_depthwise", DEPTHWISE[0].1, DEPTHWISE[0].2, DEPTHWISE[0].3, relu, None).at(Depth::Quick),
         case("silu", padded(1), x, [3, 3, 20, 8], silu, None).only(BASELINE),
     ];
     for (name, saved) in specials(&x, 5) {
@@ -298,6 +321,13 @@ fn hard_values() -> Vec<Case> {
         let x = noise(1, [x[0], x[1] + 2, x[2] + 2, x[3]]);
         cases.push(mark(Case::new(name, Conv2dGradWeight { conv: PLAIN, kernel }, [x, dy]), special));
     }
+    let (_, conv, x, w) = DEPTHWISE[0];
+    let dy = noise(4, output(conv, &x, &w));
+    for (name, x, special) in hard(&x, 1) {
+        let name = format!("depthwise_{name}");
+        cases.push(mark(Case::new(name.clone(), conv, [x.clone(), noise(2, w)]), special));
+        cases.push(mark(Case::new(name, Conv2dGradWeight { conv, kernel }, [x, dy.clone()]), special));
+    }
     cases
 }
 
@@ -314,11 +344,18 @@ fn long_sums() -> Vec<Case> {
         let operands = [values([1, h, w, 4], std::slice::from_ref(term)), values([1, h, w, 4], &[1.0])];
         Case::new("drifting", op([1, 1]), operands).only(variant)
     };
+    let drifting_depthwise = |variant: &'static str| {
+        let op = Conv2dGradWeight { conv: Conv2d { groups: 4, ..PLAIN }, kernel: [3, 3] };
+        let operands = [values([1, 258, 514, 4], &DRIFTING[1..]), values([1, 256, 512, 4], &[1.0])];
+        Case::new("drifting_depthwise", op, operands).only(variant)
+    };
     vec![
         drifting("baseline", [1024, 1024, 1], &DRIFTING[0]),
         drifting("broadcast", [256, 512, 1], &DRIFTING[1]),
         // The same channels and pixels several times over: four is the fewest that go into a texel.
         drifting_fours("broadcast_textures", [256, 512], &DRIFTING[1]),
+        drifting_depthwise("depthwise"),
+        drifting_depthwise("depthwise_textures"),
         drifting("tiled", [1024, 1024, 4], &DRIFTING[1]).at(Depth::Full),
         Case::new("sum_over_12099_pixels", op([2, 2]), [one_sided(1, [3, 38, 110, 1]), one_sided(2, [3, 37, 109, 2])]),
         Case::new(

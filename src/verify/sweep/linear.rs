@@ -101,8 +101,13 @@ pub(super) fn cases(caps: &Caps) -> Vec<Case> {
         let depth = if activation == Activation::Relu { Depth::Quick } else { Depth::Standard };
         let operands = [noise(1, [9, 21]), noise(2, [18, 21]), noise(3, [18])];
         let op = LinearActivation { activation };
-        cases.push(named(&[activation.name(), "bias"], op, operands.clone()).at(depth));
-        cases.push(Case::new(activation.name(), op, &operands[..2]).at(depth));
+        let both = [
+            named(&[activation.name(), "bias"], op, operands.clone()),
+            Case::new(activation.name(), op, &operands[..2]),
+        ];
+        // The kernels of the other variants are those of a convolution, which is asked with it.
+        let of = |case: Case| if depth == Depth::Quick { case } else { case.only(BASELINE) };
+        cases.extend(both.into_iter().map(|case| of(case).at(depth)));
     }
     for (name, x, special) in hard(&[9, 21], 1) {
         let operands = [x, noise(2, [18, 21]), noise(3, [18])];

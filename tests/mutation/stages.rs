@@ -1,0 +1,145 @@
+//! Which cases of `wgrad verify` run a shader, and which programs contain it.
+
+use wgrad::gpu::compose::{Module, files};
+
+use crate::runner::text;
+
+/// The rooms of operators, as arguments of `verify`, that run a file: the quickest first.
+pub fn stages(file: &str) -> Vec<Vec<&'static str>> {
+    let rooms: &[&str] = match file {
+        "conv2d.wgsl" => &["conv2d baseline"],
+        "linear.wgsl" => &["linear baseline"],
+        "pool2d_windows.wgsl" => &["pool2d windows"],
+        // What only long sums show is asked last: a tile of 64 by 64 takes its time over a million pixels.
+        "conv2d_tiled.wgsl" => &["conv2d tiled", "linear tiled", "conv2d tiled --full --case drifting"],
+        "conv2d_broadcast.wgsl"
+        | "shared/chunk1.wgsl"
+        | "shared/chunk4.wgsl"
+        | "shared/operands_buffers.wgsl"
+        | "shared/pixel.wgsl"
+        | "shared/window_maximum.wgsl"
+        | "shared/weights_inputs.wgsl"
+        | "shared/weights_outputs.wgsl"
+        | "shared/store1.wgsl"
+        // A few cases find most, and those that never end soon: how long a stage may take depends on how long it takes.
+        | "shared/store4.wgsl" => &[
+            "conv2d broadcast --case plain_3x3",
+            "conv2d broadcast --case fours_rows_of_6",
+            "conv2d_max_pool2d broadcast",
+            "conv2d broadcast",
+            "linear broadcast",
+        ],
+        "shared/operands_apart.wgsl" => &["linear broadcast", "linear_grad_input_activation_grad broadcast"],
+        "shared/partials_inputs.wgsl" => &["linear_grad_weight broadcast", "conv2d_grad_weight broadcast"],
+        "shared/partials_outputs.wgsl" => &["conv2d_grad_weight broadcast", "conv2d_grad_weight broadcast_textures"],
+        "shared/partials_apart.wgsl" => &["linear_grad_weight broadcast", "linear_grad_weight broadcast_textures"],
+        "shared/finish.wgsl" => &["conv2d baseline", "linear baseline", "conv2d_activation baseline"],
+        "shared/finish_gradient.wgsl" => {
+            &["conv2d_grad_input_activation_grad baseline", "linear_grad_input_activation_grad baseline"]
+        }
+        "conv2d_rows.wgsl" => &[
+            "conv2d_grad_weight broadcast_textures --case fours_rows_of",
+            "conv2d_grad_weight broadcast_textures",
+            "linear_grad_weight broadcast_textures",
+        ],
+        "conv2d_few_channels.wgsl" | "shared/cell_pixels.wgsl" => &[
+            "conv2d few_channels --case few_channels_image_of_28",
+            "conv2d_max_pool2d few_channels --case first_layer",
+            "conv2d few_channels",
+        ],
+        "shared/cell_maximum.wgsl" => &["conv2d_max_pool2d few_channels"],
+        "shared/maximum.wgsl" => &["conv2d_max_pool2d few_channels", "conv2d_max_pool2d broadcast"],
+        "shared/derivative.wgsl" => &["activation", "conv2d_max_pool2d few_channels"],
+        "conv2d_depthwise.wgsl" | "shared/fours_buffers.wgsl" => &[
+            "conv2d depthwise --case depthwise_of_3x3",
+            "conv2d depthwise",
+            "conv2d_activation depthwise",
+            "conv2d_grad_input_activation_grad depthwise",
+        ],
+        "shared/fours_textures.wgsl" => &["conv2d depthwise_textures"],
+        "shared/operands_textures.wgsl" | "shared/texel.wgsl" => &[
+            "conv2d broadcast_textures --case fours_rows_of_6",
+            "conv2d broadcast_textures",
+            "linear broadcast_textures",
+        ],
+        "shared/grid.wgsl" => &["reduce", "dropout", "control", "batch", "elementwise", "conv2d baseline"],
+        "shared/random.wgsl" => &["dropout", "batch"],
+        "statistics.wgsl" => &["statistics", "merge_statistics", "alive"],
+        "shared/exponential.wgsl" => &["softmax", "loss", "activation"],
+        "shared/erf.wgsl" => &["activation"],
+        // Kernels that activate nothing are asked too.
+        "shared/activate.wgsl" => &["activation", "conv2d baseline"],
+        "shared/finite.wgsl" => &["control", "optimizer", "softmax", "loss", "pool2d", "activation"],
+        "shared/split_sum.wgsl" | "reduce.wgsl" => &[
+            "reduce",
+            "loss",
+            "optimizer",
+            "batch_norm2d",
+            "group_norm",
+            "pool2d",
+            "linear baseline",
+            "conv2d baseline",
+        ],
+        // Several blocks a split, which takes so many elements that the standard sweep has none.
+        "loss.wgsl" => &["loss", "mse_loss baseline --full --case 4200x4001"],
+        "optimizer_clip.wgsl" => &["optimizer", "grad_norm baseline --full --case more_than_16777216"],
+        "shared/elements1.wgsl" | "shared/elements4.wgsl" => &["optimizer"],
+        _ => return vec![vec!["--op", stem(file)]],
+    };
+    let arguments = |room: &&'static str| match room.split_once(' ') {
+        Some((op, variant)) => ["--op", op, "--variant"].into_iter().chain(variant.split(' ')).collect(),
+        None => vec!["--op", *room],
+    };
+    rooms.iter().map(arguments).collect()
+}
+
+fn stem(file: &str) -> &'static str {
+    let found = files().find(|known| *known == file).unwrap_or_default();
+    found.strip_suffix(".wgsl").unwrap_or(found)
+}
+
+/// The programs that contain a file.
+pub fn modules(file: &str) -> Vec<Module> {
+    let import = format!("#import {}", file.trim_start_matches("shared/").trim_end_matches(".wgsl"));
+    let contains = |program: &&str| *program == file || text(program).lines().any(|line| line == import);
+    let programs = files().filter(|program| !program.starts_with("shared/")).filter(contains);
+    let mut found: Vec<Module> = programs.map(Module::new).collect();
+    if ["conv2d_broadcast.wgsl", "shared/chunk4.wgsl"].contains(&file) {
+        let links = vec![("chunk1", "shared/chunk4.wgsl")];
+        found.push(Module { links, ..Module::new("conv2d_broadcast.wgsl") });
+    }
+    // What stands in for what a kernel imports by itself.
+    for (linked, name, program) in [
+        ("shared/weights_outputs.wgsl", "weights_inputs", "conv2d_broadcast.wgsl"),
+        ("shared/operands_apart.wgsl", "operands_buffers", "conv2d_broadcast.wgsl"),
+        ("shared/partials_outputs.wgsl", "partials_inputs", "conv2d_rows.wgsl"),
+        ("shared/partials_apart.wgsl", "partials_inputs", "conv2d_rows.wgsl"),
+        ("shared/finish_gradient.wgsl", "finish", "conv2d.wgsl"),
+        ("shared/fours_textures.wgsl", "fours_buffers", "conv2d_depthwise.wgsl"),
+    ] {
+        if file == linked || (file == program && program != "conv2d.wgsl") {
+            let links = vec![("chunk1", "shared/chunk4.wgsl"), (name, linked)];
+            found.push(Module { links, ..Module::new(program) });
+        }
+    }
+    if ["conv2d_few_channels.wgsl", "shared/cell_maximum.wgsl", "shared/derivative.wgsl"].contains(&file) {
+        let links = vec![("cell_pixels", "shared/cell_maximum.wgsl")];
+        found.push(Module { links, ..Module::new("conv2d_few_channels.wgsl") });
+    }
+    if ["conv2d_broadcast.wgsl", "shared/window_maximum.wgsl", "shared/maximum.wgsl"].contains(&file) {
+        let windows = [("pixel", "shared/window_maximum.wgsl"), ("store1", "shared/store4.wgsl")];
+        found.push(Module { links: windows.to_vec(), ..Module::new("conv2d_broadcast.wgsl") });
+    }
+    for program in ["optimizer.wgsl", "optimizer_clip.wgsl"] {
+        if [program, "shared/elements4.wgsl"].contains(&file) {
+            let links = vec![("elements1", "shared/elements4.wgsl")];
+            found.push(Module { links, ..Module::new(program) });
+        }
+    }
+    if ["shared/operands_textures.wgsl", "shared/texel.wgsl", "shared/store4.wgsl"].contains(&file) {
+        let four = [("chunk1", "shared/chunk4.wgsl"), ("store1", "shared/store4.wgsl")];
+        let links = four.into_iter().chain([("operands_buffers", "shared/operands_textures.wgsl")]).collect();
+        found.push(Module { links, ..Module::new("conv2d_broadcast.wgsl") });
+    }
+    found
+}
