@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The test command: formatting, lints, and every test, with the shaders running on an adapter.
+# The test command: formatting, lints, documentation, and every test, with the shaders running on an adapter.
 #
 #   scripts/test.sh                             installs a software Vulkan driver first where there is no adapter
 #   WGRAD_TEST_SKIP_INSTALL=1 scripts/test.sh   installs nothing; without an adapter the tests that need one are skipped
@@ -105,6 +105,7 @@ tests() { cargo test --no-fail-fast --color never -- --show-output --color never
 
 step "cargo fmt --check" cargo fmt --check
 step "cargo clippy --all-targets" cargo clippy --all-targets -- -D warnings
+step "cargo doc" env RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --lib
 step "cargo test" tests
 
 say "Summary"

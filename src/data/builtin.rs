@@ -1,6 +1,6 @@
 //! Handwritten-like digits that the program draws itself, so that everything can be tried with no file and no network.
 //!
-//! The pen follows one of a few ways to write the digit ([`skeletons`]); hands differ, so the points are jittered, the
+//! The pen follows one of a few ways to write the digit (`skeletons`); hands differ, so the points are jittered, the
 //! whole is rotated, sheared, stretched, moved and bent by smooth waves, and width and pressure vary along the strokes.
 //! The result is 28×28 grey, white on black, as MNIST, and about as hard: a linear classifier stays near 90 %, a
 //! small convolutional network reaches 99 %.

@@ -18,7 +18,7 @@ pub enum Scalar {
 }
 
 impl From<usize> for Scalar {
-    /// Sizes are checked against 2^31 before kernels are made (see [`lower`]), so this loses nothing.
+    /// Sizes are checked against 2^31 before kernels are made (see [`super::lower`]), so this loses nothing.
     fn from(value: usize) -> Self {
         Self::U32(value as u32)
     }
@@ -70,7 +70,7 @@ pub struct Binding {
     pub operand: Operand,
     /// Elements to bind, or all of them.
     pub range: Option<Range<usize>>,
-    /// Whether the variable is a texture, into which the session copies the operand first; see [`TEXTURE_WIDTH`].
+    /// Whether the variable is a texture, into which the session copies the operand first; see [`super::TEXTURE_WIDTH`].
     pub texture: bool,
 }
 
@@ -120,7 +120,7 @@ impl Dispatch {
         self
     }
 
-    /// Binds a texture that holds a copy of an operand as it is when this dispatch runs; see [`TEXTURE_WIDTH`].
+    /// Binds a texture that holds a copy of an operand as it is when this dispatch runs; see [`super::TEXTURE_WIDTH`].
     pub fn bind_texture(mut self, name: &'static str, operand: Operand) -> Self {
         self.bindings.push(Binding { name, operand, range: None, texture: true });
         self

@@ -11,14 +11,14 @@
 //! clip_value:     x ← min(max(x, −limit), limit)
 //! ```
 //! Moments begin as zeros, so v = g in SGD's first step needs no case of its own. The differences 1 − β are taken in
-//! float64 from the decimal that was written ([`crate::ops::real::decimal`]) and rounded afterwards: 1 − 0.999 taken in
+//! float64 from the decimal that was written (`real::decimal`) and rounded afterwards: 1 − 0.999 taken in
 //! f32 is 1.3e-5 off.
 
 use super::{BlockSum, Operator, Real, control, expect_operands, expect_spec, fill, fill_float};
 use crate::error::{Error, Result};
 use crate::tensor::{Spec, Tensor};
 
-/// `param [p]`, `grad [p]`, `rates [steps, 4]`, `control`, then the optimiser's moments [p] (see
+/// `param [p]`, `grad [p]`, `rates [steps, 4]`, `control`, then the optimiser's moments `[p]` (see
 /// [`Optimizer::moments`]) → `param` and the moments, updated in place unless the control flag is set.
 ///
 /// An element whose new weight or moments would not be finite keeps the old ones, so that a run that diverges can always save

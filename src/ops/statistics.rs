@@ -22,7 +22,7 @@
 //! | 0 | Σ (x/u)² over the normal elements |
 //! | 1 | Σ \|x\|/u over the normal elements |
 //!
-//! The unit u is half the power of two that M lies above ([`unit`]): squares neither overflow nor underflow, whatever the scale
+//! The unit u is half the power of two that M lies above (`unit`): squares neither overflow nor underflow, whatever the scale
 //! of the tensor is, and dividing by u rounds nothing. A subnormal counts as zero in the sums, since devices may flush it.
 //!
 //! Bin b of [`BINS`] counts magnitudes from 2^(2b − 112) up to 2^(2b − 110); the first takes all smaller ones too (but no zero),

@@ -65,7 +65,7 @@ pub struct EpochReport {
 /// What a run tells while it goes on.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Event {
-    /// The first step is done, so many seconds after [`Trainer::fit`] was called.
+    /// The first step is done, so many seconds after [`super::Trainer::fit`] was called.
     FirstStep(Duration),
     /// Some steps are done.
     Progress(Progress),

@@ -32,7 +32,7 @@ pub struct Header {
 /// Reads what a file says about its picture, which may still turn out to be damaged.
 ///
 /// # Errors
-/// [`Error::File`] where the file cannot be read, is no PNG or JPEG, or holds a picture that [`decode`] refuses.
+/// [`Error::File`] where the file cannot be read, is no PNG or JPEG, or holds a picture that `decode` refuses.
 pub fn header(path: &Path) -> Result<Header> {
     let refused = |problem| Error::file(path, problem);
     let (bytes, format) = read(path)?;
