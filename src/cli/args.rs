@@ -2,6 +2,7 @@
 
 mod bench;
 mod data;
+mod explain;
 mod lockstep;
 mod profile;
 mod recipes;
@@ -20,6 +21,7 @@ use data::{classes, image};
 
 pub use bench::BenchArgs;
 pub use data::{MirrorArgs, PictureArgs, SkipArgs};
+pub use explain::ExplainArgs;
 pub use lockstep::LockstepArgs;
 pub use profile::ProfileArgs;
 pub use recipes::{RecipeArgs, RecipesArgs};
@@ -36,6 +38,7 @@ Examples:
   wgrad evaluate runs/RUN             loss, accuracy and confusion matrix of a run
   wgrad report runs/RUN               the run as a page, with plots and mistakes
   wgrad predict runs/RUN digit.png    what is in a picture
+  wgrad explain runs/RUN digit.png --out maps.png    why the network says so
   wgrad devices                       the GPUs of this machine
   wgrad verify                        proof that every kernel is right on yours
   wgrad lockstep residual_bn          proof that whole training steps are
@@ -63,6 +66,8 @@ pub enum Command {
     Report(ReportArgs),
     /// Say what pictures show
     Predict(PredictArgs),
+    /// Draw why a network answers as it does: Grad-CAM, saliency, integrated gradients
+    Explain(Box<ExplainArgs>),
     /// Run the same training steps on two devices and compare every value
     Lockstep(Box<LockstepArgs>),
     /// Show where the time of a training step goes

@@ -5,6 +5,7 @@ mod bar;
 mod bench;
 mod devices;
 mod evaluate;
+mod explain;
 mod live;
 mod lockstep;
 mod open;
@@ -55,6 +56,7 @@ fn run(command: Command, started: Instant) -> anyhow::Result<()> {
         Command::Evaluate(args) => evaluate::run(&args),
         Command::Report(args) => pages::run(&args),
         Command::Predict(args) => predict::run(&args),
+        Command::Explain(args) => explain::run(&args),
         Command::Lockstep(args) => lockstep::run(&args),
         Command::Profile(args) => profile::run(&args),
         Command::Tune(args) => tune::run(&args),

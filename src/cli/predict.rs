@@ -11,7 +11,7 @@ use super::open;
 use super::output::Output;
 
 /// Pictures that are looked at together.
-const BATCH: usize = 64;
+pub const BATCH: usize = 64;
 
 /// Says what pictures show.
 pub fn run(args: &PredictArgs) -> Result<()> {

@@ -58,7 +58,7 @@ impl Network {
     }
 
     /// The layers that read layer `at`.
-    fn readers(&self, at: usize) -> Vec<usize> {
+    pub(crate) fn readers(&self, at: usize) -> Vec<usize> {
         let name = &self.layers[at].name;
         let reads = |&index: &usize| match self.layers[index].inputs.as_slice() {
             [] => index == at + 1,

@@ -13,6 +13,7 @@ pub mod plot;
 pub mod readings;
 mod sections;
 mod setup;
+pub mod sheet;
 pub mod text;
 
 use std::path::{Path, PathBuf};

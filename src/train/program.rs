@@ -9,6 +9,9 @@ use crate::nn::{PARAMETERS, STATISTICS};
 use crate::ops::{self, control};
 use crate::tensor::Spec;
 
+/// What a byte of an image is multiplied by before a network sees it.
+pub(super) const PIXEL: f32 = 1.0 / 255.0;
+
 /// Names of persistent values, beside the network's own.
 pub mod names {
     /// Step counter and flag of training.
@@ -68,19 +71,19 @@ impl Resident {
         for (name, rows) in self.shards() {
             operands.push(graph.persistent(&name, Spec::u8([rows.len(), h, w, c])));
         }
-        let (scale, offset) = (vec![1.0 / 255.0; c], vec![0.0; c]);
+        let (scale, offset) = (vec![PIXEL; c], vec![0.0; c]);
         let gather = ops::GatherBatch { batch, len: self.len, shuffle, scale, offset };
         let outputs = graph.apply("batch", gather, &operands)?;
         Ok([outputs[0], outputs[1]])
     }
 }
 
-fn no_output(network: &Network) -> Error {
+pub(super) fn no_output(network: &Network) -> Error {
     Error::Invalid(format!("network {} has no layers", network.name))
 }
 
 /// Whether the network's output can be scored against class labels.
-fn check_logits(graph: &Graph, logits: ValueId, network: &Network) -> Result<()> {
+pub(super) fn check_logits(graph: &Graph, logits: ValueId, network: &Network) -> Result<()> {
     let shape = &graph.spec(logits).shape;
     match shape.len() {
         2 => Ok(()),

@@ -3,6 +3,7 @@
 
 mod bench;
 mod errors;
+mod explain;
 mod flow;
 mod folders;
 mod listings;
@@ -134,6 +135,12 @@ pub fn workplace() -> TempDir {
         std::fs::write(data.join(format!("{split}-labels-idx1-ubyte")), labels).unwrap();
     }
     dir
+}
+
+/// A picture for the network [`TINY`], four times as large, with a bright row.
+pub fn picture(dir: &Path, row: u32, name: &str) {
+    let bright = |_, y| image::Luma([if y / 4 == row { 220u8 } else { 0 }]);
+    image::GrayImage::from_fn(32, 32, bright).save(dir.join(name)).unwrap();
 }
 
 /// The options of a training of a moment.

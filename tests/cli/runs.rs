@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use super::{adapter, done, json, objects, quick, refused, run, text, workplace};
+use super::{adapter, done, json, objects, picture, quick, refused, run, text, workplace};
 
 fn read(path: &Path) -> Value {
     serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
@@ -64,12 +64,6 @@ fn trains_evaluates_and_predicts(device: &str) {
     let best = inverted["best"].as_array().unwrap();
     let sum: f64 = best.iter().map(|class| class["probability"].as_f64().unwrap()).sum();
     assert!(best.len() == 10 && (sum - 1.0).abs() < 1e-12 && best[0] != predicted[0]["best"][0]);
-}
-
-/// A picture four times as large as the network's, with a bright row.
-fn picture(dir: &Path, row: u32, name: &str) {
-    let bright = |_, y| image::Luma([if y / 4 == row { 220u8 } else { 0 }]);
-    image::GrayImage::from_fn(32, 32, bright).save(dir.join(name)).unwrap();
 }
 
 #[test]
