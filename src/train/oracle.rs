@@ -1,7 +1,8 @@
-//! Oracle cases of every kind, operators, schedules and whole trainings, through the references and through a device.
+//! Oracle cases of every kind, operators, schedules, whole trainings and curves of losses, through the references and through a device.
 //!
 //! Here and not in [`crate::verify`], since a training case runs the graph that `train` runs.
 
+mod curve;
 mod training;
 
 use std::collections::BTreeMap;
@@ -19,6 +20,7 @@ use crate::verify::oracle::{OracleCase, run_case};
 use crate::verify::trial::{Outcome, Verdict};
 use crate::verify::trust;
 
+use curve::Curve;
 use training::{Machine, Training};
 
 /// The name of the float64 reference among the variants.
@@ -78,6 +80,7 @@ fn ways(device: &Device, case: &OracleCase) -> Vec<(&'static str, Tolerance)> {
     let mut ways = vec![(FLOAT64, REFERENCE)];
     match (device, case.op.as_str()) {
         (_, "lr_schedule") => {}
+        (Device::Gpu(_), "curve") => ways.push(("preferred", FLOAT32)),
         (Device::Cpu(_), _) => ways.push((FLOAT32_CPU, FLOAT32)),
         (Device::Gpu(_), "training") => ways.extend([("preferred", FLOAT32), (BASELINE, FLOAT32)]),
         (Device::Gpu(gpu), "conv2d" | "linear") => {
@@ -131,6 +134,10 @@ fn outcome(case: &OracleCase, variant: &str, tolerance: Tolerance, answer: Resul
 fn answer(device: &Device, case: &OracleCase, way: &'static str) -> Result<Differences> {
     match (case.op.as_str(), device, way) {
         ("lr_schedule", _, _) => schedule(case),
+        ("curve", _, FLOAT64) => Curve::read(case)?.begins(&mut |graph| Ok(Machine::wide(graph))),
+        ("curve", device, _) => Curve::read(case)?.follows(&mut |graph| {
+            Ok(Machine::Narrow(trust::session(device, vec![graph], Options { suspects: true, ..Options::default() })?))
+        }),
         ("training", _, FLOAT64) => Training::read(case)?.check(&mut |graph| Ok(Machine::wide(graph)), REFERENCE),
         ("training", device, way) => {
             let options = Options { baseline: way == BASELINE, suspects: true, ..Options::default() };

@@ -1,4 +1,4 @@
-//! PyTorch's float64 answers: operators in every variant, learning-rate schedules, and whole training runs, on the float64
+//! PyTorch's float64 answers: operators in every variant, learning-rate schedules, whole training runs and a curve of losses, on the float64
 //! reference, the float32 CPU session and the adapter, all through what `wgrad verify --oracle` uses.
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
@@ -80,3 +80,28 @@ macro_rules! trainings {
 }
 
 trainings!(seed_cnn_adam, seed_cnn_sgd_momentum, residual_bn_adamw, deep_plain_sigmoid, deep_plain_relu);
+
+#[test]
+fn the_losses_of_resnet20_on_pictures_follow_pytorch_step_by_step() {
+    let case = OracleCase::load(&fixtures("curves/resnet20_cifar10.safetensors")).unwrap();
+    let allowed = case.input("allowed").unwrap().floats();
+    assert!(allowed.len() == 20 && allowed.iter().all(|most| *most < 0.01), "{allowed:?}");
+    // The plain loops of the reference take the first steps alone, and the float32 of the CPU session is left to `wgrad verify`.
+    let asked = [
+        Some((Device::Cpu("a test".into()), "reference_f64")),
+        adapter::adapter().map(|gpu| (Device::Gpu(gpu), "preferred")),
+    ];
+    for (device, variant) in asked.into_iter().flatten() {
+        let outcomes = ask(&device, &case, Some(variant));
+        assert_eq!((outcomes.len(), outcomes[0].verdict), (1, Verdict::Passed), "{variant}: {:?}", outcomes[0].story);
+    }
+}
+
+#[test]
+fn a_curve_that_began_at_other_weights_is_refused() {
+    let mut case = OracleCase::load(&fixtures("curves/resnet20_cifar10.safetensors")).unwrap();
+    case.attrs.insert("seed".into(), 1.into());
+    let outcome = ask(&Device::Cpu("a test".into()), &case, Some("reference_f64")).remove(0);
+    let story = outcome.story.unwrap_or_default();
+    assert!(outcome.verdict == Verdict::Failed && story.contains("seed 1 draws other weights for resnet20"), "{story}");
+}

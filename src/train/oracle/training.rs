@@ -37,7 +37,7 @@ impl Machine {
         }
     }
 
-    fn step(&mut self) -> Result<()> {
+    pub fn step(&mut self) -> Result<()> {
         match self {
             Self::Wide(session) => session.run(0, 1, &[]).map(drop),
             Self::Narrow(session) => session.run(0, 1, &[]).map(drop),
@@ -55,7 +55,7 @@ impl Machine {
         }
     }
 
-    fn read(&mut self, name: &str) -> Result<Tensor<f64>> {
+    pub fn read(&mut self, name: &str) -> Result<Tensor<f64>> {
         match self {
             Self::Wide(session) => session.read(name).cloned(),
             Self::Narrow(session) => Ok(pollster::block_on(session.read(&[name]))?[0].widen()),
@@ -65,14 +65,14 @@ impl Machine {
 
 /// A whole run of a few steps.
 pub(super) struct Training<'a> {
-    case: &'a OracleCase,
-    network: Network,
-    layout: Layout,
-    config: TrainConfig,
-    steps: usize,
-    batch: usize,
-    image: [usize; 3],
-    classes: usize,
+    pub case: &'a OracleCase,
+    pub network: Network,
+    pub layout: Layout,
+    pub config: TrainConfig,
+    pub steps: usize,
+    pub batch: usize,
+    pub image: [usize; 3],
+    pub classes: usize,
 }
 
 /// The network that PyTorch trained, by the name that the cases give it.
@@ -92,11 +92,16 @@ fn network(case: &OracleCase, [h, w, c]: [usize; 3], classes: usize) -> Result<N
 
 impl<'a> Training<'a> {
     pub fn read(case: &'a OracleCase) -> Result<Self> {
+        let classes = want(case, "logits0")?.shape.last().copied().unwrap_or(0);
+        Self::of(case, classes, |image| network(case, image, classes))
+    }
+
+    /// The training of a case that tells `classes` apart, of the network that `build` makes for its images `[h, w, c]`.
+    pub fn of(case: &'a OracleCase, classes: usize, build: impl FnOnce([usize; 3]) -> Result<Network>) -> Result<Self> {
         let &[steps, batch, c, h, w] = case.input("x_u8")?.shape.as_slice() else {
             return Err(unknown(case, "`x_u8` must be [steps, n, c, h, w]".into()));
         };
-        let classes = want(case, "logits0")?.shape.last().copied().unwrap_or(0);
-        let network = network(case, [h, w, c], classes)?;
+        let (image, network) = ([h, w, c], build([h, w, c])?);
         let [weight_decay, momentum] = ["weight_decay", "momentum"].map(|key| number(case, key).unwrap_or(0.0));
         let optimizer = match text(case, "optimizer")? {
             "sgd" => OptimizerConfig::Sgd { momentum, nesterov: false, weight_decay },
@@ -104,10 +109,11 @@ impl<'a> Training<'a> {
         };
         let clip_norm = number(case, "clip_grad_norm");
         let config = TrainConfig { lr: needed(case, "lr")?, optimizer, clip_norm, ..TrainConfig::default() };
-        Ok(Self { layout: network.layout()?, case, network, config, steps, batch, image: [h, w, c], classes })
+        Ok(Self { layout: network.layout()?, case, network, config, steps, batch, image, classes })
     }
 
-    fn graph(&self, config: &TrainConfig) -> Result<(Graph, Watcher)> {
+    /// A step, and what watches it.
+    pub fn graph(&self, config: &TrainConfig) -> Result<(Graph, Watcher)> {
         let mut g = Graph::new();
         let [h, w, c] = self.image;
         let control = g.persistent(names::CONTROL, Spec::u32([control::LEN]));
@@ -121,8 +127,8 @@ impl<'a> Training<'a> {
         Ok((g, watcher))
     }
 
-    /// Makes ready for the first step from the initial weights.
-    fn begin(&self, machine: &mut Machine) -> Result<()> {
+    /// The initial weights and running statistics that the case holds.
+    fn initial(&self) -> Result<[Vec<f64>; 2]> {
         let mut flat = [vec![0.0; self.layout.len], vec![0.0; self.layout.statistics_len.max(1)]];
         for (list, flat) in [&self.layout.parameters, &self.layout.statistics].into_iter().zip(&mut flat) {
             for placed in list {
@@ -133,8 +139,13 @@ impl<'a> Training<'a> {
                 here.copy_from_slice(values.floats());
             }
         }
-        for (name, flat) in [PARAMETERS, STATISTICS].into_iter().zip(flat) {
-            machine.write(name, Tensor::float([flat.len()], flat))?;
+        Ok(flat)
+    }
+
+    /// Makes ready for the first step from these weights and running statistics.
+    pub fn begin(&self, machine: &mut Machine, initial: &[Vec<f64>; 2]) -> Result<()> {
+        for (name, flat) in [PARAMETERS, STATISTICS].into_iter().zip(initial) {
+            machine.write(name, Tensor::float([flat.len()], flat.clone()))?;
         }
         let operator = self.config.optimizer.operator();
         let rates: Vec<f64> =
@@ -143,7 +154,7 @@ impl<'a> Training<'a> {
     }
 
     /// Gives the machine the batch of a step.
-    fn feed(&self, machine: &mut Machine, step: usize) -> Result<()> {
+    pub fn feed(&self, machine: &mut Machine, step: usize) -> Result<()> {
         let ([h, w, c], images) = (self.image, self.case.input("x_u8")?.u8s());
         let labels = self.case.input("labels")?.u32s();
         let image = &images[step * self.batch * h * w * c..][..self.batch * h * w * c];
@@ -199,7 +210,8 @@ impl<'a> Training<'a> {
         let unclipped = TrainConfig { clip_norm: None, ..self.config.clone() };
         let (graph, mut watcher) = self.graph(&unclipped)?;
         let mut first = machine(graph)?;
-        self.begin(&mut first)?;
+        let initial = self.initial()?;
+        self.begin(&mut first, &initial)?;
         self.feed(&mut first, 0)?;
         let read = first.watched()?;
         let norms = if tolerance == REFERENCE { REFERENCE } else { NORM };
@@ -207,7 +219,7 @@ impl<'a> Training<'a> {
         self.compare("logits0", first.read("logits")?.floats(), tolerance, &mut all)?;
         self.compare_flat(&first.read(names::GRADIENTS)?, (names::GRADIENTS, "grad0"), tolerance, &mut all)?;
         let mut whole = machine(self.graph(&self.config)?.0)?;
-        self.begin(&mut whole)?;
+        self.begin(&mut whole, &initial)?;
         for step in 0..self.steps {
             self.feed(&mut whole, step)?;
             whole.step()?;
