@@ -1,17 +1,18 @@
 //! `wgrad explain`
 
-use std::path::Path;
+use std::path::PathBuf;
 
 use anyhow::Result;
 use serde_json::json;
 use wgrad::data::picture;
 use wgrad::format::document::nearest;
+use wgrad::format::write_atomic;
 use wgrad::report::sheet::{self, Tile, enlargement};
 use wgrad::report::text;
 use wgrad::session::Device;
 use wgrad::tensor::Tensor;
 use wgrad::train::Predictor;
-use wgrad::train::explain::{self, Explainer, Explanation, Map, Options};
+use wgrad::train::explain::{self, Explainer, Explanation, Map, Options, Spatial};
 use wgrad::train::run::{self, Run, RunRecord};
 
 use super::args::ExplainArgs;
@@ -31,17 +32,7 @@ const WITHIN: f64 = 0.99;
 /// Draws why a network answers as it does.
 pub fn run(args: &ExplainArgs) -> Result<()> {
     let output = Output::new(args.json);
-    let files = [Some(&args.out), args.features.as_ref(), args.filters.as_ref()];
-    let files: Vec<&Path> = files.into_iter().flatten().map(|file| file.as_path()).collect();
-    for (number, file) in files.iter().enumerate() {
-        if !file.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("png")) {
-            anyhow::bail!("{} must end in .png: sheets are PNG files", file.display());
-        }
-        if files[..number].contains(file) {
-            anyhow::bail!("{} is named twice; each sheet needs a file of its own", file.display());
-        }
-        writable(file)?;
-    }
+    check_files(args)?;
     let Run { record, state } = run::read(&args.run)?;
     let asked = args.class.as_deref().map(|name| class_named(&record, name)).transpose()?;
     let options = picture::Options { shape: record.input_shape, invert: args.invert };
@@ -64,6 +55,7 @@ pub fn run(args: &ExplainArgs) -> Result<()> {
         }
     };
 
+    let layer = explainer.layer();
     let [h, w, _] = record.input_shape;
     let (factor, mut rows) = (enlargement([h, w], SIDE), Vec::new());
     for (number, explanation) in own.iter().enumerate() {
@@ -72,37 +64,42 @@ pub fn run(args: &ExplainArgs) -> Result<()> {
         rows.push(row(&shown, explanation, factor));
         rows.extend(random.map(|random| row(&shown, random, factor)));
         let name = args.images[number].display().to_string();
-        tell(&output, &record, (&name, &probabilities[number]), (explanation, random), &explainer.layer().name);
+        tell(&output, &record, (&name, &probabilities[number]), (explanation, random), &layer.name);
     }
-    sheet::write(&args.out, &rows)?;
-    let layer = explainer.layer();
-    let size = text::shape(&layer.shape[..2]);
-    legend(&output, args, &layer.name, &size);
+    // All sheets are drawn before one is written.
+    let mut sheets = vec![(&args.out, sheet::png(&rows)?)];
     if let Some(file) = &args.features {
         let rows = own.iter().flat_map(|explanation| features(explanation, layer.shape));
-        sheet::write(file, &rows.collect::<Vec<_>>())?;
-        output.say(format!(
-            "features  {}: the {} channels of {}, {size} each, {ACROSS} in a row, a picture after the other, from the layer's smallest \
-             number (dark) to its largest (light)",
-            file.display(),
-            layer.shape[2],
-            layer.name
-        ));
+        sheets.push((file, sheet::png(&rows.collect::<Vec<_>>())?));
     }
-    if let (Some(file), Some((name, weights))) = (&args.filters, &filters) {
-        sheet::write(file, &filter_rows(weights))?;
-        output.say(format!(
-            "filters   {}: the {} filters of {name}, {} each, grey where a weight is 0",
-            file.display(),
-            weights.shape[3],
-            text::shape(&weights.shape[..2])
-        ));
+    if let (Some(file), Some((_, weights))) = (&args.filters, &filters) {
+        sheets.push((file, sheet::png(&filter_rows(weights))?));
     }
-    let path = |file: &Option<std::path::PathBuf>| file.as_ref().map(|file| file.display().to_string());
+    for (file, bytes) in sheets {
+        write_atomic(file, &bytes)?;
+    }
+    legend(&output, args, layer, filters.as_ref());
+    let path = |file: &Option<PathBuf>| file.as_ref().map(|file| file.display().to_string());
     output.event(&json!({
         "event": "sheets", "maps": args.out.display().to_string(), "features": path(&args.features), "filters": path(&args.filters),
     }));
     output.finish()
+}
+
+/// Refuses, before any work, sheets that cannot be written.
+fn check_files(args: &ExplainArgs) -> Result<()> {
+    let files = [Some(&args.out), args.features.as_ref(), args.filters.as_ref()];
+    let files: Vec<&PathBuf> = files.into_iter().flatten().collect();
+    for (number, file) in files.iter().enumerate() {
+        if !file.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("png")) {
+            anyhow::bail!("{} must end in .png: sheets are PNG files", file.display());
+        }
+        if files[..number].contains(file) {
+            anyhow::bail!("{} is named twice; each sheet needs a file of its own", file.display());
+        }
+        writable(file)?;
+    }
+    Ok(())
 }
 
 /// The class of this name.
@@ -197,26 +194,40 @@ fn tell(
     }));
 }
 
-/// Says what stands where on the sheet.
-fn legend(output: &Output, args: &ExplainArgs, layer: &str, size: &str) {
+/// Says what stands where on the sheets.
+fn legend(output: &Output, args: &ExplainArgs, layer: &Spatial, filters: Option<&(String, Tensor)>) {
+    let (name, size) = (&layer.name, text::shape(&layer.shape[..2]));
     let pairs = if args.randomize.is_some() { "; below each row, the same of random weights" } else { "" };
     let from = match args.baseline {
         0.0 => "black".to_owned(),
         1.0 => "white".to_owned(),
         level => format!("brightness {level}"),
     };
+    let steps = text::counted(args.steps, "step");
     output.say(format!("\nmaps      {}, a row a picture, from the left{pairs}:", args.out.display()));
     output.say("          the picture, as the network sees it");
-    output
-        .say(format!("          Grad-CAM over it, {size} at {layer}: light where what speaks for the class was seen"));
+    output.say(format!("          Grad-CAM over it, {size} at {name}: light where what speaks for the class was seen"));
     output.say("          saliency: light where a small change changes the score most");
-    let steps = text::counted(args.steps, "step");
-    output.say(format!(
-        "          integrated gradients, {steps} from {from}: red speaks for the class, blue against it, white for nothing"
-    ));
+    output
+        .say(format!("          integrated gradients, {steps} from {from}: red speaks for the class, blue against it"));
     output.say(
         "          each map has a scale of its own; of the last two, a hundredth of the places lies beyond its end",
     );
+    if let Some(file) = &args.features {
+        let channels = layer.shape[2];
+        output.say(format!(
+            "features  {}: the {channels} channels of {name}, {size} each, picture by picture,",
+            file.display()
+        ));
+        output.say("          from the smallest number of all channels (dark) to the largest (light)");
+    }
+    if let (Some(file), Some((name, weights))) = (&args.filters, filters) {
+        let (count, size) = (weights.shape[3], text::shape(&weights.shape[..2]));
+        output.say(format!(
+            "filters   {}: the {count} filters of {name}, {size} each, grey where a weight is 0",
+            file.display()
+        ));
+    }
 }
 
 /// A tile for each channel of the layer's output, some side by side.

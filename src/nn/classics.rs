@@ -145,9 +145,12 @@ pub fn mobilenet(image: [usize; 3], classes: usize) -> Result<Network> {
 /// A small network in the manner of ConvNeXt (Liu and others 2022): a 2×2 stem of stride 2, two stages of two blocks with 32 and 64
 /// channels, and a 2×2 convolution of stride 2 between them. A block adds to its input a 7×7 depthwise convolution, layer
 /// normalisation over the channels, a 1×1 convolution to four times the channels, GELU, and a 1×1 convolution back.
+///
+/// The normalisation adds 1e-3 to the variance, not the paper's 1e-6: in a patch of one colour, such as the paper that digits stand on, all
+/// that varies among the stem's channels is a little bias, which would be enlarged a thousandfold until blank patches look as strong as ink.
 pub fn convnext(image: [usize; 3], classes: usize) -> Result<Network> {
     let (Stack { mut net }, image) = Stack::new("convnext", image);
-    let norm = Layer::LayerNorm { eps: 1e-6 };
+    let norm = Layer::LayerNorm { eps: 1e-3 };
     let conv = |conv: Conv2dLayer| Layer::Conv2d(conv);
     let stem = net.layer("stem", conv(Conv2dLayer::new(32, 2).stride(2)), &[&image]);
     let mut x = net.layer("stem_norm", norm, &[&stem]);
