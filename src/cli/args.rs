@@ -3,6 +3,7 @@
 mod bench;
 mod data;
 mod explain;
+mod flow;
 mod lockstep;
 mod profile;
 mod recipes;
@@ -22,6 +23,7 @@ use data::{classes, image};
 pub use bench::BenchArgs;
 pub use data::{MirrorArgs, PictureArgs, SkipArgs};
 pub use explain::ExplainArgs;
+pub use flow::FlowArgs;
 pub use lockstep::LockstepArgs;
 pub use profile::ProfileArgs;
 pub use recipes::{RecipeArgs, RecipesArgs};
@@ -44,6 +46,7 @@ Examples:
   wgrad lockstep residual_bn          proof that whole training steps are
   wgrad profile reference             where the time of a training step goes
   wgrad tune reference                the fastest kernels for it on this adapter
+  wgrad flow                          which gradients vanish, and what helps
   wgrad bench                         how fast your devices are";
 
 /// Trains convolutional networks on any GPU, through Vulkan, Metal or DirectX 12.
@@ -86,6 +89,8 @@ pub enum Command {
     Devices(DevicesArgs),
     /// Prove on this machine's devices that every kernel is right
     Verify(VerifyArgs),
+    /// Show gradients that vanish, why, and which cure helps: one deep network, trained in many versions
+    Flow(Box<FlowArgs>),
     /// Measure how fast this machine's devices are, and how close to their own best
     Bench(BenchArgs),
 }
@@ -230,6 +235,9 @@ pub struct LearningArgs {
     /// Passes over the training images [default: 5, or the recipe's]
     #[arg(long, value_name = "N")]
     pub epochs: Option<u64>,
+    /// Most steps; the epoch in which they are done is cut short [default: none, or the recipe's]
+    #[arg(long, value_name = "N")]
+    pub steps: Option<u64>,
     /// Images a step [default: 64, or the recipe's]
     #[arg(long, value_name = "N")]
     pub batch: Option<usize>,

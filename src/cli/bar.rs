@@ -86,28 +86,48 @@ pub fn rows(count: u64) -> ProgressBar {
 #[derive(Debug, Clone)]
 pub struct Bar {
     bar: ProgressBar,
-    epochs: u64,
+    over: Over,
     told: Instant,
+}
+
+/// What a bar runs over.
+#[derive(Debug, Clone)]
+enum Over {
+    /// One epoch after the other, of so many.
+    Epochs(u64),
+    /// All of a run that has a name and so many steps.
+    Run(String, u64),
 }
 
 impl Bar {
     /// For a run of so many epochs.
     pub fn new(epochs: u64) -> Self {
+        Self::over(Over::Epochs(epochs))
+    }
+
+    /// For a run with a name, of so many steps.
+    pub fn of(name: String, steps: u64) -> Self {
+        Self::over(Over::Run(name, steps))
+    }
+
+    fn over(over: Over) -> Self {
         let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
         bar.set_style(style("  {prefix} {bar:24} {pos}/{len} steps  {msg}"));
-        Self { bar, epochs, told: Instant::now() }
+        Self { bar, over, told: Instant::now() }
     }
 
     /// Some steps are done.
     pub fn advance(&mut self, progress: &Progress) {
-        let Progress { epoch, step, steps, .. } = *progress;
+        let (prefix, step, steps) = match &self.over {
+            Over::Epochs(epochs) => (format!("epoch {}/{epochs}", progress.epoch), progress.step, progress.steps),
+            Over::Run(name, steps) => (name.clone(), progress.total, *steps),
+        };
         let figures = format!(
             "{}  loss {}  accuracy {}",
             text::speed(progress.images_per_second),
             text::loss(progress.loss),
             text::percent(progress.accuracy)
         );
-        let prefix = format!("epoch {epoch}/{}", self.epochs);
         if self.bar.is_hidden() {
             if self.told.elapsed() >= PAUSE {
                 self.told = Instant::now();

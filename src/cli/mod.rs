@@ -6,6 +6,7 @@ mod bench;
 mod devices;
 mod evaluate;
 mod explain;
+mod flow;
 mod live;
 mod lockstep;
 mod open;
@@ -67,6 +68,7 @@ fn run(command: Command, started: Instant) -> anyhow::Result<()> {
         Command::Devices(args) => devices::run(&args),
         Command::Verify(args) => verify::run(&args),
         Command::Bench(args) => bench::run(&args),
+        Command::Flow(args) => flow::run(&args),
     }
 }
 

@@ -3,12 +3,14 @@
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
+use wgrad::Error;
 use wgrad::data::{Dataset, Event, LoadOptions, PictureOptions, Source};
 use wgrad::gpu::device::NO_ADAPTER;
 use wgrad::nn::Network;
 use wgrad::nn::shipped::{self, Choices};
 use wgrad::session::Device;
 use wgrad::train::TrainConfig;
+use wgrad::train::recipe::shipped::{ALL, Shipped};
 use wgrad::train::recipe::{DataRecipe, NetworkRecipe, Recipe};
 use wgrad::train::run::{DeviceRecord, RunRecord, read_record};
 
@@ -117,6 +119,16 @@ pub fn recipe(word: &str) -> anyhow::Result<Recipe> {
         return Ok(Recipe { network, ..Recipe::default() });
     }
     Ok(Recipe::read(path)?)
+}
+
+/// The recipe of a file, or one that comes with the program; where it is neither, the error ends in what it may be besides.
+pub fn recipe_named(word: &str, besides: &str) -> anyhow::Result<Recipe> {
+    // A shipped recipe's name is no file's, and a file's may end as it likes.
+    let is_shipped = ALL.iter().any(|shipped| shipped.name == word);
+    if !is_shipped && (Path::new(word).exists() || word.ends_with(".toml")) {
+        return Ok(Recipe::read(Path::new(word))?);
+    }
+    Ok(Shipped::find(word).map_err(|error| Error::Invalid(format!("{error}, {besides}")))?.recipe()?)
 }
 
 /// The network of a run, of a recipe, of a file, or with a name; and how it was or would be trained.

@@ -109,7 +109,12 @@ pub fn intentions(output: &Output, trainer: &Trainer, held_out: usize) {
     let config = trainer.config();
     let (epochs, steps) = (text::counted(config.epochs, "epoch"), text::counted(trainer.steps_per_epoch(), "step"));
     let batch = text::counted(config.batch as u64, "image");
-    output.say(format!("training  {epochs} of {steps} of {batch} · {} · seed {}", optimizer(config), config.seed));
+    let most = config.steps.map_or(String::new(), |most| format!(", {} at most,", text::counted(most, "step")));
+    output.say(format!(
+        "training  {epochs} of {steps}{most} of {batch} · {} · seed {}",
+        optimizer(config),
+        config.seed
+    ));
     match trainer.dropped() as u64 {
         0 => {}
         dropped => {

@@ -12,7 +12,6 @@ use wgrad::data::{Dataset, Split};
 use wgrad::report::{Findings, Score};
 use wgrad::train::flow::{Kind, Verdict};
 use wgrad::train::recipe::Recipe;
-use wgrad::train::recipe::shipped::{ALL, Shipped};
 use wgrad::train::run::{DeviceRecord, Figures, RunDir, RunRecord, RunWriter, Status};
 use wgrad::train::{Board, Event, OptimizerConfig, Outcome, Schedule, TrainConfig, Trainer};
 
@@ -80,12 +79,7 @@ pub fn run(args: &TrainArgs, started: Instant) -> Result<()> {
 fn recipe(args: &TrainArgs) -> Result<Recipe> {
     let mut recipe = match args.recipe.as_deref() {
         None => Recipe::default(),
-        // A shipped recipe's name is no file's, and a file's may end as it likes.
-        Some(word) if ALL.iter().any(|shipped| shipped.name == word) => Shipped::find(word)?.recipe()?,
-        Some(word) if Path::new(word).exists() || word.ends_with(".toml") => Recipe::read(Path::new(word))?,
-        Some(word) => {
-            Shipped::find(word).map_err(|error| Error::Invalid(format!("{error}, or a TOML file")))?.recipe()?
-        }
+        Some(word) => open::recipe_named(word, "or a TOML file")?,
     };
     if let Some(word) = &args.subject.network {
         recipe.network = open::recipe(word)?.network;
@@ -109,6 +103,7 @@ fn configure(args: &LearningArgs, recipe: TrainConfig) -> Result<TrainConfig> {
     }
     Ok(TrainConfig {
         epochs: args.epochs.unwrap_or(recipe.epochs),
+        steps: args.steps.or(recipe.steps),
         batch: args.batch.unwrap_or(recipe.batch),
         lr: args.lr.unwrap_or(recipe.lr),
         schedule: args.schedule.as_deref().map(Schedule::parse).transpose()?.unwrap_or(recipe.schedule),
@@ -126,7 +121,7 @@ fn configure(args: &LearningArgs, recipe: TrainConfig) -> Result<TrainConfig> {
 }
 
 /// A directory below `runs` that does not exist yet, named by time and network.
-fn free(network: &str) -> PathBuf {
+pub fn free(network: &str) -> PathBuf {
     let plain = |c: char| if c.is_alphanumeric() || "-_.".contains(c) { c } else { '-' };
     let network: String = network.chars().map(plain).collect();
     let name = format!("{}-{network}", jiff::Zoned::now().strftime("%Y-%m-%d-%H%M%S"));

@@ -13,6 +13,7 @@ mod init;
 pub mod keys;
 mod layer;
 mod layout;
+mod rewrite;
 pub mod shipped;
 mod summary;
 

@@ -3,7 +3,7 @@
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
-use super::page::escaped;
+use super::picture::{Key, Picture, nothing};
 use super::plot::{Area, Drawn, FAINT, LETTERS, LINE, TEXT, colour, drawn, number};
 use super::text;
 use crate::error::Result;
@@ -25,6 +25,9 @@ pub struct Heat {
     pub rows: Vec<String>,
     /// A row after the other, from the top; numbers that are not above 0 stay empty.
     pub cells: Vec<Vec<f64>>,
+    /// The numbers that the faintest and the strongest colour stand for, where several maps are compared; else the smallest and the
+    /// largest cell.
+    pub range: Option<[f64; 2]>,
 }
 
 /// Height of a row.
@@ -36,24 +39,26 @@ impl Heat {
     /// # Errors
     /// [`crate::Error::Invalid`] where the picture cannot be drawn.
     pub fn figure(&self) -> Result<String> {
+        let wide = |picture: Picture| picture.figure().replacen("<figure>", "<figure class=\"wide\">", 1);
+        Ok(self.picture()?.map_or_else(|| nothing(&self.title), wide))
+    }
+
+    /// The map as a picture; none where there is nothing to show.
+    ///
+    /// # Errors
+    /// [`crate::Error::Invalid`] where it cannot be drawn.
+    pub fn picture(&self) -> Result<Option<Picture>> {
         let values = self.cells.iter().flatten().copied().filter(|&value| value > 0.0 && value.is_finite());
         let [low, high] = [values.clone().fold(f64::INFINITY, f64::min), values.fold(0.0, f64::max)];
-        let title = escaped(&self.title);
         if high == 0.0 {
-            return Ok(format!(
-                "<figure><figcaption>{title}</figcaption><p class=\"meta\">Nothing was measured yet.</p></figure>\n"
-            ));
+            return Ok(None);
         }
+        let [low, high] = self.range.unwrap_or([low, high]);
         let size = (1000, 70 + ROW * self.rows.len() as u32);
         let words = format!("{}: {} by {} and {}", self.title, self.of, self.y, self.x);
         let svg = drawn(size, &words, |area| self.draw(area, [low, high]))?;
-        Ok(format!(
-            "<figure class=\"wide\"><figcaption>{title} <span class=\"key\">{}: {} <i class=\"ramp\"></i> {}</span></figcaption>\
-             {svg}</figure>\n",
-            escaped(&self.of),
-            number(low),
-            number(high)
-        ))
+        let keys = vec![Key::Ramp(self.of.clone(), [low, high].map(number))];
+        Ok(Some(Picture { title: self.title.clone(), size, svg, keys }))
     }
 
     fn draw(&self, area: &Area, [low, high]: [f64; 2]) -> Drawn {
@@ -74,7 +79,7 @@ impl Heat {
             .y_desc(&self.y)
             .draw()?;
         let strength = |value: f64| match (high / low).log10() {
-            span if span > 1e-9 => 0.08 + 0.92 * (value / low).log10() / span,
+            span if span > 1e-9 => 0.08 + 0.92 * ((value / low).log10() / span).clamp(0.0, 1.0),
             _ => 1.0,
         };
         for (row, cells) in self.cells.iter().enumerate() {
@@ -115,6 +120,7 @@ mod tests {
             columns: vec!["1".into(), "2".into()],
             rows: vec!["conv".into(), "head".into()],
             cells: vec![vec![1.0, 0.0], vec![f64::NAN, 10.0]],
+            range: None,
         };
         let figure = heat.figure().unwrap();
         assert_eq!(figure.matches("<rect").count(), 2, "{figure}");

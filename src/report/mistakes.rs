@@ -34,6 +34,7 @@ pub fn confusion(record: &RunRecord, score: Score) -> Result<String> {
             columns: classes.clone(),
             rows: classes.clone(),
             cells: findings.confusion.iter().map(|row| row.iter().map(|&count| count as f64).collect()).collect(),
+            range: None,
         };
         return Ok(format!("{heading}{says}{}", map.figure()?));
     }

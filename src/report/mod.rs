@@ -3,12 +3,14 @@
 //!
 //! [`plot`], [`heat`] and [`network`] draw, [`page`] is what all pages have in common, [`text`] writes numbers.
 
+pub mod experiment;
 pub mod findings;
 pub mod flow;
 pub mod heat;
 mod mistakes;
 pub mod network;
 pub mod page;
+pub mod picture;
 pub mod plot;
 pub mod readings;
 mod sections;
@@ -39,10 +41,9 @@ const STYLE: &str = "\
 .tiles{display:flex;flex-wrap:wrap;gap:.6rem;margin:1rem 0}.tile{border:1px solid var(--line);border-radius:6px;padding:.45rem .9rem}\
 .tile b{display:block;font-size:1.25rem;font-variant-numeric:tabular-nums}.tile span{color:var(--faint);font-size:13px}\
 .plots{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(34rem,100%),1fr));gap:.4rem 1.6rem}\
-figure{margin:.6rem 0;min-width:0}figcaption{font-weight:600}figure svg{width:100%;height:auto;font-family:system-ui,sans-serif}\
-.key{font-weight:400;color:var(--faint);margin-left:1rem;white-space:nowrap}\
-.key i{display:inline-block;width:.8rem;height:.8rem;border-radius:2px;margin-right:.35rem;vertical-align:-1px}\
-.key i.ramp{width:5rem;margin:0 .2rem;background:linear-gradient(90deg,transparent,var(--c0))}\
+figure{margin:.6rem 0;min-width:0}figcaption{font-weight:600}figure>svg{width:100%;height:auto;font-family:system-ui,sans-serif}\
+svg.swatch{width:1.6rem;height:.6rem;margin-right:.35rem}.key{font-weight:400;color:var(--faint);margin-left:1rem;white-space:nowrap}\
+.key i.ramp{display:inline-block;width:5rem;height:.8rem;border-radius:2px;margin:0 .2rem;vertical-align:-1px;background:linear-gradient(90deg,transparent,var(--c0))}\
 .window{max-height:46rem;overflow:auto;border:1px solid var(--line);border-radius:6px;padding:.4rem}\
 svg.network{max-width:none;display:block;font:13px system-ui,sans-serif}svg.network text{fill:var(--text)}\
 svg.network .axis{fill:var(--faint)}svg.network .name{font-weight:600}.box{fill:var(--shade);stroke:var(--line)}\

@@ -8,25 +8,29 @@ use plotters::coord::types::RangedCoordf64;
 use plotters::prelude::*;
 
 use super::page::escaped;
+use super::picture::{COLOURS, Key, Picture, nothing, stroke};
 use super::text;
 use crate::error::{Error, Result};
 
 /// Width and height of a plot of curves, in the units of its picture; the page scales it.
 const SIZE: (u32, u32) = (640, 300);
+/// The same for many curves.
+const WIDE: (u32, u32) = (1000, 460);
 /// Height of letters; what draws them takes it for a little less.
 pub(super) const LETTERS: u32 = 16;
 /// Points of a curve that a plot can show apart.
 const MOST_POINTS: usize = 800;
-/// Curves that have a colour of their own.
-const COLOURS: usize = 5;
+/// Curves that a plot can tell apart.
+const MOST_CURVES: usize = 3 * COLOURS;
 
 /// Stand-ins: the page's variables take their places in the picture.
 pub(super) const TEXT: RGBColor = RGBColor(1, 0, 0);
 pub(super) const FAINT: RGBColor = RGBColor(1, 0, 1);
 pub(super) const LINE: RGBColor = RGBColor(1, 0, 2);
 const THIN: RGBColor = RGBColor(1, 0, 3);
+/// The colour, and the line, of a curve.
 pub(super) const fn colour(index: usize) -> RGBColor {
-    RGBColor(1, 1, (index % COLOURS) as u8)
+    RGBColor(1, 1, (index % MOST_CURVES) as u8)
 }
 
 /// A curve.
@@ -156,6 +160,14 @@ impl Plot {
     /// # Errors
     /// [`Error::Invalid`] where the picture cannot be drawn.
     pub fn figure(&self) -> Result<String> {
+        Ok(self.picture()?.map_or_else(|| nothing(&self.title), |picture| picture.figure()))
+    }
+
+    /// The plot as a picture, with its legend; none where there is nothing to show.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] where it cannot be drawn.
+    pub fn picture(&self) -> Result<Option<Picture>> {
         let shown = |&[x, y]: &[f64; 2]| x.is_finite() && self.scale.place(y).is_finite();
         let placed = |curve: &Curve| -> Vec<[f64; 2]> {
             let points = curve.points.iter().filter(|point| shown(point));
@@ -163,22 +175,15 @@ impl Plot {
         };
         let curves: Vec<(usize, &Curve, Vec<[f64; 2]>)> =
             self.curves.iter().enumerate().map(|(index, curve)| (index, curve, placed(curve))).collect();
-        let title = escaped(&self.title);
         if curves.iter().all(|(_, _, points)| points.is_empty()) {
-            return Ok(format!(
-                "<figure><figcaption>{title}</figcaption><p class=\"meta\">Nothing was measured yet.</p></figure>\n"
-            ));
+            return Ok(None);
         }
-        let svg = drawn(SIZE, &format!("{}: {} over {}", self.title, self.y, self.x), |area| self.draw(area, &curves))?;
+        // Beside a legend of many lines a low picture would be lost.
+        let size = if curves.len() > COLOURS { WIDE } else { SIZE };
+        let svg = drawn(size, &format!("{}: {} over {}", self.title, self.y, self.x), |area| self.draw(area, &curves))?;
         let keys = curves.iter().filter(|(_, _, points)| !points.is_empty() && curves.len() > 1);
-        let keys = keys.map(|(index, curve, _)| {
-            format!(
-                "<span class=\"key\"><i style=\"background:var(--c{})\"></i>{}</span>",
-                index % COLOURS,
-                escaped(&curve.name)
-            )
-        });
-        Ok(format!("<figure><figcaption>{title} {}</figcaption>{svg}</figure>\n", keys.collect::<String>()))
+        let keys = keys.map(|(index, curve, _)| Key::Curve(*index, curve.name.clone())).collect();
+        Ok(Some(Picture { title: self.title.clone(), size, svg, keys }))
     }
 
     fn draw(&self, area: &Area, curves: &[(usize, &Curve, Vec<[f64; 2]>)]) -> Drawn {
@@ -259,10 +264,16 @@ pub(super) fn drawn(size: (u32, u32), words: &str, draw: impl FnOnce(&Area) -> D
         escaped(words),
         &svg[begin..]
     );
-    let named = [(TEXT, "text".to_owned()), (FAINT, "faint".into()), (LINE, "line".into()), (THIN, "thin".into())];
-    let curves = (0..COLOURS).map(|index| (colour(index), format!("c{index}")));
-    for (RGBColor(r, g, b), name) in named.into_iter().chain(curves) {
-        picture = picture.replace(&format!("#{r:02X}{g:02X}{b:02X}"), &format!("var(--{name})"));
+    let named = [(TEXT, "text"), (FAINT, "faint"), (LINE, "line"), (THIN, "thin")];
+    let written = |RGBColor(r, g, b): RGBColor| format!("#{r:02X}{g:02X}{b:02X}");
+    for (stand_in, name) in named {
+        picture = picture.replace(&written(stand_in), &format!("var(--{name})"));
+    }
+    for index in 0..MOST_CURVES {
+        let stand_in = written(colour(index));
+        // A line has its dashes beside its colour.
+        picture = picture.replace(&format!("stroke=\"{stand_in}\""), &format!("stroke={}", stroke(index)));
+        picture = picture.replace(&stand_in, &format!("var(--c{})", index % COLOURS));
     }
     Ok(picture)
 }

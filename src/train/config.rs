@@ -103,6 +103,9 @@ impl OptimizerConfig {
 pub struct TrainConfig {
     /// Passes over the training images.
     pub epochs: u64,
+    /// Most steps; the epoch in which they are done is cut short.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub steps: Option<u64>,
     /// Images a step.
     pub batch: usize,
     /// Learning rate before the schedule.
@@ -138,6 +141,7 @@ impl Default for TrainConfig {
     fn default() -> Self {
         Self {
             epochs: 5,
+            steps: None,
             batch: 64,
             lr: 1e-3,
             schedule: Schedule::Constant,
@@ -159,6 +163,12 @@ impl TrainConfig {
     /// How many of so many training images are held out for validation.
     pub fn held_out(&self, images: usize) -> usize {
         (images as f64 * self.validation).round() as usize
+    }
+
+    /// Steps of the whole run, where an epoch has so many.
+    pub fn total_steps(&self, of_an_epoch: u64) -> u64 {
+        let all = self.epochs.saturating_mul(of_an_epoch);
+        self.steps.map_or(all, |most| all.min(most))
     }
 
     /// The optimiser's table for the steps of epoch `epoch`, from 1; `plateau_lr` is where a plateau's rate stands.
@@ -187,6 +197,9 @@ impl TrainConfig {
         }
         if self.epochs == 0 {
             return fail("--epochs must be at least 1".into());
+        }
+        if self.steps == Some(0) {
+            return fail("--steps must be at least 1".into());
         }
         let lr = self.lr as f32;
         if !(lr.is_finite() && lr > 0.0) {

@@ -41,10 +41,12 @@ impl Trainer {
         started: Instant,
         observe: &mut impl FnMut(Event),
     ) -> Result<(bool, EpochReport)> {
-        let steps = self.steps_per_epoch();
-        let rates = self.config.rates(steps, epoch, lr);
+        let whole = self.steps_per_epoch();
+        let rates = self.config.rates(whole, epoch, lr);
         let table: Vec<f32> = rates.iter().flatten().copied().collect();
-        self.session.write(names::RATES, &Tensor::float([steps as usize, 4], table))?;
+        self.session.write(names::RATES, &Tensor::float([whole as usize, 4], table))?;
+        let (begins, total) = ((epoch - 1) * whole, self.config.total_steps(whole));
+        let steps = whole.min(total.saturating_sub(begins));
         let begun = Instant::now();
         let mut flight: VecDeque<Submission> = VecDeque::new();
         let mut tally = Tally::default();
@@ -54,7 +56,7 @@ impl Trainer {
             stopped |= self.stop.load(Ordering::Relaxed);
             let first_ever = self.step == 0 && flight.is_empty();
             // A step that is checked beside training begins when all others are done, and is alone.
-            let index = (epoch - 1) * steps + submitted;
+            let index = begins + submitted;
             let checked = self.shadow.as_ref().is_some_and(|shadow| shadow.is_due(index));
             let alone = checked || before.is_some();
             let room = flight.is_empty() || (flight.len() < in_flight(&self.device) && self.step > 0 && !alone);
@@ -69,7 +71,7 @@ impl Trainer {
                 if checked {
                     before = Some(self.before().await?);
                 }
-                let watched = self.config.watch.is_due(index + count - 1);
+                let watched = self.config.watch.is_due(index + count - 1, total);
                 let reading = match watched {
                     true => self.session.run_watched(TRAIN, count as usize, &[READ, flow::READ].concat())?,
                     false => self.session.run(TRAIN, count as usize, &READ)?,

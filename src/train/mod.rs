@@ -7,6 +7,7 @@ mod divergence;
 mod epoch;
 pub mod evaluation;
 mod events;
+pub mod experiment;
 pub mod explain;
 pub mod flow;
 pub mod lockstep;

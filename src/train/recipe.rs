@@ -156,7 +156,7 @@ impl Recipe {
         let validation = self.data.validation.unwrap_or(by_patience);
         let config = TrainConfig { validation, ..self.train.clone() };
         let steps = images.saturating_sub(config.held_out(images)) / config.batch.max(1);
-        let schedule = config.schedule.over((steps as u64).saturating_mul(config.epochs));
+        let schedule = config.schedule.over(config.total_steps(steps as u64));
         TrainConfig { schedule, ..config }
     }
 }
@@ -246,6 +246,7 @@ fn train(table: &Table) -> Result<TrainConfig> {
     let usual = TrainConfig::default();
     Ok(TrainConfig {
         epochs: table.whole("epochs").unwrap_or(usual.epochs),
+        steps: table.whole("steps"),
         batch: table.size("batch").unwrap_or(usual.batch),
         lr: table.number("lr").unwrap_or(usual.lr),
         schedule: schedule(table).unwrap_or(usual.schedule),

@@ -16,7 +16,7 @@ fn every_key_is_read() {
     let recipe = read(
         "[data]\nsource = \"mnist\"\nclasses = 7\nimage = [8, 9, 1]\nskip_bad = true\nmirror = \"https://x\"\nvalidation = 0.25\n[network]\nname = \
          \"deep_plain\"\ndepth = 3\nwidth = 4\nactivation = \"elu\"\nnorm = \"group\"\nresidual = true\npool = 1\nflatten = true\ninit \
-         = { kind = \"orthogonal\", gain = 2 }\n[train]\nepochs = 2\nbatch = 10\nseed = 3\nlr = 1\noptimizer = { kind = \
+         = { kind = \"orthogonal\", gain = 2 }\n[train]\nepochs = 2\nsteps = 12\nbatch = 10\nseed = 3\nlr = 1\noptimizer = { kind = \
          \"rmsprop\", alpha = 0.5 }\nschedule = \"cosine\"\nlabel_smoothing = 0.5\nclip_norm = 1\nclip_value = 2\nclip_weights = \
          3\npatience = 4\nno_fuse = [\"loads\"]\n",
     )
@@ -37,12 +37,13 @@ fn every_key_is_read() {
     assert_eq!(recipe.network([8, 9, 1], 7).unwrap(), deep_plain::deep_plain([8, 9, 1], 7, &options).unwrap());
     let wanted = TrainConfig {
         epochs: 2,
+        steps: Some(12),
         batch: 10,
         seed: 3,
         lr: 1.0,
         optimizer: OptimizerConfig::RmsProp { alpha: 0.5, eps: 1e-8, momentum: 0.0, weight_decay: 0.0 },
-        // 100 images, of which a quarter is held out, are 7 whole batches an epoch.
-        schedule: Schedule::Cosine { t_max: 14, min_lr: 0.0 },
+        // 100 images, of which a quarter is held out, are 7 whole batches an epoch; the second one is cut short.
+        schedule: Schedule::Cosine { t_max: 12, min_lr: 0.0 },
         label_smoothing: 0.5,
         clip_norm: Some(1.0),
         clip_value: Some(2.0),

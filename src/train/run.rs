@@ -182,6 +182,31 @@ fn problem(path: &Path, what: &str) -> impl FnOnce(std::io::Error) -> Error {
     move |error| Error::file(path, format!("{what}: {error}"))
 }
 
+/// Decides whether `what`, which is known by its file `mark`, may be saved in `path`, and tries to write there; leaves no trace.
+///
+/// # Errors
+/// [`Error::File`] where something is there already (but `overwrite` allows such a thing), or nothing can be written.
+pub(super) fn check_place(path: &Path, overwrite: bool, (what, mark): (&str, &str)) -> Result<()> {
+    let fail = |problem: String| Err(Error::file(path, problem));
+    if path.symlink_metadata().is_err() {
+        let missing = path.ancestors().take_while(|part| !part.as_os_str().is_empty() && !part.exists());
+        let missing: Vec<_> = missing.collect();
+        let made = std::fs::create_dir_all(path).and_then(|()| tempfile::tempfile_in(path).map(drop));
+        missing.into_iter().for_each(|part| drop(std::fs::remove_dir(part)));
+        return made.map_err(problem(path, &format!("cannot be made to save the {what} in")));
+    }
+    let article = if what.starts_with('e') { "an" } else { "a" };
+    let no_place = format!("is no directory that {article} {what} can be saved in");
+    let entries = std::fs::read_dir(path).map_err(problem(path, &no_place))?;
+    if !overwrite {
+        return fail(format!("exists already; choose another --out, or say --overwrite to replace the {what} in it"));
+    }
+    if entries.count() > 0 && !path.join(mark).is_file() {
+        return fail(format!("is not empty and holds no {what}, so --overwrite leaves it alone; choose another --out"));
+    }
+    tempfile::tempfile_in(path).map(drop).map_err(problem(path, "cannot be written to"))
+}
+
 /// A directory that a run may write to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RunDir {
@@ -195,25 +220,8 @@ impl RunDir {
     /// # Errors
     /// [`Error::File`] where something is there already (but `overwrite` allows a run), or nothing can be written.
     pub fn check(path: &Path, overwrite: bool) -> Result<Self> {
-        let fail = |problem: &str| Err(Error::file(path, problem));
-        let usable = Self { path: path.to_owned(), overwrite };
-        if path.symlink_metadata().is_err() {
-            let missing = path.ancestors().take_while(|part| !part.as_os_str().is_empty() && !part.exists());
-            let missing: Vec<_> = missing.collect();
-            let made = std::fs::create_dir_all(path).and_then(|()| tempfile::tempfile_in(path).map(drop));
-            missing.into_iter().for_each(|part| drop(std::fs::remove_dir(part)));
-            made.map_err(problem(path, "cannot be made to save the run in"))?;
-            return Ok(usable);
-        }
-        let entries = std::fs::read_dir(path).map_err(problem(path, "is no directory that a run can be saved in"))?;
-        if !overwrite {
-            return fail("exists already; choose another --out, or say --overwrite to replace the run in it");
-        }
-        if entries.count() > 0 && !path.join(RECORD).is_file() {
-            return fail("is not empty and holds no run, so --overwrite leaves it alone; choose another --out");
-        }
-        tempfile::tempfile_in(path).map_err(problem(path, "cannot be written to"))?;
-        Ok(usable)
+        check_place(path, overwrite, ("run", RECORD))?;
+        Ok(Self { path: path.to_owned(), overwrite })
     }
 
     /// Makes the directory, removes the run that was in it, and writes the new one's record.

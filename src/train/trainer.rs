@@ -244,6 +244,9 @@ impl Trainer {
             worse = if validation.loss < best { 0 } else { worse + 1 };
             best = best.min(validation.loss);
             observe(Event::Epoch(EpochReport { validation, ..report }));
+            if self.step == self.config.total_steps(self.steps_per_epoch()) {
+                break;
+            }
             if self.config.patience.is_some_and(|patience| worse >= patience.max(1)) && epoch < self.config.epochs {
                 ending = Ending::Patience;
                 break;

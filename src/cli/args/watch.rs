@@ -38,6 +38,6 @@ impl WatchArgs {
     pub fn configuration(&self) -> wgrad::Result<Watch> {
         let mut thresholds = Thresholds::default();
         self.flow_threshold.iter().try_for_each(|assignment| thresholds.set(assignment))?;
-        Ok(Watch { every: self.watch, thresholds })
+        Ok(Watch { every: self.watch, thresholds, ..Watch::default() })
     }
 }

@@ -57,7 +57,7 @@ fn whole(flow: &Flow) -> f64 {
 }
 
 /// A number as sentences have it.
-pub(super) fn figure(value: f64) -> String {
+pub fn figure(value: f64) -> String {
     match value.abs() {
         0.0 => "0".into(),
         size if (0.01..1000.0).contains(&size) => {
@@ -109,6 +109,12 @@ pub(super) fn all(facts: &Facts, thresholds: &Thresholds, first: &Flow, window: 
         found.push(healthy(&figures));
     }
     found
+}
+
+/// The norm of the first weighted layer's gradient over that of the last one's, each its median over some readings; none without
+/// readings of two such layers.
+pub fn first_over_last(facts: &Facts, readings: &[Flow]) -> Option<f64> {
+    decline(&layers(facts, readings)).map(|(ratio, _)| ratio)
 }
 
 /// How the norms of neighbouring layers relate: the first layer's to the last one's, and the geometric mean of what each keeps

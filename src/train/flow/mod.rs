@@ -12,6 +12,7 @@ mod verdict;
 mod watcher;
 
 pub use cures::Cure;
+pub use findings::{figure, first_over_last};
 pub use measured::{ActivationFlow, Flow, Measured, ParameterFlow, Units};
 pub use thresholds::{Thresholds, Watch};
 pub use verdict::{Facts, Finding, Judge, Kind, LayerFact, Verdict, judge};

@@ -9,13 +9,16 @@ use crate::error::{Error, Result};
 pub struct Watch {
     /// The first step is watched and each `every`-th after it; 0 watches none.
     pub every: u64,
+    /// Whether the last step of the run is watched too.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub last: bool,
     /// Where a verdict begins.
     pub thresholds: Thresholds,
 }
 
 impl Default for Watch {
     fn default() -> Self {
-        Self { every: 50, thresholds: Thresholds::default() }
+        Self { every: 50, last: false, thresholds: Thresholds::default() }
     }
 }
 
@@ -25,9 +28,9 @@ impl Watch {
         Self { every: 0, ..Self::default() }
     }
 
-    /// Whether the step after `done` steps is watched.
-    pub fn is_due(&self, done: u64) -> bool {
-        self.every > 0 && done.is_multiple_of(self.every)
+    /// Whether the step after `done` steps of a run of `total` is watched.
+    pub fn is_due(&self, done: u64, total: u64) -> bool {
+        self.every > 0 && (done.is_multiple_of(self.every) || self.last && done + 1 == total)
     }
 
     /// How many steps of `most` may be submitted together after `done` steps: a step that is watched is the last of them.
@@ -157,12 +160,14 @@ mod tests {
         let (mut done, mut seen) = (0, Vec::new());
         while done < 23 {
             let count = watch.together(done, 3).min(23 - done);
-            let watched: Vec<u64> = (done..done + count).filter(|&step| watch.is_due(step)).collect();
+            let watched: Vec<u64> = (done..done + count).filter(|&step| watch.is_due(step, 23)).collect();
             assert!(watched.iter().all(|&step| step == done + count - 1), "{done} and {count}: {watched:?}");
             seen.extend(watched);
             done += count;
         }
         assert_eq!(seen, [0, 5, 10, 15, 20]);
-        assert!(!Watch::off().is_due(0) && Watch::off().together(0, 64) == 64);
+        let last = Watch { last: true, ..watch };
+        assert!(last.is_due(22, 23) && !last.is_due(21, 23) && !watch.is_due(22, 23));
+        assert!(!Watch::off().is_due(0, 23) && Watch::off().together(0, 64) == 64);
     }
 }

@@ -1,7 +1,7 @@
 //! What readings mean, in words: a pure function of what was measured, what is known of the network and of the run, and the
 //! thresholds. Every finding has the numbers that it follows from, and the cures that fit this network.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::cures::Cure;
 use super::findings;
@@ -13,7 +13,7 @@ use crate::train::config::{OptimizerConfig, TrainConfig};
 use crate::train::schedule::Schedule;
 
 /// What can be said of the flow of gradients, the gravest first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
     /// Gradients grow towards the first layer, or from step to step, or are no numbers any more.
