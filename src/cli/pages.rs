@@ -1,9 +1,13 @@
-//! `wgrad report`: the page of a run, written again.
+//! `wgrad report`: the page of a run or of an experiment, written again.
+
+use std::path::Path;
 
 use anyhow::Result;
 use serde_json::json;
+use wgrad::report::experiment::Written;
 use wgrad::report::{self, Findings, Score};
 use wgrad::session::Device;
+use wgrad::train::experiment::RECORD;
 use wgrad::train::run::{self, MODEL};
 
 use super::args::{ReportArgs, ScoreArgs};
@@ -15,6 +19,9 @@ use super::{open, text};
 pub fn run(args: &ReportArgs) -> Result<()> {
     let args = &args.score;
     let output = Output::new(args.json);
+    if args.run.join(RECORD).is_file() {
+        return experiment(&output, &args.run);
+    }
     let record = run::read_record(&args.run)?;
     output.say(format!("run       {} · {} · {}", args.run.display(), record.network.name, evaluate::ending(&record)));
     let findings = match args.run.join(MODEL).exists() {
@@ -43,6 +50,18 @@ pub fn run(args: &ReportArgs) -> Result<()> {
     output.event(&json!({
         "event": "report", "page": file.display().to_string(), "run": args.run.display().to_string(),
         "test_accuracy": findings.map(|findings| findings.accuracy), "test_loss": findings.map(|findings| findings.loss),
+    }));
+    output.finish()
+}
+
+/// Writes the page and the plots of an experiment.
+fn experiment(output: &Output, path: &Path) -> Result<()> {
+    let Written { page, plots, warnings } = report::experiment::write(path)?;
+    warnings.iter().for_each(|warning| complain(&format!("warning: {warning}")));
+    output.say(format!("page      {}\nplots     {}", page.display(), plots.display()));
+    output.event(&json!({
+        "event": "report", "page": page.display().to_string(), "plots": plots.display().to_string(),
+        "experiment": path.display().to_string(),
     }));
     output.finish()
 }

@@ -97,14 +97,16 @@ impl Network {
             if operands.is_empty() {
                 operands.push(previous);
             }
-            context.seed += 1;
-            previous = context.layer(layer, &operands).map_err(|error| at_layer(error, &layer.name))?;
-            context.built.layers.push(previous);
-            if names.insert(&layer.name, previous).is_some() {
+            // Before anything of the layer is made: parameters of one name would meet.
+            if names.contains_key(layer.name.as_str()) {
                 let input = self.inputs.iter().any(|input| input.name == layer.name);
                 let who = if input { "an input and a layer" } else { "two layers" };
                 return Err(Error::Invalid(format!("{who} are called `{}`; their names must differ", layer.name)));
             }
+            context.seed += 1;
+            previous = context.layer(layer, &operands).map_err(|error| at_layer(error, &layer.name))?;
+            context.built.layers.push(previous);
+            names.insert(&layer.name, previous);
         }
         Ok(context.built)
     }

@@ -163,6 +163,10 @@ mod tests {
             (chain("[[layers]]\nname = \"b\"\ntype = \"linear\""), "line 6, column 1: layer b (linear) lacks `units`"),
             (chain("[[layers]]\nname = \"a\"\ntype = \"relu\""), "line 6, column 1: two layers are called `a`"),
             (
+                layer("type = \"layer_norm\"\n[[layers]]\nname = \"a\"\ntype = \"linear\"\nunits = 3"),
+                "line 6, column 1: two layers are called `a`",
+            ),
+            (
                 chain("[[layers]]\nname = \"b\"\ntype = \"relu\"\ninputs = [\"z\"]"),
                 "line 6, column 1: layer b reads `z`, which no input and no layer is called",
             ),

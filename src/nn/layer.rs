@@ -310,6 +310,11 @@ impl Layer {
         })
     }
 
+    /// Whether it has a weight that layers pass gradients through: it is a convolution or a linear layer.
+    pub fn is_weighted(&self) -> bool {
+        matches!(self, Self::Conv2d(_) | Self::Linear(_))
+    }
+
     /// What a layer of this kind is called when nobody names it, before its number.
     pub fn stem(&self) -> &'static str {
         if let Some(activation) = self.activation() {

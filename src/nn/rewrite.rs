@@ -9,10 +9,6 @@ fn normalises(layer: &Layer) -> bool {
     matches!(layer, Layer::BatchNorm2d { .. } | Layer::GroupNorm { .. } | Layer::LayerNorm { .. })
 }
 
-fn is_weighted(layer: &Layer) -> bool {
-    matches!(layer, Layer::Conv2d(_) | Layer::Linear(_))
-}
-
 impl Network {
     /// The same with a ReLU in the place of each sigmoid and tanh.
     ///
@@ -51,7 +47,7 @@ impl Network {
     /// The same with a batch normalisation behind each convolution that has no normalisation behind it, in the place of its bias.
     ///
     /// # Errors
-    /// [`Error::Invalid`] where a layer has the name that a new one would have.
+    /// None, if the network is sound.
     pub fn with_batch_norm(&self) -> Result<Option<Self>> {
         let mut network = self.explicit();
         let bare = |network: &Self, at: usize| {
@@ -66,7 +62,8 @@ impl Network {
             if let Layer::Conv2d(options) = &mut network.layers[at].layer {
                 (options.bias, options.bias_init) = (false, None);
             }
-            let (before, name) = (network.layers[at].name.clone(), format!("{}_norm", network.layers[at].name));
+            let (before, name) =
+                (network.layers[at].name.clone(), network.free(&format!("{}_norm", network.layers[at].name)));
             network.redirect(&before, &name);
             let layer = Layer::BatchNorm2d { eps: 1e-5, momentum: 0.1 };
             network.layers.insert(at + 1, NamedLayer { name, inputs: vec![before], layer });
@@ -96,7 +93,7 @@ impl Network {
     /// has shortcuts already, or something else that they would disturb.
     ///
     /// # Errors
-    /// [`Error::Invalid`] where a layer has the name that a new one would have.
+    /// None, if the network is sound.
     pub fn with_shortcuts(&self) -> Result<Option<Self>> {
         let mut network = self.explicit();
         let chain = network.layers.iter().enumerate().all(|(at, named)| {
@@ -110,7 +107,7 @@ impl Network {
             self.summary(2)?.rows.into_iter().map(|row| row.output.into_iter().skip(1).collect()).collect();
         let into = |at: usize| if at == 0 { &self.inputs[0].shape } else { &shapes[at - 1] };
         // Each unit: its weighted layer, and the last layer behind that which normalises or activates. The head is none.
-        let weighted: Vec<usize> = (0..self.layers.len()).filter(|&at| is_weighted(&self.layers[at].layer)).collect();
+        let weighted: Vec<usize> = (0..self.layers.len()).filter(|&at| self.layers[at].layer.is_weighted()).collect();
         let follows = |layer: &Layer| normalises(layer) || layer.activation().is_some();
         let end = |at: usize| at + self.layers[at + 1..].iter().take_while(|named| follows(&named.layer)).count();
         let units: Vec<[usize; 2]> = weighted.iter().rev().skip(1).rev().map(|&at| [at, end(at)]).collect();
@@ -131,7 +128,8 @@ impl Network {
         }
         for [start, end] in bridges.into_iter().rev() {
             let from = network.layers[start].inputs[0].clone();
-            let (before, name) = (network.layers[end].name.clone(), format!("{}_add", network.layers[end].name));
+            let (before, name) =
+                (network.layers[end].name.clone(), network.free(&format!("{}_add", network.layers[end].name)));
             network.redirect(&before, &name);
             network.layers.insert(end + 1, NamedLayer { name, inputs: vec![before, from], layer: Layer::Add });
         }
@@ -168,6 +166,15 @@ impl Network {
             before.clone_from(&named.name);
         }
         network
+    }
+
+    /// This name, or the first one with a number behind it that nothing has yet.
+    fn free(&self, name: &str) -> String {
+        let taken = |name: &String| {
+            self.layers.iter().any(|named| named.name == *name) || self.inputs.iter().any(|input| input.name == *name)
+        };
+        let mut names = std::iter::once(name.to_owned()).chain((2u64..).map(|number| format!("{name}{number}")));
+        names.find(|name| !taken(name)).unwrap_or_default()
     }
 
     /// The layers that read this value, in a network of which each layer says what it reads.

@@ -1,5 +1,6 @@
 //! The page of an experiment, and its plots as files: made of the experiment's record and of the metrics of its runs.
 
+use std::collections::HashSet;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
@@ -13,7 +14,7 @@ use crate::error::{Error, Result};
 use crate::format::write_atomic;
 use crate::train::experiment::claims::{CLEAR, EVENER, effects, written};
 use crate::train::experiment::{Measurement, Record, State, Worth, read_record};
-use crate::train::run::PAGE;
+use crate::train::run::{PAGE, read_record as read_run};
 
 /// The folder of the plots.
 pub const PLOTS: &str = "plots";
@@ -38,7 +39,7 @@ struct Seen<'a> {
     steps: Vec<Step>,
 }
 
-/// A picture with the name of its file, and the depth that it is about.
+/// A picture with the name of its file.
 struct Named {
     file: String,
     picture: Picture,
@@ -52,8 +53,14 @@ pub fn write(path: &Path) -> Result<Written> {
     let record = read_record(path)?;
     let mut seen = Vec::new();
     for measured in &record.measured {
-        let Readings { steps, flow, .. } = Readings::read(&path.join(&measured.run))?;
-        seen.push(Seen { measured, readings: Reading::all(&flow), steps });
+        let run = path.join(&measured.run);
+        let Readings { steps, flow, .. } = Readings::read(&run)?;
+        let mut readings = Reading::all(&flow);
+        // Scales of normalisations would shift the layers of one version against those of another.
+        let weighted = read_run(&run)?.network.layers.into_iter().filter(|named| named.layer.is_weighted());
+        let weighted: HashSet<String> = weighted.map(|named| named.name).collect();
+        readings.iter_mut().for_each(|reading| reading.layers.retain(|layer| weighted.contains(&layer.name)));
+        seen.push(Seen { measured, readings, steps });
     }
     let (html, pictures) = build(&record, &seen)?;
     let plots = path.join(PLOTS);
@@ -118,19 +125,21 @@ fn about(record: &Record) -> String {
         State::Interrupted => format!(" It was interrupted: {done} of {all} versions are done."),
         State::Failed => format!(" It failed: {done} of {all} versions are done."),
     };
-    let depths: Vec<String> = record.depths.iter().map(usize::to_string).collect();
+    let depths = match record.depths.as_slice() {
+        [depth] => format!("Its depth is {depth}."),
+        depths => format!("Its depths are {}.", depths.iter().map(usize::to_string).collect::<Vec<_>>().join(", ")),
+    };
     format!(
         "<p class=\"meta\">{} · begun {} · wgrad {}</p>\n<p>The same network is trained on the same images from the same seed, {}, \
-         {} of {} each, in versions that differ in one thing. Depth {} (convolutions and linear layers with a weight make the layers below). \
-         Norms are those of the gradients of weights, before clipping. What a version shows here it shows for this network, these images \
-         and these steps.{standing}</p>\n",
+         {} of {} each, in versions that differ in little. {} Norms are those of the gradients of the weights of convolutions and linear \
+         layers, before clipping. What a version shows, it shows for this network, these images and these steps.{standing}</p>\n",
         escaped(&record.device.name),
         escaped(&record.started.replace('T', " ")),
         escaped(&record.wgrad),
         record.seed,
         text::counted(record.steps, "step"),
         text::counted(record.batch as u64, "image"),
-        depths.join(", ")
+        depths
     )
 }
 

@@ -170,7 +170,7 @@ mod tests {
     #[test]
     fn a_picture_stands_alone_as_svg_and_as_png() {
         let curve = |index: usize| Curve {
-            name: format!("a long name with the number {index} & more"),
+            name: format!("number {index} & as long a name as there may be"),
             points: vec![[1.0, index as f64], [2.0, 1.0 + index as f64]],
             marked: index == 0,
         };

@@ -3,6 +3,7 @@
 
 mod bench;
 mod errors;
+mod experiment;
 mod explain;
 mod flow;
 mod folders;

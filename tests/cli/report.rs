@@ -12,15 +12,15 @@ const SECTIONS: [&str; 8] = ["figures", "curves", "pace", "flow", "network", "co
 /// The page of a run, of which everything holds that holds of every page.
 fn page(run: &Path) -> String {
     let page = std::fs::read_to_string(run.join("report.html")).unwrap();
-    check(&page);
+    check(&page, &SECTIONS);
     assert!(!page.contains("<script"), "a page that is finished needs no script");
     page
 }
 
 /// A page that stands alone, whose elements end where they should.
-fn check(page: &str) {
+pub fn check(page: &str, sections: &[&str]) {
     assert!(page.starts_with("<!doctype html>") && page.ends_with("</html>\n"));
-    for name in SECTIONS {
+    for name in sections {
         assert_eq!(page.matches(&format!("<section id=\"{name}\">")).count(), 1, "{name}");
     }
     for element in ["section", "svg", "table", "tr", "td", "div", "figure", "figcaption", "span", "g", "p", "main"] {
@@ -136,7 +136,7 @@ fn a_live_page_shows_the_run_as_it_goes_on_to_whoever_opens_it() {
     };
     let (status, first) = get(&address, "/", &address).unwrap();
     assert!(status == 200 && first.contains("<script>") && first.contains("id=\"live\""), "{first}");
-    check(&first);
+    check(&first, &SECTIONS);
     lines.by_ref().take(200).for_each(|line| drop(line.unwrap()));
     let (_, later) = get(&address, "/", &address).unwrap();
     let (_, state) = get(&address, "/state", "localhost").unwrap();

@@ -52,3 +52,27 @@ fn a_reader_that_goes_away_ends_a_run_quietly() {
     let output = child.wait_with_output().unwrap();
     assert_eq!((output.status.code(), text(&output.stderr).as_str()), (Some(0), ""));
 }
+
+#[test]
+fn ctrl_c_ends_an_experiment_and_leaves_what_is_done() {
+    let dir = workplace();
+    let endless = [
+        &["flow", "--data", "idx", "--batch", "16", "--device", "cpu", "--steps", "100000000", "--depth", "1"][..],
+        &["--versions", "relu_glorot,tanh_glorot", "--out", "out", "--json"],
+    ]
+    .concat();
+    let mut child = wgrad(dir.path(), &endless).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let mut seen: Vec<String> = lines.by_ref().take(1).map(Result::unwrap).collect();
+    // The first version is under way as soon as it has a run.
+    while !dir.path().join("out/relu_glorot/run.json").exists() {
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    interrupt(&child);
+    seen.extend(lines.map(Result::unwrap));
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    let end = objects(&seen.join("\n")).pop().unwrap();
+    assert_eq!((&end["event"], &end["state"], &end["versions"]), (&"end".into(), &"interrupted".into(), &0.into()));
+    let page = std::fs::read_to_string(dir.path().join("out/report.html")).unwrap();
+    assert!(page.contains("It was interrupted: 0 of 2 versions are done."));
+}

@@ -4,6 +4,7 @@
 
 #[path = "../common/adapter.rs"]
 mod adapter;
+mod experiment;
 mod explain;
 mod fitting;
 mod flow;

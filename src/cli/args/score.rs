@@ -44,6 +44,7 @@ const REPORT_EXAMPLES: &str = "\
 Examples:
   wgrad report runs/mnist                          then open runs/mnist/report.html in a browser
   wgrad report runs/mnist --device cpu
+  wgrad report flow/                               the page and the plots of `wgrad flow --out flow/`
 
 `train` writes the same page at the end of a run. It is one file that works offline. A run that left no weights gets its page without
 what the test images showed.";

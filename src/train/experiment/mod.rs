@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use super::config::TrainConfig;
 use super::flow::{Kind, Watch};
-use crate::nn::{Layer, Network};
+use crate::nn::Network;
 
 pub use claims::{Effect, Worth};
 pub use record::{Place, RECORD, Record, State, read_record};
@@ -43,8 +43,7 @@ pub struct Version {
 impl Version {
     /// Convolutions and linear layers, which a gradient has to pass.
     pub fn weighted(&self) -> usize {
-        let weighted = |layer: &Layer| matches!(layer, Layer::Conv2d(_) | Layer::Linear(_));
-        self.network.layers.iter().filter(|named| weighted(&named.layer)).count()
+        self.network.layers.iter().filter(|named| named.layer.is_weighted()).count()
     }
 }
 

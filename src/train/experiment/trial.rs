@@ -8,10 +8,10 @@ use super::{Measurement, Version, reference};
 use crate::data::Dataset;
 use crate::error::{Error, Result};
 use crate::session::Device;
-use crate::train::events::{Ending, Event, Outcome};
+use crate::train::Trainer;
+use crate::train::events::Event;
 use crate::train::flow::{self, Facts, Flow, Kind};
 use crate::train::run::{Figures, RunDir, RunRecord, RunWriter, Status};
-use crate::train::{Evaluation, Trainer};
 
 /// What versions are trained with.
 pub struct Trial<'a> {
@@ -48,85 +48,81 @@ impl Trial<'_> {
         mut observe: impl FnMut(&Event),
     ) -> Result<Tried> {
         let began = Instant::now();
-        let float64 = self
-            .reference
-            .then(|| reference::first_over_last(version, self.data))
-            .transpose()?
-            .map(Option::unwrap_or_default);
+        let float64 = match self.reference {
+            true => reference::first_over_last(version, self.data)?,
+            false => None,
+        };
         let mut trainer = Trainer::new(self.device, &version.network, self.data, &version.config)?;
         trainer.stop = self.stop.clone();
         let mut record = RunRecord::new(&trainer);
         let mut writer = directory.begin(&record)?;
         let (mut flows, mut written) = (Vec::<Flow>::new(), Ok(()));
-        let ended = {
-            let follow = |event: Event| {
-                observe(&event);
-                if written.is_ok() {
-                    written = write(&mut writer, &event);
-                }
-                if let Event::Flow(flow) = event {
-                    flows.push(*flow);
-                }
-            };
-            trainer.fit(follow).await
+        let follow = |event: Event| {
+            observe(&event);
+            if written.is_ok() {
+                written = write(&mut writer, &event);
+            }
+            if let Event::Flow(flow) = event {
+                flows.push(*flow);
+            }
         };
+        let ended = trainer.fit(follow).await;
         written?;
-        let facts = Facts::new(&version.network, &version.config, self.data.classes.len());
-        let (test, error) = match &ended {
-            Ok(outcome) => (Some(&outcome.test), None),
-            Err(error @ Error::Diverged { .. }) => (None, Some(error.to_string())),
-            Err(_) => (None, None),
-        };
         record.steps = trainer.steps();
-        record.error = error.clone();
-        record.ending = match &ended {
-            Ok(outcome) => outcome.ending.into(),
-            Err(Error::Diverged { .. }) => Status::Diverged,
-            Err(_) => Status::Failed,
-        };
-        record.figures = ended.as_ref().ok().map(|outcome| Figures::new(outcome, None));
-        if record.ending == Status::Failed {
-            record.error = ended.as_ref().err().map(ToString::to_string);
-            writer.record(&record)?;
-            return ended.map(|_| Tried::Interrupted);
-        }
-        let last_good = match test {
-            Some(_) => None,
-            None => Some(trainer.evaluate().await?),
+        let test = match ended {
+            Ok(outcome) => {
+                record.ending = outcome.ending.into();
+                record.figures = Some(Figures::new(&outcome, None));
+                outcome.test
+            }
+            Err(error) => {
+                record.error = Some(error.to_string());
+                if !matches!(error, Error::Diverged { .. }) {
+                    record.ending = Status::Failed;
+                    writer.record(&record)?;
+                    return Err(error);
+                }
+                record.ending = Status::Diverged;
+                // What it had learnt before.
+                trainer.evaluate().await?
+            }
         };
         let state = trainer.state().await?;
         writer.model(trainer.network(), trainer.layout(), &state, trainer.steps())?;
         writer.record(&record)?;
-        if matches!(ended, Ok(Outcome { ending: Ending::Interrupted, .. })) {
+        if record.ending == Status::Interrupted {
             return Ok(Tried::Interrupted);
         }
-        let thresholds = version.config.watch.thresholds;
-        let verdict = flow::judge(&facts, &thresholds, &flows);
-        let said = verdict.as_ref().and_then(|verdict| verdict.findings.first()).map(|finding| finding.words.clone());
-        let (verdict, words) = match &error {
-            // Numbers that are no numbers any more are the gravest finding, though no reading has seen them.
-            Some(error) => (Kind::Exploding, error.clone()),
-            None => (verdict.map_or(Kind::Healthy, |verdict| verdict.kind), said.unwrap_or_default()),
-        };
-        let window = &flows[flows.len().saturating_sub(thresholds.window)..];
-        let Evaluation { loss, accuracy, .. } = test.or(last_good.as_ref()).cloned().unwrap_or_default();
-        let finite = |number: f64| Some(number).filter(|number| number.is_finite());
+        let facts = Facts::new(&version.network, &version.config, self.data.classes.len());
+        let (verdict, words) = judged(version, &facts, &flows, record.error.as_deref());
+        let last = &flows[flows.len().saturating_sub(version.config.watch.thresholds.window)..];
         Ok(Tried::Measured(Box::new(Measurement {
             version: version.name.clone(),
             depth,
             first_over_last_start: flows.first().and_then(|first| ratio(&facts, std::slice::from_ref(first))),
-            first_over_last_start_float64: float64.and_then(finite),
-            first_over_last_end: ratio(&facts, window),
-            loss: finite(loss),
-            accuracy: finite(accuracy),
+            first_over_last_start_float64: float64.filter(|ratio| ratio.is_finite()),
+            first_over_last_end: ratio(&facts, last),
+            loss: Some(test.loss).filter(|loss| loss.is_finite()),
+            accuracy: Some(test.accuracy).filter(|accuracy| accuracy.is_finite()),
             verdict,
             words,
             steps: trainer.steps(),
             seconds: began.elapsed().as_secs_f64(),
-            error,
+            error: record.error,
             run,
         })))
     }
+}
+
+/// The verdict on the last readings and what it follows from. Numbers that are no numbers any more are the gravest finding, though no
+/// reading has seen them.
+fn judged(version: &Version, facts: &Facts, flows: &[Flow], error: Option<&str>) -> (Kind, String) {
+    if let Some(error) = error {
+        return (Kind::Exploding, error.to_owned());
+    }
+    let verdict = flow::judge(facts, &version.config.watch.thresholds, flows);
+    let gravest = verdict.and_then(|verdict| verdict.findings.into_iter().next());
+    gravest.map_or((Kind::Healthy, String::new()), |finding| (finding.kind, finding.words))
 }
 
 fn ratio(facts: &Facts, flows: &[Flow]) -> Option<f64> {

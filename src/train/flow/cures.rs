@@ -5,6 +5,7 @@ use serde::Serialize;
 
 use super::findings::{figure, list};
 use super::verdict::Facts;
+use crate::nn::Init;
 use crate::ops::Activation;
 use crate::train::config::OptimizerConfig;
 
@@ -43,6 +44,27 @@ fn normalisation(facts: &Facts) -> Option<Cure> {
     let what = "a normalisation behind each convolution: it brings every layer's numbers back to one scale";
     let how = "`type = \"batch_norm2d\"` between each convolution (with `bias = false`) and its activation";
     if facts.normalised { None } else { cure(what, how) }
+}
+
+/// Weights of the size that keeps activations and gradients as large as they are: He's for activations like ReLU, Glorot's for others.
+/// A normalisation makes that needless, and the last layer is before no activation.
+fn initialiser(facts: &Facts) -> Option<Cure> {
+    let rectified = |activation: Activation| activation.unsaturated().is_none();
+    let he = facts.layers.iter().any(|layer| layer.activation.is_some_and(rectified));
+    let fits = |init: &Init| match init {
+        Init::HeUniform | Init::HeNormal => he,
+        Init::GlorotUniform | Init::GlorotNormal => !he,
+        other => matches!(other, Init::Orthogonal { .. }),
+    };
+    let mut inits: Vec<Init> = facts.layers.iter().filter_map(|layer| layer.init).collect();
+    inits.pop();
+    if facts.normalised || inits.iter().all(fits) {
+        return None;
+    }
+    let (who, how) = if he { ("He's", "he_normal") } else { ("Glorot's", "glorot_uniform") };
+    let what =
+        format!("weights of the size of {who} formula: what passes a layer then stays as large as it is, on average");
+    cure(what, format!("`init = \"{how}\"` in the network's description"))
 }
 
 fn shortcuts(facts: &Facts) -> Option<Cure> {
@@ -89,12 +111,12 @@ fn clipping(facts: &Facts, norm: f64) -> Option<Cure> {
 }
 
 pub(super) fn vanishing(facts: &Facts) -> Vec<Cure> {
-    let all = [no_sigmoids(facts), normalisation(facts), shortcuts(facts), adam(facts)];
+    let all = [no_sigmoids(facts), normalisation(facts), initialiser(facts), shortcuts(facts), adam(facts)];
     all.into_iter().flatten().collect()
 }
 
 pub(super) fn exploding(facts: &Facts, norm: f64) -> Vec<Cure> {
-    let all = [clipping(facts, norm), lower_rate(facts, 0.1), normalisation(facts), warm_up(facts)];
+    let all = [clipping(facts, norm), lower_rate(facts, 0.1), normalisation(facts), initialiser(facts), warm_up(facts)];
     all.into_iter().flatten().collect()
 }
 
@@ -121,7 +143,7 @@ pub(super) fn saturated(facts: &Facts, layers: &[String]) -> Vec<Cure> {
     };
     let other =
         cure("an activation that does not go flat on both sides", format!("`type = \"relu\"` for {}", list(layers)));
-    let all = [normalisation(facts), other, lower_rate(facts, 0.1), smaller];
+    let all = [normalisation(facts), initialiser(facts), other, lower_rate(facts, 0.1), smaller];
     all.into_iter().flatten().collect()
 }
 

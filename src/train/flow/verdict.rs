@@ -7,7 +7,7 @@ use super::cures::Cure;
 use super::findings;
 use super::measured::Flow;
 use super::thresholds::Thresholds;
-use crate::nn::{Layer, Network};
+use crate::nn::{Init, Layer, Network};
 use crate::ops::Activation;
 use crate::train::config::{OptimizerConfig, TrainConfig};
 use crate::train::schedule::Schedule;
@@ -97,6 +97,8 @@ pub struct LayerFact {
     pub name: String,
     /// Whether it has a weight that layers pass gradients through: it is a convolution or a linear layer.
     pub weighted: bool,
+    /// How its weights began, where it is such a layer.
+    pub init: Option<Init>,
     /// Its activation function, if it is one.
     pub activation: Option<Activation>,
 }
@@ -129,7 +131,12 @@ impl Facts {
     pub fn new(network: &Network, config: &TrainConfig, classes: usize) -> Self {
         let layers = network.layers.iter().map(|named| LayerFact {
             name: named.name.clone(),
-            weighted: matches!(named.layer, Layer::Conv2d(_) | Layer::Linear(_)),
+            weighted: named.layer.is_weighted(),
+            init: match named.layer {
+                Layer::Conv2d(options) => Some(options.init.unwrap_or(network.init)),
+                Layer::Linear(options) => Some(options.init.unwrap_or(network.init)),
+                _ => None,
+            },
             activation: named.layer.activation(),
         });
         let any = |wanted: fn(&Layer) -> bool| network.layers.iter().any(|named| wanted(&named.layer));

@@ -87,6 +87,25 @@ fn gradients_that_shrink_towards_the_first_layer_vanish() {
 }
 
 #[test]
+fn an_initialiser_is_named_where_another_one_fits_the_activation() {
+    let flow = reading(1, 2.3, [1e-5, 1e-4, 1e-3, 1e-2, 1e-1], EVEN);
+    let named = |network: &Network| {
+        let facts = Facts::new(network, &TrainConfig::default(), 10);
+        let judged = judge(&facts, &Thresholds::default(), std::slice::from_ref(&flow)).unwrap();
+        let found = judged.findings[0].cures.iter().find(|cure| cure.how.contains("init = "));
+        found.map(|cure| cure.how.split('"').nth(1).unwrap().to_owned())
+    };
+    let begun = |activation, init| Network { init, ..network(activation) };
+    let (small, he) = (Init::Normal { std: 1e-3 }, Some("he_normal".to_owned()));
+    assert_eq!(named(&begun(Layer::Relu, Init::GlorotUniform)), he);
+    assert_eq!(named(&begun(Layer::Relu, small)), he);
+    assert_eq!(named(&begun(Layer::Relu, Init::HeUniform)), None);
+    assert_eq!(named(&begun(Layer::Tanh, small)), Some("glorot_uniform".into()));
+    assert_eq!(named(&begun(Layer::Sigmoid, Init::GlorotNormal)), None);
+    assert_eq!(named(&begun(Layer::Tanh, Init::Orthogonal { gain: 1.0 })), None);
+}
+
+#[test]
 fn a_small_gradient_of_a_small_loss_has_converged_whatever_the_step_is() {
     let small = [1e-9, 1e-7, 1e-6, 1e-5, 1e-4];
     for step in [1, 51, 100_001] {
