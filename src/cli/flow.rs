@@ -184,7 +184,7 @@ impl Experiment<'_> {
     fn go(mut self, planned: Vec<(usize, Version)>) -> Result<()> {
         let width = planned.iter().map(|(_, version)| version.name.len()).max().unwrap_or(0).max(7);
         self.output.say(format!(
-            "  {:width$}  depth  first/last layer's gradient     test loss  accuracy      time  verdict\n  {:width$}  {:>28}  at the end",
+            "  {:width$}  depth  first/last layer's gradient     test loss  accuracy      time  verdict\n  {:width$}  {:>22}  at the end",
             "version", "", "at the start"
         ));
         let count = planned.len();

@@ -12,7 +12,7 @@ use super::readings::{Readings, Step};
 use super::text;
 use crate::error::{Error, Result};
 use crate::format::write_atomic;
-use crate::train::experiment::claims::{CLEAR, EVENER, effects, written};
+use crate::train::experiment::claims::{CLEAR, EVEN, EVENER, effects, written};
 use crate::train::experiment::{Measurement, Record, State, Worth, read_record};
 use crate::train::run::{PAGE, read_record as read_run};
 
@@ -148,9 +148,10 @@ fn claims(record: &Record) -> String {
     let mut html = format!(
         "<h2>What the cures were worth</h2>\n<p class=\"meta\">A cure worked whose network tells at least {:.0} % of the test images more \
          right than the sick version that it is, but for one thing; it mended the gradient alone where it does not, but the first layer's \
-         gradient comes closer to the last one's by a factor of {:.0} or is called healthy.</p>\n",
+         gradient comes closer to the last one's by a factor of {:.0} at least, to within a factor of {:.0}, or is called healthy.</p>\n",
         100.0 * CLEAR,
-        10f64.powf(EVENER)
+        10f64.powf(EVENER),
+        10f64.powf(EVEN)
     );
     let found = effects(record);
     for worth in Worth::ALL {

@@ -105,7 +105,10 @@ fn what_cannot_be_is_refused_before_any_work() {
     let with = |more: &[&'static str]| quick(&[&["--out", "out"], more].concat());
     for (arguments, said) in [
         (with(&["--versions", "relu_cold"]), "there is no version `relu_cold`; there are sigmoid_small, "),
-        (with(&["--batch", "1000"]), "is larger than the 70 training images"),
+        (
+            vec!["flow", "--data", "idx", "--device", "cpu", "--batch", "1000", "--out", "out"],
+            "is larger than the 70 training images",
+        ),
         (with(&["nonsense"]), "there is no recipe `nonsense`"),
         (with(&["--flow-threshold", "sleepy=1"]), "there is no threshold `sleepy`"),
         (quick(&["--out", "full"]), "exists already; choose another --out"),

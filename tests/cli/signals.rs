@@ -58,14 +58,14 @@ fn ctrl_c_ends_an_experiment_and_leaves_what_is_done() {
     let dir = workplace();
     let endless = [
         &["flow", "--data", "idx", "--batch", "16", "--device", "cpu", "--steps", "100000000", "--depth", "1"][..],
-        &["--versions", "relu_glorot,tanh_glorot", "--out", "out", "--json"],
+        &["--versions", "tanh_glorot,relu_glorot", "--out", "out", "--json"],
     ]
     .concat();
     let mut child = wgrad(dir.path(), &endless).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
     let mut seen: Vec<String> = lines.by_ref().take(1).map(Result::unwrap).collect();
     // The first version is under way as soon as it has a run.
-    while !dir.path().join("out/relu_glorot/run.json").exists() {
+    while !dir.path().join("out/tanh_glorot/run.json").exists() {
         std::thread::sleep(std::time::Duration::from_millis(20));
     }
     interrupt(&child);

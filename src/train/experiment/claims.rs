@@ -9,6 +9,8 @@ use crate::train::flow::{Kind, figure};
 pub const CLEAR: f64 = 0.05;
 /// Powers of ten by which the first layer's gradient must come closer to the last one's to count as evener.
 pub const EVENER: f64 = 1.0;
+/// Powers of ten between the two within which a gradient neither vanishes nor explodes.
+pub const EVEN: f64 = 3.0;
 
 /// What a cure was worth, the best first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
@@ -16,7 +18,7 @@ pub const EVENER: f64 = 1.0;
 pub enum Worth {
     /// The network tells clearly more images right.
     Worked,
-    /// The gradient is evener, or no longer sick, but the network tells no more right.
+    /// The gradient no longer vanishes or explodes, but the network tells no more right.
     FlowAlone,
     /// The version that it was to heal was not sick.
     NothingToHeal,
@@ -87,8 +89,7 @@ pub fn worth(sick: &Measurement, cured: &Measurement) -> Worth {
         return Worth::NothingToHeal;
     }
     let [before, after] = [sick, cured].map(|measured| unevenness(measured.first_over_last_end));
-    // Both infinite are no difference.
-    let evener = after.is_finite() && before - after >= EVENER;
+    let evener = after < EVEN && before - after >= EVENER;
     if cured.error.is_none() && (evener || is_well(cured)) { Worth::FlowAlone } else { Worth::NoHelp }
 }
 
@@ -176,7 +177,9 @@ mod tests {
         let sick = measured("sick", 0.1, Some(1e-14), Kind::Vanishing);
         let of = |accuracy, ratio, verdict| worth(&sick, &measured("cure", accuracy, ratio, verdict));
         assert_eq!(of(0.16, Some(1e-14), Kind::Vanishing), Worth::Worked);
-        assert_eq!(of(0.14, Some(1e-12), Kind::Vanishing), Worth::FlowAlone);
+        assert_eq!(of(0.14, Some(2e-3), Kind::Dead), Worth::FlowAlone);
+        // Closer, but still sick.
+        assert_eq!(of(0.14, Some(1e-6), Kind::Vanishing), Worth::NoHelp);
         assert_eq!(of(0.14, Some(1e-14), Kind::Healthy), Worth::FlowAlone);
         assert_eq!(of(0.14, Some(5e-14), Kind::Vanishing), Worth::NoHelp);
         // No gradient at all is no evener one, and neither is one that has left the finite numbers.
