@@ -78,7 +78,12 @@ impl Scale {
 
     /// The value at a place of the axis, in a few digits.
     fn label(self, place: f64) -> String {
-        if self == Self::Log { number(10f64.powf(place)) } else { number(place) }
+        match self {
+            // However small, a power of ten is not zero.
+            Self::Log if place < -3.5 => text::rate(10f64.powf(place)),
+            Self::Log => number(10f64.powf(place)),
+            _ => number(place),
+        }
     }
 }
 
@@ -334,6 +339,7 @@ mod tests {
         assert_eq!(written(18.0, 104.0, Scale::Linear), "20 40 60 80 100");
         assert_eq!(written(-2.1, 0.2, Scale::Log), "0.01 0.02 0.05 0.1 0.2 0.5 1");
         assert_eq!(written(-8.5, 3.5, Scale::Log), "1e-8 1e-6 0.0001 0.01 1 100");
+        assert_eq!(written(-20.5, -11.5, Scale::Log), "1e-20 1e-18 1e-16 1e-14 1e-12");
         assert_eq!(written(0.4, 0.6, Scale::Log), "3 3.5");
         assert!(!written(7.0, 7.0001, Scale::Linear).is_empty());
     }
