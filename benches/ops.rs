@@ -160,7 +160,7 @@ fn group_norm(criterion: &mut Criterion) {
 }
 
 fn dropout(criterion: &mut Criterion) {
-    let op = Dropout { rate: 0.5, seed: 1 };
+    let op = Dropout { rate: 0.5, seed: 1, first: 0 };
     room(criterion, "dropout", vec![workload("conv1", op, vec![noise(1, [BATCH, 26, 26, 32]), first_step()])]);
 }
 
@@ -210,7 +210,14 @@ fn optimizer(criterion: &mut Criterion) {
 
 fn batch(criterion: &mut Criterion) {
     const IMAGES: usize = 60_000;
-    let op = GatherBatch { batch: BATCH, len: IMAGES, shuffle: Some(1), scale: vec![1.0 / 255.0], offset: vec![0.0] };
+    let op = GatherBatch {
+        batch: BATCH,
+        rows: 0..BATCH,
+        len: IMAGES,
+        shuffle: Some(1),
+        scale: vec![1.0 / 255.0],
+        offset: vec![0.0],
+    };
     let inputs = vec![first_step(), integers(1, [IMAGES], 10), bytes(2, [IMAGES, 28, 28, 1])];
     room(criterion, "batch", vec![workload("mnist", op, inputs)]);
 }
@@ -222,8 +229,10 @@ fn control(criterion: &mut Criterion) {
     let mut record = vec![first_step(), loss.clone(), norm.clone(), logits, labels];
     record.extend(lists);
     record.push(integers(3, [937], 1));
-    let workloads =
-        vec![workload("guard", Guard, vec![first_step(), loss, norm]), workload("record", RecordStep, record)];
+    let workloads = vec![
+        workload("guard", Guard, vec![first_step(), loss, norm]),
+        workload("record", RecordStep { adds: false }, record),
+    ];
     room(criterion, "control", workloads);
 }
 

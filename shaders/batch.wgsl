@@ -1,7 +1,7 @@
 // The batch of the current step out of a data set that lives on the device, baseline.
 //
-//   pick    order[r] = permute(seed, step / per_epoch, (step % per_epoch) * batch + r, len), or (step * batch + r) % len
-//           y[r] = labels[order[r]]
+//   pick    order[r] = permute(seed, step / per_epoch, (step % per_epoch) * batch + from + r, len),
+//                      or (step * batch + from + r) % len; y[r] = labels[order[r]]
 //   gather  x[r,h,w,c] = image[order[r]][h,w,c] * scale[c] + offset[c]    for the images of one shard
 //   gather_words  the same, for images whose size four divides
 //
@@ -13,7 +13,9 @@
 #import random
 
 struct Params {
-    batch: u32,
+    batch: u32, // images of a step
+    taken: u32, // those of them that are gathered
+    from: u32, // the first of these
     len: u32, // images in all shards
     shuffle: u32,
     seed: u32,
@@ -36,12 +38,12 @@ const WORKGROUP: u32 = 64u;
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> control: array<u32>; // [4]: step, flag, 0, 0
 @group(0) @binding(2) var<storage, read> labels: array<u32>; // [len]
-@group(0) @binding(3) var<storage, read_write> order_out: array<u32>; // [batch]
-@group(0) @binding(4) var<storage, read_write> y: array<u32>; // [batch]
-@group(0) @binding(5) var<storage, read> order: array<u32>; // [batch]
+@group(0) @binding(3) var<storage, read_write> order_out: array<u32>; // [taken]
+@group(0) @binding(4) var<storage, read_write> y: array<u32>; // [taken]
+@group(0) @binding(5) var<storage, read> order: array<u32>; // [taken]
 @group(0) @binding(6) var<storage, read> shard: array<u32>; // [rows, h, w, c], four bytes a word
-@group(0) @binding(7) var<storage, read_write> x: array<f32>; // [batch, h, w, c]
-@group(0) @binding(8) var<storage, read_write> fours: array<vec4<f32>>; // [batch, h, w, c] too
+@group(0) @binding(7) var<storage, read_write> x: array<f32>; // [taken, h, w, c]
+@group(0) @binding(8) var<storage, read_write> fours: array<vec4<f32>>; // [taken, h, w, c] too
 
 // a * b % m for a < m < 2^31, where a * b may not fit 32 bits: doubling and adding, bit by bit.
 fn multiply_modulo(a: u32, b: u32, m: u32) -> u32 {
@@ -59,16 +61,17 @@ fn multiply_modulo(a: u32, b: u32, m: u32) -> u32 {
 @compute @workgroup_size(WORKGROUP)
 fn pick(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let row = linear_index(group, groups, lane, WORKGROUP);
-    if row >= params.batch {
+    if row >= params.taken {
         return;
     }
     let step = control[0];
+    let place = params.from + row;
     var image: u32;
     if params.shuffle != 0u {
         let per_epoch = params.len / params.batch;
-        image = permute(params.seed, step / per_epoch, step % per_epoch * params.batch + row, params.len);
+        image = permute(params.seed, step / per_epoch, step % per_epoch * params.batch + place, params.len);
     } else {
-        image = (multiply_modulo(step % params.len, params.batch, params.len) + row % params.len) % params.len;
+        image = (multiply_modulo(step % params.len, params.batch, params.len) + place % params.len) % params.len;
     }
     order_out[row] = image;
     y[row] = labels[image];
@@ -84,7 +87,7 @@ fn normalised(byte: u32, c: u32) -> f32 {
 @compute @workgroup_size(WORKGROUP)
 fn gather(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let index = linear_index(group, groups, lane, WORKGROUP);
-    if index >= params.batch * params.size {
+    if index >= params.taken * params.size {
         return;
     }
     // Wraps below zero to a large number for images of earlier shards.
@@ -101,7 +104,7 @@ fn gather(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) grou
 fn gather_words(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let index = linear_index(group, groups, lane, WORKGROUP);
     let words = params.size / 4u;
-    if index >= params.batch * words {
+    if index >= params.taken * words {
         return;
     }
     let image = order[index / words] - params.first;

@@ -2,7 +2,8 @@
 //
 //   guard              control.flag = 1 when the loss or the gradient's norm is not finite, or norm[1] says that an element is not
 //   count_hits         hits[n] = whether the largest logit of row n (the first of equals) is its label
-//   record_step        losses[step % s] = loss, norms[step % s] = norm, corrects[step % s] = sum_n hits[n]; unless flagged
+//   record_step        losses[step % s] = loss, norms[step % s] = norm, corrects[step % s] = sum_n hits[n],
+//                      added to what is there where adds says so; unless flagged
 //   record_evaluation  losses[step * n + r] = row_loss[r], classes[step * n + r] = place of row r's largest logit
 //   advance            control.step += 1, unless flagged
 //
@@ -16,6 +17,7 @@ struct Params {
     rows: u32, // n
     k: u32, // classes
     len: u32, // places of the records
+    adds: u32,
 }
 
 const WORKGROUP: u32 = 64u;
@@ -74,7 +76,7 @@ fn record_step(@builtin(local_invocation_index) lane: u32) {
     let place = control[STEP] % params.len;
     losses[place] = loss[0];
     norms[place] = norm[0];
-    var sum = 0u;
+    var sum = select(0u, corrects[place], params.adds != 0u);
     for (var row = 0u; row < params.rows; row++) {
         sum += hits[row];
     }

@@ -1,6 +1,6 @@
-// Dropout, forward and gradient alike: the mask is drawn again from (seed, step, index).
+// Dropout, forward and gradient alike: the mask is drawn again from (seed, step, first + index).
 //
-//   y[i] = random(seed, step, i) >= threshold ? x[i] * scale : 0    with threshold = rate * 2^32, scale = 1 / (1 - rate)
+//   y[i] = random(seed, step, first + i) >= threshold ? x[i] * scale : 0    with threshold = rate * 2^32, scale = 1 / (1 - rate)
 //
 // Dispatch: one invocation an element, folded (shared/grid.wgsl).
 // Definition: src/ops/dropout.rs. Host: src/kernels/dropout.rs.
@@ -11,6 +11,7 @@
 struct Params {
     len: u32,
     seed: u32,
+    first: u32, // place of x[0] in the whole batch
     threshold: u32,
     scale: f32,
 }
@@ -29,7 +30,7 @@ fn forward(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) gro
         return;
     }
     var kept = 0.0;
-    if random(params.seed, control[0], index) >= params.threshold {
+    if random(params.seed, control[0], params.first + index) >= params.threshold {
         kept = x[index] * params.scale;
     }
     y[index] = kept;

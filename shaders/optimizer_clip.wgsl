@@ -1,5 +1,6 @@
-// Norms and clips over the flat buffers of a network, baseline: one element an invocation.
+// Sums, norms and clips over the flat buffers of a network, baseline: one element an invocation.
 //
+//   accumulate   values += added
 //   square_part  part[s,0] = sum over the elements of split s of g^2, part[s,1] = how many of them are not finite
 //   norm_finish  norm[0] = sqrt(sum_s part[s,0]), norm[1] = (sum_s part[s,1] > 0)
 //   clip_norm    g *= min(1, max_norm / (norm + 1e-6)); a NaN where the norm is one
@@ -31,6 +32,15 @@ const WORKGROUP: u32 = 64u;
 @group(0) @binding(5) var<storage, read> part: array<f32>; // [splits, 2]
 @group(0) @binding(6) var<storage, read> norm: array<f32>; // [2]
 @group(0) @binding(7) var<storage, read_write> norm_out: array<f32>; // [2]
+@group(0) @binding(8) var<storage, read> added: array<f32>; // [len]
+
+@compute @workgroup_size(WORKGROUP)
+fn accumulate(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let index = linear_index(group, groups, lane, WORKGROUP);
+    if index < params.len {
+        values[index] += added[index];
+    }
+}
 
 // Split s takes the elements s, s + splits, s + 2 splits ... of the range.
 @compute @workgroup_size(WORKGROUP)

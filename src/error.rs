@@ -37,6 +37,9 @@ pub enum Error {
     /// No adapter fits what was asked for, or the chosen one refused.
     #[error("{0}")]
     Device(String),
+    /// The device has too little memory for what was asked.
+    #[error("{0}")]
+    Memory(String),
     /// A WGSL source does not compose or compile; a bug of this crate or a limit of the driver.
     #[error("{file}:{line}: {problem}")]
     Shader {

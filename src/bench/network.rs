@@ -223,7 +223,9 @@ fn variant_of(
             told(row.timed(&sample, bench.roofs.as_ref()).step(batch));
         }
         Ok(Err(story)) => told(row.wrong(story)),
-        Err(error @ (Error::Shape { .. } | Error::Device(_))) => told(row.not_run(error.to_string())),
+        Err(error @ (Error::Shape { .. } | Error::Device(_) | Error::Memory(_))) => {
+            told(row.not_run(error.to_string()))
+        }
         Err(error) => return Err(error),
     }
     Ok(())

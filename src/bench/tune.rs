@@ -16,6 +16,7 @@ use crate::session::Device;
 use crate::session::gpu::{Trial, checks, kernel_name, operands, question, trial_session};
 use crate::tensor::Spec;
 use crate::train::evaluation::image_of;
+use crate::train::micro_batch;
 use crate::train::program::{self, Resident};
 use crate::train::{Schedule, TrainConfig};
 use crate::verify::{preference, trust};
@@ -117,7 +118,9 @@ fn step(network: &Network, config: &TrainConfig, device: &Device) -> Result<Grap
     let image = image_of(network)?;
     let data = Resident::new("train", config.batch, image, device.max_binding_bytes());
     let config = TrainConfig { schedule: Schedule::Constant, ..config.clone() };
-    Ok(program::train(network, &network.layout()?, &data, &config)?.fuse(&config.no_fuse)?.0)
+    let layout = network.layout()?;
+    let config = micro_batch::fitting(device, (network, &layout), &data, &config)?;
+    Ok(program::train(network, &layout, &data, &config)?.fuse(&config.no_fuse)?.0)
 }
 
 /// The kinds of nodes that several proven kernels can compute.

@@ -241,6 +241,10 @@ pub struct LearningArgs {
     /// Images a step [default: 64, or the recipe's]
     #[arg(long, value_name = "N")]
     pub batch: Option<usize>,
+    /// Compute a step in parts of at most N images and add up their gradients: less memory, the same update (but for batch
+    /// normalisation, which takes its statistics from each part) [default: as few parts as fit the device, or the recipe's]
+    #[arg(long, value_name = "N")]
+    pub micro_batch: Option<usize>,
     /// Learning rate [default: 0.001, or the recipe's]
     #[arg(long, value_name = "RATE", allow_negative_numbers = true)]
     pub lr: Option<f64>,
@@ -357,6 +361,9 @@ pub struct SummaryArgs {
     /// Images a step [default: 64, or the recipe's or run's]
     #[arg(long, value_name = "N")]
     pub batch: Option<usize>,
+    /// Images that are computed at a time; see `wgrad train`
+    #[arg(long, value_name = "N")]
+    pub micro_batch: Option<usize>,
     #[command(flatten)]
     pub images: ImageArgs,
     #[command(flatten)]

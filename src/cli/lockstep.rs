@@ -83,6 +83,7 @@ fn task(output: &Output, args: &LockstepArgs) -> Result<Task> {
     let recipe = if run { Recipe::default() } else { open::recipe(&args.network)? };
     let mut config = record.as_ref().map_or_else(|| recipe.train.clone(), |record| record.config.clone());
     config.batch = args.batch.unwrap_or(config.batch);
+    config.micro_batch = args.micro_batch.or(config.micro_batch);
     config.seed = args.seed.unwrap_or(config.seed);
     config.lr = args.lr.unwrap_or(config.lr);
     config.clip_norm = args.clip_norm.or(config.clip_norm);

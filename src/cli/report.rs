@@ -1,10 +1,13 @@
 //! What `train` says before it begins and after it ended.
 
+use std::ops::Range;
+
 use wgrad::data::Dataset;
 use wgrad::graph::{Fusion, Traffic};
-use wgrad::nn::Summary;
+use wgrad::nn::{Network, Summary};
 use wgrad::session::PlanRow;
 use wgrad::train::flow::{Finding, Verdict};
+use wgrad::train::micro_batch;
 use wgrad::train::run::Status;
 use wgrad::train::{Drift, EpochReport, OptimizerConfig, Outcome, Schedule, ShadowReport, TrainConfig, Trainer};
 use wgrad::verify::compare::{FLOAT32, Tolerance};
@@ -105,7 +108,7 @@ pub fn optimizer(config: &TrainConfig) -> String {
 }
 
 /// What is going to be done, and where its figures come from.
-pub fn intentions(output: &Output, trainer: &Trainer, held_out: usize) {
+pub fn intentions(output: &Output, trainer: &Trainer, held_out: usize, asked: Option<usize>) {
     let config = trainer.config();
     let (epochs, steps) = (text::counted(config.epochs, "epoch"), text::counted(trainer.steps_per_epoch(), "step"));
     let batch = text::counted(config.batch as u64, "image");
@@ -115,6 +118,9 @@ pub fn intentions(output: &Output, trainer: &Trainer, held_out: usize) {
         optimizer(config),
         config.seed
     ));
+    if let Some(parts) = micro_batches(trainer.network(), config, asked) {
+        output.say(format!("          {parts}"));
+    }
     match trainer.dropped() as u64 {
         0 => {}
         dropped => {
@@ -133,6 +139,21 @@ pub fn intentions(output: &Output, trainer: &Trainer, held_out: usize) {
             .into(),
     });
     output.say(format!("memory    {} planned on the device", text::bytes(trainer.bytes())));
+}
+
+/// In how many parts a step is computed, and why, where that is more than one.
+pub fn micro_batches(network: &Network, config: &TrainConfig, asked: Option<usize>) -> Option<String> {
+    let parts = micro_batch::micro_batches(config.batch, config.micro_batch);
+    let most = parts.iter().map(Range::len).max().filter(|_| parts.len() > 1)?;
+    let even = if most * parts.len() == config.batch { "" } else { "at most " };
+    let images = text::counted(most as u64, "image");
+    let why = if asked.is_some_and(|asked| asked <= most) { "" } else { ", since the device takes no more" };
+    let statistics = match micro_batch::depends_on_the_batch(network) {
+        true => ";\n          batch normalisation takes its statistics from each of them, not from the whole batch",
+        false => "",
+    };
+    let parts = parts.len();
+    Some(format!("{parts} micro-batches of {even}{images} a step{why}; their gradients are added up{statistics}"))
 }
 
 /// The headings of the epochs' lines.

@@ -2,10 +2,11 @@
 
 use anyhow::Result;
 use serde_json::json;
+use wgrad::graph::Graph;
 use wgrad::nn::{Network, shipped};
 use wgrad::session::{Device, Options};
 use wgrad::train::program::{self, Resident};
-use wgrad::train::{Schedule, TrainConfig};
+use wgrad::train::{TrainConfig, micro_batch};
 use wgrad::verify::trust;
 
 use super::args::SummaryArgs;
@@ -17,32 +18,43 @@ use super::{open, report};
 pub fn run(args: &SummaryArgs) -> Result<()> {
     let output = Output::new(args.json);
     let (network, config) = open::task(&args.network, &args.images)?;
-    let config = TrainConfig { batch: args.batch.unwrap_or(config.batch), ..config };
-    if config.batch == 0 {
-        anyhow::bail!("--batch must be at least 1");
-    }
+    let micro_batch = args.micro_batch.or(config.micro_batch);
+    let config = TrainConfig { batch: args.batch.unwrap_or(config.batch), micro_batch, ..config };
+    config.check(usize::MAX)?;
     let summary = network.summary(config.batch)?;
     report::summary(&output, &summary);
     let images = text::counted(config.batch as u64, "image");
     output.say(format!("forward   {} for {images}", text::flops(summary.flops)));
     let mut object = json!({ "event": "summary", "summary": summary });
-    match step(&network, &config)? {
+    match image(&network)? {
         None => {
             output.say("training  not possible: only networks with one input of images and class scores are trained")
         }
-        Some(graph) => {
-            let flops = graph.flops();
-            output.say(format!("step      {} for one training step: forward, backward and update", text::flops(flops)));
+        Some(image) => {
             let device = open::device(&args.device)?;
-            let graph = graph.fuse(&config.no_fuse)?.0;
-            let most = largest_batch(&network, &config, &device)?;
+            let most = largest_batch(&network, image, &config, &device)?;
+            let data = one_batch(image, config.batch);
+            let layout = network.layout()?;
+            let settled = micro_batch::fitting(&device, (&network, &layout), &data, &config)?;
+            let (settled, flops, bytes) = micro_batch::within_memory(&settled, |config| {
+                let graph = step(&network, image, config)?;
+                let (flops, graph) = (graph.flops(), graph.fuse(&config.no_fuse)?.0);
+                let bytes = trust::session(&device, vec![graph], Options::default())?.bytes();
+                Ok((config.clone(), flops, bytes))
+            })?;
+            output.say(format!("step      {} for one training step: forward, backward and update", text::flops(flops)));
+            if let Some(parts) = report::micro_batches(&network, &settled, config.micro_batch) {
+                output.say(format!("          {parts}"));
+            }
             output.say(match most {
                 0 => "batch     not even one image fits this device".to_owned(),
-                most => format!("batch     tensors of up to {} fit this device", text::counted(most as u64, "image")),
+                most => format!(
+                    "batch     tensors of up to {} fit this device; larger batches are computed in parts",
+                    text::counted(most as u64, "image")
+                ),
             });
             object["largest_batch"] = json!(most);
-            device.fits(&graph)?;
-            let bytes = trust::session(&device, vec![graph], Options::default())?.bytes();
+            object["micro_batch"] = json!(settled.micro_batch);
             output.say(format!(
                 "memory    {} for training on {} ({}), the data set not counted",
                 text::bytes(bytes),
@@ -60,11 +72,12 @@ pub fn run(args: &SummaryArgs) -> Result<()> {
 }
 
 /// The largest batch whose tensors the device can bind, up to 2^24. How much memory it has, no device tells.
-fn largest_batch(network: &Network, config: &TrainConfig, device: &Device) -> Result<usize> {
+fn largest_batch(network: &Network, image: [usize; 3], config: &TrainConfig, device: &Device) -> Result<usize> {
     const MOST: usize = 1 << 24;
     let fits = |batch: usize| -> Result<bool> {
         // A tensor of 2^31 elements is refused when the graph is built.
-        let Ok(Some(graph)) = step(network, &TrainConfig { batch, ..config.clone() }) else { return Ok(false) };
+        let config = TrainConfig { batch, micro_batch: None, ..config.clone() };
+        let Ok(graph) = step(network, image, &config) else { return Ok(false) };
         Ok(device.fits(&graph.fuse(&config.no_fuse)?.0).is_ok())
     };
     let (mut fitting, mut too_large) = (0, 1);
@@ -78,17 +91,22 @@ fn largest_batch(network: &Network, config: &TrainConfig, device: &Device) -> Re
     Ok(fitting)
 }
 
-/// A training step without a data set: on one batch that is there.
-fn step(network: &Network, config: &TrainConfig) -> Result<Option<wgrad::graph::Graph>> {
+/// Height, width and channels of the images of a network that can be trained.
+fn image(network: &Network) -> Result<Option<[usize; 3]>> {
     let [input] = network.inputs.as_slice() else { return Ok(None) };
     let Ok(image) = <[usize; 3]>::try_from(input.shape.clone()) else { return Ok(None) };
     let output = network.summary(1)?.rows.last().map_or(0, |row| row.output.len());
-    if output != 2 {
-        return Ok(None);
-    }
-    let data = Resident::new("train", config.batch, image, u64::MAX);
-    let config = TrainConfig { schedule: Schedule::Constant, ..config.clone() };
-    Ok(Some(program::train(network, &network.layout()?, &data, &config)?))
+    Ok((output == 2).then_some(image))
+}
+
+/// A data set of one batch.
+fn one_batch(image: [usize; 3], batch: usize) -> Resident {
+    Resident::new("train", batch, image, u64::MAX)
+}
+
+/// A training step on one batch that is there.
+fn step(network: &Network, image: [usize; 3], config: &TrainConfig) -> wgrad::Result<Graph> {
+    program::train(network, &network.layout()?, &one_batch(image, config.batch), config)
 }
 
 /// Lists the networks that come with the program.

@@ -53,7 +53,7 @@ pub fn run(args: &TrainArgs, started: Instant) -> Result<()> {
         report::plan(&output, &trainer.plan(), trainer.fusions(), trainer.traffic());
     }
     let record = RunRecord::new(&trainer);
-    report::intentions(&output, &trainer, record.data.held_out_images);
+    report::intentions(&output, &trainer, record.data.held_out_images, config.micro_batch);
     let board = args.watch.tensorboard.as_deref().map(|folder| board(folder, directory.path())).transpose()?;
     let writer = directory.begin(&record)?;
     let run = writer.path().display().to_string();
@@ -105,6 +105,7 @@ fn configure(args: &LearningArgs, recipe: TrainConfig) -> Result<TrainConfig> {
         epochs: args.epochs.unwrap_or(recipe.epochs),
         steps: args.steps.or(recipe.steps),
         batch: args.batch.unwrap_or(recipe.batch),
+        micro_batch: args.micro_batch.or(recipe.micro_batch),
         lr: args.lr.unwrap_or(recipe.lr),
         schedule: args.schedule.as_deref().map(Schedule::parse).transpose()?.unwrap_or(recipe.schedule),
         optimizer: args.weight_decay.map_or(named, |decay| named.with_weight_decay(decay)),
@@ -275,7 +276,7 @@ impl Training<'_> {
     /// Saves the weights.
     fn save(&mut self) -> wgrad::Result<()> {
         let state = pollster::block_on(self.trainer.state())?;
-        self.follower.writer.model(self.trainer.network(), self.trainer.layout(), &state, self.trainer.steps())
+        self.follower.writer.model(self.trainer.network(), self.trainer.layout(), &state, self.trainer.batches())
     }
 
     fn finish(&mut self, outcome: &Outcome) -> Result<()> {

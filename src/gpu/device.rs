@@ -230,15 +230,22 @@ pub const NO_ADAPTER: &str = "no GPU adapter was found; install a Vulkan driver 
 impl Gpu {
     /// Opens the adapter that `auto`, an index of [`list`] or (part of) a name means.
     pub async fn open(name: &str, backend: BackendChoice) -> Result<Self> {
+        Self::open_within(name, backend, u64::MAX).await
+    }
+
+    /// The same with storage bindings of at most so many bytes: an adapter that is smaller than it is.
+    pub async fn open_within(name: &str, backend: BackendChoice, most_binding_bytes: u64) -> Result<Self> {
         let (_instance, adapters, auto) = adapters(backend).await;
         let Some(auto) = auto else { return Err(Error::Device(NO_ADAPTER.into())) };
         let (index, why) = choose(name, &adapters, auto)?;
         let adapter = &adapters[index];
         let wanted = wgpu::Features::SUBGROUP | wgpu::Features::TIMESTAMP_QUERY;
+        let mut limits = adapter.limits();
+        limits.max_storage_buffer_binding_size = limits.max_storage_buffer_binding_size.min(most_binding_bytes);
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("wgrad"),
             required_features: adapter.features() & wanted,
-            required_limits: adapter.limits(),
+            required_limits: limits,
             ..Default::default()
         };
         let (device, queue) = adapter

@@ -191,6 +191,17 @@ impl Graph {
         Ok(target)
     }
 
+    /// Renames the nodes from number `first` on, and what they compute.
+    pub fn rename(&mut self, first: usize, name: impl Fn(&str) -> String) {
+        for node in &mut self.nodes[first..] {
+            node.name = name(&node.name);
+            for output in &node.outputs {
+                let value = &mut self.values[output.0];
+                value.name = name(&value.name);
+            }
+        }
+    }
+
     /// The value whose memory this one really is.
     pub fn root(&self, id: ValueId) -> ValueId {
         match self.values[id.0].storage {

@@ -15,6 +15,8 @@ const OFFSETS: [&str; 4] = ["offset0", "offset1", "offset2", "offset3"];
 fn sized(entry: &'static str, op: &GatherBatch, image: &[usize], [first, rows]: [usize; 2]) -> Dispatch {
     let mut dispatch = Dispatch::new("batch.wgsl", entry)
         .set("batch", op.batch)
+        .set("taken", op.rows.len())
+        .set("from", op.rows.start)
         .set("len", op.len)
         .set("shuffle", u32::from(op.shuffle.is_some()))
         .set("seed", op.shuffle.unwrap_or(0))
@@ -39,14 +41,14 @@ pub(super) fn gather(op: &GatherBatch, problem: &Problem) -> Result<Lowered> {
     }
     let image = &problem.outputs[0].shape[1..];
     let mut workspaces = Vec::new();
-    let order = scratch(&mut workspaces, Spec::u32([op.batch]));
+    let order = scratch(&mut workspaces, Spec::u32([op.rows.len()]));
     let mut dispatches = vec![
         sized("pick", op, image, [0, 0])
             .bind("control", Input(0))
             .bind("labels", Input(1))
             .bind("order_out", order)
             .bind("y", Output(1))
-            .invocations(op.batch)
+            .invocations(op.rows.len())
             .trips(WALK),
     ];
     let mut first = 0;

@@ -8,29 +8,31 @@ use crate::tensor::Spec;
 
 use Operand::{Input, Output};
 
-/// Sets every uniform of the file: the shape of the logits and the places of the records.
-fn sized(entry: &'static str, logits: &[usize], len: usize) -> Dispatch {
+/// Sets every uniform of the file: the shape of the logits, the places of the records, and whether they are added to.
+fn sized(entry: &'static str, logits: &[usize], len: usize, adds: bool) -> Dispatch {
     let size = |axis: usize| logits.get(axis).copied().unwrap_or(0);
-    Dispatch::new("control.wgsl", entry).set("rows", size(0)).set("k", size(1)).set("len", len).invocations(1)
+    let dispatch = Dispatch::new("control.wgsl", entry).set("rows", size(0)).set("k", size(1)).set("len", len);
+    dispatch.set("adds", u32::from(adds)).invocations(1)
 }
 
 pub(super) fn guard(_op: &Guard, _problem: &Problem) -> Result<Lowered> {
-    let dispatch = sized("guard", &[], 0).bind("control_out", Output(0)).bind("loss", Input(1)).bind("norm", Input(2));
+    let dispatch =
+        sized("guard", &[], 0, false).bind("control_out", Output(0)).bind("loss", Input(1)).bind("norm", Input(2));
     Ok(Lowered::baseline(vec![dispatch]))
 }
 
-pub(super) fn record_step(_op: &RecordStep, problem: &Problem) -> Result<Lowered> {
+pub(super) fn record_step(op: &RecordStep, problem: &Problem) -> Result<Lowered> {
     let (logits, len) = (&problem.inputs[3].shape, problem.outputs[0].len());
     let mut workspaces = Vec::new();
     let hits = scratch(&mut workspaces, Spec::u32([logits[0]]));
     let dispatches = vec![
-        sized("count_hits", logits, len)
+        sized("count_hits", logits, len, false)
             .bind("logits", Input(3))
             .bind("labels", Input(4))
             .bind("hits_out", hits)
             .invocations(logits[0])
             .trips(logits[1]),
-        sized("record_step", logits, len)
+        sized("record_step", logits, len, op.adds)
             .bind("control", Input(0))
             .bind("loss", Input(1))
             .bind("norm", Input(2))
@@ -45,7 +47,7 @@ pub(super) fn record_step(_op: &RecordStep, problem: &Problem) -> Result<Lowered
 
 pub(super) fn record_evaluation(_op: &RecordEvaluation, problem: &Problem) -> Result<Lowered> {
     let (logits, len) = (&problem.inputs[1].shape, problem.outputs[0].len());
-    let dispatch = sized("record_evaluation", logits, len)
+    let dispatch = sized("record_evaluation", logits, len, false)
         .bind("control", Input(0))
         .bind("logits", Input(1))
         .bind("row_loss", Input(2))
@@ -57,6 +59,6 @@ pub(super) fn record_evaluation(_op: &RecordEvaluation, problem: &Problem) -> Re
 }
 
 pub(super) fn advance(_op: &Advance, _problem: &Problem) -> Result<Lowered> {
-    let dispatch = sized("advance", &[], 0).bind("control_out", Output(0));
+    let dispatch = sized("advance", &[], 0, false).bind("control_out", Output(0));
     Ok(Lowered::baseline(vec![dispatch]))
 }

@@ -9,6 +9,7 @@ pub(super) fn forward(op: &Dropout, problem: &Problem) -> Result<Lowered> {
     let dispatch = Dispatch::new("dropout.wgsl", "forward")
         .set("len", len)
         .set("seed", op.seed)
+        .set("first", op.first)
         .set("threshold", op.threshold())
         .set("scale", op.scale() as f32)
         .bind("x", Operand::Input(0))

@@ -240,6 +240,7 @@ pub fn lower(op: &Op, problem: &Problem, variant: &'static str) -> Result<Lowere
         Op::MseLossGrad(op) => loss::mse_grad(op, problem),
         Op::GradNorm(op) => optimizer::grad_norm(op, problem),
         Op::ClipGradNorm(op) => optimizer::clip_grad_norm(op, problem),
+        Op::Accumulate(_) => optimizer::accumulate(problem),
         Op::ClipValue(op) => optimizer::clip_value(op, problem),
         Op::Optimizer(op) => optimizer::step(op, problem),
         Op::GatherBatch(op) => batch::gather(op, problem),

@@ -144,6 +144,14 @@ fn clip(
     Ok(Lowered::baseline(ranges(problem.outputs[0].len(), problem.caps).into_iter().map(dispatch).collect()))
 }
 
+pub(super) fn accumulate(problem: &Problem) -> Result<Lowered> {
+    let dispatch = |range: Range<usize>| {
+        let dispatch = clip_dispatch("accumulate", range.len(), 0, 0, 0.0);
+        dispatch.bind_range("values", Output(0), range.clone()).bind_range("added", Input(1), range)
+    };
+    Ok(Lowered::baseline(ranges(problem.outputs[0].len(), problem.caps).into_iter().map(dispatch).collect()))
+}
+
 pub(super) fn clip_grad_norm(op: &ClipGradNorm, problem: &Problem) -> Result<Lowered> {
     clip("clip_norm", op.max_norm, ("norm", Input(1)), problem)
 }

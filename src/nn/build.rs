@@ -17,6 +17,8 @@ pub enum Mode {
     Train {
         /// Seed of dropout.
         seed: u32,
+        /// The inputs' first row in the batch of the step: dropout draws by the place in the whole batch.
+        first: usize,
     },
     /// Evaluation: running statistics, no dropout.
     Evaluate,
@@ -182,9 +184,11 @@ impl Context<'_> {
             Layer::LayerNorm { eps } => self.normalise(name, ops::LayerNorm { eps }.into(), x),
             Layer::Dropout { rate } => match self.mode {
                 Mode::Evaluate => Ok(x),
-                Mode::Train { seed } => {
+                Mode::Train { seed, first } => {
                     let seed = ops::random::pcg(seed ^ ops::random::pcg(self.seed));
-                    self.graph.apply1(name, ops::Dropout { rate, seed }, &[x, self.control])
+                    let row: usize = self.graph.spec(x).shape.iter().skip(1).product();
+                    let first = first.wrapping_mul(row) as u32;
+                    self.graph.apply1(name, ops::Dropout { rate, seed, first }, &[x, self.control])
                 }
             },
             Layer::Add => self.fold(name, ops::Add.into(), inputs),

@@ -111,7 +111,7 @@ impl Network {
             .collect::<Result<_>>()?;
         let control = graph.persistent("control", Spec::u32([crate::ops::control::LEN]));
         let mut layout = Layout::default();
-        self.build_into(&mut graph, &inputs, control, Mode::Train { seed: 0 }, &mut layout, None)?;
+        self.build_into(&mut graph, &inputs, control, Mode::Train { seed: 0, first: 0 }, &mut layout, None)?;
         Ok(layout)
     }
 }

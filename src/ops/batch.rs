@@ -5,21 +5,25 @@
 //! pick(step, r) = permute(seed, step / per_epoch, (step % per_epoch)·batch + r, len)    per_epoch = len / batch
 //!               = (step·batch + r) % len                                               without shuffling
 //! ```
-//! A shuffled epoch drops the len % batch images that are left over; the next epoch has another order.
+//! for the rows r of the batch that are asked for: all, or those of a micro-batch. A shuffled epoch drops the len % batch images that are left over; the next epoch has another order.
+
+use std::ops::Range;
 
 use super::{Operator, Real, control, expect_spec, fill, fill_float, random};
 use crate::error::{Error, Result};
 use crate::tensor::{DType, Spec, Tensor};
 
 /// `control`, `labels [len]` (u32), then the images in shards `[rows, h, w, c]` (u8) that together hold `len` images →
-/// `x [batch,h,w,c]` = byte · scale + offset, `y [batch]` (u32): the batch of the current step.
+/// `x [rows,h,w,c]` = byte · scale + offset, `y [rows]` (u32): rows of the batch of the current step.
 ///
-/// With `shuffle`, image `(step % per_epoch)·batch + r` of epoch `step / per_epoch` in the order of
+/// With `shuffle`, row r is image `(step % per_epoch)·batch + r` of epoch `step / per_epoch` in the order of
 /// [`crate::ops::random::permute`]; without, image `(step·batch + r) % len`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct GatherBatch {
     /// Images a batch.
     pub batch: usize,
+    /// Which of them are gathered.
+    pub rows: Range<usize>,
     /// Images in all shards.
     pub len: usize,
     /// Seed of the order, or `None` for the order of the data set.
@@ -56,6 +60,9 @@ impl Operator for GatherBatch {
         if self.batch == 0 || self.len == 0 {
             return fail(format!("a batch of {} images from a set of {} is empty", self.batch, self.len));
         }
+        if self.rows.is_empty() || self.rows.end > self.batch {
+            return fail(format!("a batch of {} images has no rows {:?}", self.batch, self.rows));
+        }
         if self.shuffle.is_some() && self.batch > self.len {
             return fail(format!("a batch of {} images is larger than the set of {}", self.batch, self.len));
         }
@@ -84,14 +91,14 @@ impl Operator for GatherBatch {
                 self.offset.len()
             ));
         }
-        Ok(vec![Spec::f32([self.batch, h, w, c]), Spec::u32([self.batch])])
+        Ok(vec![Spec::f32([self.rows.len(), h, w, c]), Spec::u32([self.rows.len()])])
     }
 
     fn reference<T: Real>(&self, inputs: &[&Tensor<T>], outputs: &[Spec]) -> Vec<Tensor<T>> {
         let (step, labels) = (inputs[0].u32s()[control::STEP], inputs[1].u32s());
         let image: usize = outputs[0].shape[1..].iter().product();
         let channels = self.scale.len();
-        let picks = fill(self.batch, |row| self.pick(step, row));
+        let picks = fill(self.rows.len(), |row| self.pick(step, self.rows.start + row));
         let byte = |i: usize| {
             let mut row = picks[i / image];
             for shard in &inputs[2..] {
@@ -108,7 +115,7 @@ impl Operator for GatherBatch {
             T::of(f64::from(byte(i))) * constant(self.scale[c]) + constant(self.offset[c])
         };
         let y = picks.iter().map(|&pick| labels[pick]).collect();
-        vec![fill_float(&outputs[0], element), Tensor::u32([self.batch], y)]
+        vec![fill_float(&outputs[0], element), Tensor::u32([self.rows.len()], y)]
     }
 
     fn flops(&self, _inputs: &[Spec], outputs: &[Spec]) -> u64 {

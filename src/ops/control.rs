@@ -26,7 +26,10 @@ pub struct Guard;
 /// in place: element `step % s` takes the loss, the gradient norm and the number of rows whose largest logit (the first of equals) is the
 /// label; nothing when the flag is set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct RecordStep;
+pub struct RecordStep {
+    /// Whether the rows are added to those that the step has recorded before: of a micro-batch that is not its first.
+    pub adds: bool,
+}
 
 /// `control`, `logits [n,k]`, `row_loss [n]`, `losses [len]`, `classes [len]` (u32) → `losses` and `classes` in place: element `step·n + r` takes the
 /// loss of row r and its largest logit's class, as long as it is below `len`.
@@ -130,8 +133,8 @@ impl Operator for RecordStep {
         let mut corrects = inputs[7].u32s().to_vec();
         losses[place] = inputs[1].floats()[0];
         norms[place] = inputs[2].floats()[0];
-        corrects[place] =
-            logits.chunks(classes).zip(labels).filter(|&(row, &label)| largest(row) == label).count() as u32;
+        let hits = logits.chunks(classes).zip(labels).filter(|&(row, &label)| largest(row) == label).count() as u32;
+        corrects[place] = if self.adds { corrects[place].wrapping_add(hits) } else { hits };
         let shape = outputs[0].shape.clone();
         vec![Tensor::float(shape.clone(), losses), Tensor::float(shape.clone(), norms), Tensor::u32(shape, corrects)]
     }

@@ -1,10 +1,11 @@
 //! Dropout: a random share of the elements becomes 0, the rest grows to make up for it.
 //!
 //! ```text
-//! y[i]  = x[i] / (1 − rate)    where random(seed, step, i) ≥ rate · 2³², else 0
+//! y[i]  = x[i] / (1 − rate)    where random(seed, step, first + i) ≥ rate · 2³², else 0
 //! dx[i] = dy[i] / (1 − rate)   at the same places
 //! ```
-//! The mask is a function of (seed, step, i), so nothing is saved: the gradient draws it again. In evaluation a network
+//! The mask is a function of (seed, step, first + i), so nothing is saved: the gradient draws it again; first is where x begins in
+//! the whole batch, so a micro-batch draws what the batch would. In evaluation a network
 //! simply has no such operator.
 
 use super::{GradNode, Operator, Real, Source, control, expect_float, expect_operands, fill_float, random};
@@ -12,7 +13,7 @@ use crate::error::{Error, Result};
 use crate::tensor::{Spec, Tensor};
 
 /// `x [..]`, `control` → `y [..]`: element i is kept, and scaled by 1/(1 − rate), where
-/// `random(seed, step, i) >= rate · 2³²`, and 0 elsewhere; `step` comes from the control value. Its gradient is the
+/// `random(seed, step, first + i) >= rate · 2³²`, and 0 elsewhere; `step` comes from the control value. Its gradient is the
 /// same operator on the upstream gradient, since the mask can be drawn again.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Dropout {
@@ -20,6 +21,8 @@ pub struct Dropout {
     pub rate: f64,
     /// The stream of random numbers; differs from layer to layer.
     pub seed: u32,
+    /// The place of the first element in the whole batch, modulo 2³².
+    pub first: u32,
 }
 
 impl Dropout {
@@ -56,7 +59,7 @@ impl Operator for Dropout {
     fn reference<T: Real>(&self, inputs: &[&Tensor<T>], outputs: &[Spec]) -> Vec<Tensor<T>> {
         let (x, step) = (inputs[0].floats(), inputs[1].u32s()[control::STEP]);
         let (threshold, scale) = (self.threshold(), T::of(self.scale()));
-        let kept = |i: usize| random::random(self.seed, step, i as u32) >= threshold;
+        let kept = |i: usize| random::random(self.seed, step, self.first.wrapping_add(i as u32)) >= threshold;
         vec![fill_float(&outputs[0], |i| if kept(i) { x[i] * scale } else { T::zero() })]
     }
 

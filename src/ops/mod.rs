@@ -41,7 +41,7 @@ pub use fused::{
 pub use group_norm::{GroupNorm, GroupNormGrad, LayerNorm, LayerNormGrad};
 pub use linear::{Linear, LinearGradInput, LinearGradWeight};
 pub use loss::{MseLoss, MseLossGrad, SoftmaxCrossEntropy, SoftmaxCrossEntropyGrad};
-pub use optimizer::{ClipGradNorm, ClipValue, GradNorm, Optimizer};
+pub use optimizer::{Accumulate, ClipGradNorm, ClipValue, GradNorm, Optimizer};
 pub use pool2d::{AvgPool2d, AvgPool2dGrad, GlobalAvgPool2d, GlobalAvgPool2dGrad, MaxPool2d, MaxPool2dGrad, Pool2d};
 pub use real::{BlockSum, Real};
 pub use reduce::SumRows;
@@ -150,7 +150,7 @@ operators! {
     Dropout,
     Add, Mul, Copy, Concat, Slice, Flatten, FlattenGrad,
     SoftmaxCrossEntropy, SoftmaxCrossEntropyGrad, MseLoss, MseLossGrad,
-    GradNorm, ClipGradNorm, ClipValue, Optimizer,
+    Accumulate, GradNorm, ClipGradNorm, ClipValue, Optimizer,
     GatherBatch, Guard, RecordStep, RecordEvaluation, Advance,
     Statistics, MergeStatistics, Alive,
     Conv2dActivation, LinearActivation, Conv2dMaxPool2d, Conv2dMaxPool2dGradWeight,

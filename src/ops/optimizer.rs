@@ -6,6 +6,7 @@
 //!           m ← m + (1 − β₁)·(g − m); v ← β₂·v + (1 − β₂)·g²
 //!           w ← w − lr/(1 − β₁ᵗ) · m / (√v/√(1 − β₂ᵗ) + eps)
 //! rmsprop:  g += wd·w; v ← α·v + (1 − α)·g²; u = g/(√v + eps); w ← w − lr·u          with μ: b ← μ·b + u; w ← w − lr·b
+//! accumulate:     y ← y + x
 //! grad_norm:      norm = √Σ g²
 //! clip_grad_norm: g ← g · min(1, max_norm/(norm + 1e-6))
 //! clip_value:     x ← min(max(x, −limit), limit)
@@ -73,6 +74,10 @@ pub enum Optimizer {
         weight_decay: f64,
     },
 }
+
+/// `y [p]`, `x [p]` → `y` in place, y + x: the gradient of a micro-batch joins those of the ones before it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Accumulate;
 
 /// `grad [p]` → `norm [2]`: the L2 norm over all elements, and 1 where any of them is NaN or infinite, else 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -239,6 +244,33 @@ impl Operator for Optimizer {
 
     fn in_place(&self) -> Vec<(usize, usize)> {
         std::iter::once((0, 0)).chain((0..self.moments()).map(|number| (1 + number, 4 + number))).collect()
+    }
+}
+
+impl Operator for Accumulate {
+    fn name(&self) -> &'static str {
+        "accumulate"
+    }
+
+    fn infer(&self, inputs: &[Spec]) -> Result<Vec<Spec>> {
+        expect_operands("accumulate", inputs, 2..=2)?;
+        let flat = Spec::f32([inputs[0].len()]);
+        expect_spec("accumulate", "the sum", &inputs[0], &flat)?;
+        expect_spec("accumulate", "what is added", &inputs[1], &flat)?;
+        Ok(vec![flat])
+    }
+
+    fn reference<T: Real>(&self, inputs: &[&Tensor<T>], outputs: &[Spec]) -> Vec<Tensor<T>> {
+        let (y, x) = (inputs[0].floats(), inputs[1].floats());
+        vec![fill_float(&outputs[0], |i| y[i] + x[i])]
+    }
+
+    fn flops(&self, inputs: &[Spec], _outputs: &[Spec]) -> u64 {
+        inputs[0].len() as u64
+    }
+
+    fn in_place(&self) -> Vec<(usize, usize)> {
+        vec![(0, 0)]
     }
 }
 

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::flow::Watch;
+use super::micro_batch::{MOST, micro_batches};
 use super::schedule::Schedule;
 use crate::error::{Error, Result};
 use crate::graph::Pass;
@@ -108,6 +109,9 @@ pub struct TrainConfig {
     pub steps: Option<u64>,
     /// Images a step.
     pub batch: usize,
+    /// The most images that are computed at a time ([`super::micro_batch`]); none for a whole batch, where the device can.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub micro_batch: Option<usize>,
     /// Learning rate before the schedule.
     pub lr: f64,
     /// How it changes.
@@ -143,6 +147,7 @@ impl Default for TrainConfig {
             epochs: 5,
             steps: None,
             batch: 64,
+            micro_batch: None,
             lr: 1e-3,
             schedule: Schedule::Constant,
             optimizer: OptimizerConfig::Adam { betas: [0.9, 0.999], eps: 1e-8, weight_decay: 0.0 },
@@ -194,6 +199,18 @@ impl TrainConfig {
         }
         if self.batch > images {
             return fail(format!("--batch {} is larger than the {images} training images", self.batch));
+        }
+        let parts = micro_batches(self.batch, self.micro_batch).len();
+        match self.micro_batch {
+            Some(0) => return fail("--micro-batch must be at least 1".into()),
+            Some(images) if parts > MOST => {
+                let least = self.batch.div_ceil(MOST);
+                return fail(format!(
+                    "--micro-batch {images} cuts a batch of {} images into {parts} parts and {MOST} are the most; take {least} or more",
+                    self.batch
+                ));
+            }
+            _ => {}
         }
         if self.epochs == 0 {
             return fail("--epochs must be at least 1".into());

@@ -97,9 +97,10 @@ impl Replay<'_> {
         let mut words = vec![0; control::LEN];
         words[control::STEP] = self.step;
         session.write(names::CONTROL, &Tensor::u32([control::LEN], words))?;
-        session.run(0, 1, &[])?;
         let variants: Vec<_> = session.plan(0).into_iter().map(|row| row.variant).collect();
-        for (position, tensor) in session.values(0).await? {
+        // As each node left them: gradients of a later micro-batch join those of an earlier one in their place.
+        let outputs = session.trace(0).await?.into_iter().enumerate();
+        for (position, tensor) in outputs.flat_map(|(at, all)| all.into_iter().map(move |tensor| (at, tensor))) {
             if let Some((count, value)) = first_non_finite(&tensor) {
                 let (node, op) = (&graph.nodes()[position].name, graph.nodes()[position].op.name());
                 let named = if node == op { node.clone() } else { format!("{node} ({op})") };

@@ -54,14 +54,16 @@ pub struct Divergence {
 impl Divergence {
     /// Whether a node belongs to the forward pass, the backward pass, or what follows.
     pub(super) fn direction(graph: &Graph, position: usize) -> &'static str {
-        let first = |wanted: fn(&Op) -> bool| graph.nodes().iter().position(|node| wanted(&node.op));
-        let (loss, norm) =
-            (first(|op| matches!(op, Op::SoftmaxCrossEntropy(_))), first(|op| matches!(op, Op::GradNorm(_))));
-        match position {
-            _ if loss.is_some_and(|loss| position <= loss) => "forward",
-            _ if norm.is_some_and(|norm| position < norm) => "backward",
-            _ => "update",
-        }
+        // Forward and backward pass come once for each micro-batch.
+        let mut before = graph.nodes()[..=position].iter().enumerate().rev();
+        let mark = before.find_map(|(at, node)| match &node.op {
+            Op::GradNorm(_) => Some("update"),
+            Op::SoftmaxCrossEntropy(_) if at == position => Some("forward"),
+            Op::SoftmaxCrossEntropy(_) => Some("backward"),
+            Op::GatherBatch(_) => Some("forward"),
+            _ => None,
+        });
+        mark.unwrap_or("forward")
     }
 
     /// What the axes of an output are.
@@ -129,7 +131,7 @@ impl fmt::Display for Divergence {
 /// vanish beside a large one.
 pub(super) fn pieces<T: Copy>(layout: &Layout, name: &str, tensor: &Tensor<T>) -> Vec<(String, Tensor<T>)> {
     let flat: &[Placed] = match name {
-        PARAMETERS | names::GRADIENTS => &layout.parameters,
+        PARAMETERS | names::GRADIENTS | names::PART => &layout.parameters,
         _ if names::MOMENTS.contains(&name) => &layout.parameters,
         STATISTICS => &layout.statistics,
         _ => return vec![(name.to_owned(), tensor.clone())],

@@ -1,5 +1,6 @@
 //! Scoring a network on labelled images: loss, accuracy, confusion matrix.
 
+use super::micro_batch;
 use super::program::{Resident, evaluate};
 use crate::data::Split;
 use crate::error::{Error, Result};
@@ -9,6 +10,9 @@ use crate::ops::control;
 use crate::session::{Device, Options, Session};
 use crate::tensor::Tensor;
 use crate::verify::trust;
+
+/// Images that are scored at a time where the device can.
+const BATCH: usize = 250;
 
 /// How a network did on a set of images.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -54,19 +58,21 @@ pub struct Scored {
 }
 
 impl Scored {
-    /// Images `split` under the name `name`, scored by graph number `graph`; answers that graph too.
+    /// Images `split` under the name `name`, scored by graph number `graph`, as many at a time as the device can bind and at most
+    /// so many; answers that graph too.
     pub fn new(
         name: &str,
         split: &Split,
         classes: usize,
         network: (&Network, &Layout),
-        device: &Device,
+        (device, most): (&Device, usize),
         graph: usize,
     ) -> Result<(Self, Graph)> {
-        const BATCH: usize = 250;
         let resident = Resident::new(name, split.len(), split.shape, device.max_binding_bytes());
-        let batch = BATCH.min(split.len());
-        let built = evaluate(network.0, network.1, &resident, batch)?;
+        let graph_of = |batch| evaluate(network.0, network.1, &resident, batch);
+        let most = most.min(BATCH).min(split.len());
+        let batch = micro_batch::largest(device, most, |batch| Ok(graph_of(batch)?.fuse(&[])?.0))?;
+        let built = graph_of(batch)?;
         Ok((Self { resident, graph, batch, labels: split.labels.clone(), classes }, built))
     }
 
@@ -124,8 +130,14 @@ impl Evaluator {
     ) -> Result<Self> {
         let layout = network.layout()?;
         check_fit(network, split.shape, classes)?;
-        let (scored, graph) = Scored::new("test", split, classes, (network, &layout), device, 0)?;
-        let mut session = trust::session(device, vec![graph.fuse(&[])?.0], Options::default())?;
+        let mut most = BATCH;
+        let (scored, mut session) = loop {
+            let (scored, graph) = Scored::new("test", split, classes, (network, &layout), (device, most), 0)?;
+            match trust::session(device, vec![graph.fuse(&[])?.0], Options::default()) {
+                Err(Error::Memory(_)) if most > 1 => most = most.div_ceil(2),
+                session => break (scored, session?),
+            }
+        };
         scored.upload(&mut session, split)?;
         write_state(&mut session, state)?;
         Ok(Self { session, scored })

@@ -11,6 +11,7 @@ use std::time::Instant;
 use super::config::TrainConfig;
 use super::divergence::{Divergence, planned};
 use super::evaluation::{check_fit, parts};
+use super::micro_batch;
 use super::pair::{Drift, Side, State, Walk, lasting, walk};
 use super::program::{self, Resident, names};
 use crate::data::{Dataset, Split};
@@ -120,20 +121,25 @@ impl Lockstep {
         // One graph for both, so its shards must fit the smaller bindings.
         let most = reference.max_binding_bytes().min(other.max_binding_bytes());
         let resident = Resident::new("train", split.len(), split.shape, most);
-        let graph = program::train(network, &layout, &resident, config)?;
+        let mut config = config.clone();
+        for device in [reference, other] {
+            config = micro_batch::fitting(device, (network, &layout), &resident, &config)?;
+        }
+        let graph = program::train(network, &layout, &resident, &config)?;
         let data = (&resident, &split);
         let (fused, fusions) = graph.clone().fuse(&config.no_fuse)?;
         let mut plan = trust::session(other, vec![fused.clone()], Options { suspects: true, ..Options::default() })?;
         parts(&resident, &split, |name, tensor| plan.write(name, &tensor))?;
+        let steps = (split.len() / config.batch) as u64;
         let start = start.unwrap_or_else(|| Start { state: layout.draw(config.seed), step: 0 });
         let mut lockstep = Self {
             lasting: lasting(&graph),
             first: View::new([reference, other], graph, data)?,
             fused: (!fusions.is_empty()).then(|| View::new([reference, other], fused, data)).transpose()?,
-            config: config.clone(),
+            config,
             device: other.clone(),
             plan,
-            steps: (split.len() / config.batch) as u64,
+            steps,
             layout,
             done: start.step,
             free_run,

@@ -11,6 +11,7 @@ pub mod experiment;
 pub mod explain;
 pub mod flow;
 pub mod lockstep;
+pub mod micro_batch;
 pub mod oracle;
 mod pair;
 pub mod predict;

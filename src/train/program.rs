@@ -1,11 +1,13 @@
 //! The graphs of a training run: one step of training, and one batch of evaluation. Everything that a step needs lies on the
 //! device; the host only says how many steps to run.
 
+use std::ops::Range;
+
 use super::config::TrainConfig;
+use super::micro_batch::micro_batches;
 use crate::error::{Error, Result};
 use crate::graph::{Gradients, Graph, ValueId, differentiate};
-use crate::nn::{Layout, Mode, Network};
-use crate::nn::{PARAMETERS, STATISTICS};
+use crate::nn::{Layout, Mode, Network, PARAMETERS, STATISTICS, Statistics};
 use crate::ops::{self, control};
 use crate::tensor::Spec;
 
@@ -26,6 +28,8 @@ pub mod names {
     pub const RATES: &str = "train.rates";
     /// The flat gradient.
     pub const GRADIENTS: &str = "gradients";
+    /// The flat gradient of a micro-batch that is not the step's first, before it joins the others.
+    pub const PART: &str = "gradients.part";
     /// The optimiser's moments.
     pub const MOMENTS: [&str; 2] = ["moment.0", "moment.1"];
 }
@@ -64,15 +68,21 @@ impl Resident {
         format!("{}.labels", self.name)
     }
 
-    /// Adds the batch of the current step: images as floats in [0, 1], and labels.
-    fn gather(&self, graph: &mut Graph, control: ValueId, batch: usize, shuffle: Option<u32>) -> Result<[ValueId; 2]> {
+    /// Adds rows of the batch of the current step: images as floats in [0, 1], and labels.
+    fn gather(
+        &self,
+        graph: &mut Graph,
+        control: ValueId,
+        (batch, rows): (usize, Range<usize>),
+        shuffle: Option<u32>,
+    ) -> Result<[ValueId; 2]> {
         let [h, w, c] = self.image;
         let mut operands = vec![control, graph.persistent(&self.labels(), Spec::u32([self.len]))];
         for (name, rows) in self.shards() {
             operands.push(graph.persistent(&name, Spec::u8([rows.len(), h, w, c])));
         }
         let (scale, offset) = (vec![PIXEL; c], vec![0.0; c]);
-        let gather = ops::GatherBatch { batch, len: self.len, shuffle, scale, offset };
+        let gather = ops::GatherBatch { batch, rows, len: self.len, shuffle, scale, offset };
         let outputs = graph.apply("batch", gather, &operands)?;
         Ok([outputs[0], outputs[1]])
     }
@@ -108,9 +118,9 @@ pub fn train_with_values(
 ) -> Result<(Graph, StepValues)> {
     let mut graph = Graph::new();
     let control = graph.persistent(names::CONTROL, Spec::u32([control::LEN]));
-    let [images, labels] = data.gather(&mut graph, control, config.batch, Some(random_seed(config)))?;
-    let batch = Batch { control, images, labels, steps: data.len / config.batch };
-    let values = step(&mut graph, network, layout, batch, config)?;
+    let gather = |graph: &mut Graph, rows| data.gather(graph, control, (config.batch, rows), Some(random_seed(config)));
+    let place = Place { control, steps: data.len / config.batch };
+    let values = step(&mut graph, (network, layout), place, config, gather)?;
     Ok((graph, values))
 }
 
@@ -119,65 +129,132 @@ fn random_seed(config: &TrainConfig) -> u32 {
     ops::random::pcg(config.seed as u32 ^ ops::random::pcg((config.seed >> 32) as u32))
 }
 
-/// What a step of training starts from.
+/// Where in a run a step of training is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Batch {
+pub struct Place {
     /// Step counter and flag.
     pub control: ValueId,
-    /// `[n, h, w, c]`
-    pub images: ValueId,
-    /// `[n]`
-    pub labels: ValueId,
     /// Rows of the tables of rates, losses, norms and right answers: step `i` uses row `i % steps`.
     pub steps: usize,
 }
 
-/// Values of a step of training.
-#[derive(Debug, Clone)]
+/// Values of a step of training, for each of its micro-batches; fusion keeps the ids of what it leaves.
+#[derive(Debug, Clone, Default)]
 pub struct StepValues {
     /// The network's output.
-    pub logits: ValueId,
-    /// The output of each layer and its gradient, where the step computes one. Fusion keeps the ids of what it leaves.
-    pub layers: Vec<(ValueId, Option<ValueId>)>,
+    pub logits: Vec<ValueId>,
+    /// The output of each layer and its gradient, where the step computes one.
+    pub layers: Vec<Vec<(ValueId, Option<ValueId>)>>,
 }
 
-/// Adds a step of training: forward, backward, guard, record, clip, update, count.
+/// Adds a step of training: for each micro-batch forward and backward, then guard, record, clip, update, count. `gather` adds
+/// the images `[n, h, w, c]` and labels `[n]` of these rows of the batch.
+///
+/// Each micro-batch is nodes of its own, one after the other, so that what a micro-batch leaves free the next one uses, and
+/// whatever walks through a graph sees all of them.
 pub fn step(
     g: &mut Graph,
-    network: &Network,
-    layout: &Layout,
-    batch: Batch,
+    (network, layout): (&Network, &Layout),
+    place: Place,
     config: &TrainConfig,
+    mut gather: impl FnMut(&mut Graph, Range<usize>) -> Result<[ValueId; 2]>,
 ) -> Result<StepValues> {
-    let Batch { control, images, labels, steps } = batch;
-    let mode = Mode::Train { seed: random_seed(config) };
+    let Place { control, steps } = place;
+    let all = micro_batches(config.batch, config.micro_batch);
+    // What a node is called that there is once for each micro-batch.
+    let named = |name: &str, number: usize| match all.len() {
+        1 => name.to_owned(),
+        _ => format!("{name} of micro-batch {}", number + 1),
+    };
+    let (mut parts, mut values, mut sums) = (Vec::new(), StepValues::default(), None::<[ValueId; 2]>);
+    for (number, rows) in all.iter().enumerate() {
+        let begun = g.nodes().len();
+        let fed = gather(g, rows.clone())?;
+        let part = part(g, (network, layout), control, config, (rows, fed, number))?;
+        g.rename(begun, |name| named(name, number));
+        sums = Some(match sums {
+            None => [part.loss, part.gradients],
+            Some([loss, gradients]) => [
+                g.apply1(&named("loss_sum", number), ops::Add, &[loss, part.loss])?,
+                g.apply1(&named("gradient_sum", number), ops::Accumulate, &[gradients, part.gradients])?,
+            ],
+        });
+        values.logits.push(part.logits);
+        values.layers.push(part.layers.clone());
+        parts.push(part);
+    }
+    let [loss, gradients] = sums.ok_or_else(|| Error::Invalid("a batch has no images".into()))?;
+    let norm = g.apply1("gradient_norm", ops::GradNorm, &[gradients])?;
+    let control = g.apply1("guard", ops::Guard, &[control, loss, norm])?;
+    for (number, part) in parts.iter().enumerate() {
+        let record = ops::RecordStep { adds: number > 0 };
+        let lists = [(names::LOSSES, Spec::f32([steps])), (names::NORMS, Spec::f32([steps]))];
+        let lists = lists.into_iter().chain([(names::CORRECTS, Spec::u32([steps]))]);
+        let lists = lists.map(|(name, spec)| g.persistent(name, spec));
+        let operands: Vec<_> = [control, loss, norm, part.logits, part.labels].into_iter().chain(lists).collect();
+        g.apply(&named("record", number), record, &operands)?;
+    }
+    let gradients = clip(g, config, gradients, norm, control)?;
+    update(g, config, steps, layout, gradients, control)?;
+    for (number, part) in parts.iter().enumerate() {
+        for statistics in &part.statistics {
+            let name = named(&format!("{}.running_stats", statistics.layer), number);
+            let [mean, var, batch_mean, batch_var] = statistics.operands;
+            let op = ops::RunningStats { momentum: statistics.momentum };
+            g.apply(&name, op, &[mean, var, batch_mean, batch_var, control])?;
+        }
+    }
+    g.apply("advance", ops::Advance, &[control])?;
+    Ok(values)
+}
+
+/// Forward and backward of a micro-batch.
+struct Part {
+    labels: ValueId,
+    logits: ValueId,
+    /// Its part of the mean over the batch.
+    loss: ValueId,
+    /// Its part of the flat gradient.
+    gradients: ValueId,
+    layers: Vec<(ValueId, Option<ValueId>)>,
+    statistics: Vec<Statistics>,
+}
+
+/// Adds forward and backward of the `number`-th micro-batch: these rows of the batch, with their images and labels.
+fn part(
+    g: &mut Graph,
+    (network, layout): (&Network, &Layout),
+    control: ValueId,
+    config: &TrainConfig,
+    (rows, [images, labels], number): (&Range<usize>, [ValueId; 2], usize),
+) -> Result<Part> {
+    let mode = Mode::Train { seed: random_seed(config), first: rows.start };
     let built = network.build(g, &[images], control, mode, layout)?;
     let logits = built.output().ok_or_else(|| no_output(network))?;
     check_logits(g, logits, network)?;
     let loss = ops::SoftmaxCrossEntropy { label_smoothing: config.label_smoothing };
-    let loss = g.apply1("loss", loss, &[logits, labels])?;
-    let (gradients, by_value) = backward(g, loss, &built.parameters, layout)?;
-    let layers = built.layers.iter().map(|&value| (value, by_value.of(value))).collect();
-    let norm = g.apply1("gradient_norm", ops::GradNorm, &[gradients])?;
-    let control = g.apply1("guard", ops::Guard, &[control, loss, norm])?;
-    record(g, steps, [control, loss, norm, logits, labels])?;
-    let gradients = clip(g, config, gradients, norm, control)?;
-    update(g, config, steps, layout, gradients, control)?;
-    for statistics in built.statistics {
-        let name = format!("{}.running_stats", statistics.layer);
-        let [mean, var, batch_mean, batch_var] = statistics.operands;
-        let op = ops::RunningStats { momentum: statistics.momentum };
-        g.apply(&name, op, &[mean, var, batch_mean, batch_var, control])?;
+    let mut loss = g.apply1("loss", loss, &[logits, labels])?;
+    let share = g.constant("share", [1], vec![rows.len() as f32 / config.batch as f32]);
+    let flat = if number == 0 { names::GRADIENTS } else { names::PART };
+    let (gradients, by_value) = backward(g, (loss, share), &built.parameters, layout, flat)?;
+    if rows.len() < config.batch {
+        loss = g.apply1("loss_share", ops::Mul, &[loss, share])?;
     }
-    g.apply("advance", ops::Advance, &[control])?;
-    Ok(StepValues { logits, layers })
+    let layers = built.layers.iter().map(|&value| (value, by_value.of(value))).collect();
+    Ok(Part { labels, logits, loss, gradients, layers, statistics: built.statistics })
 }
 
-/// Adds the backward nodes and gathers the gradients in the flat buffer; answers that buffer, and all gradients.
-pub fn backward(g: &mut Graph, loss: ValueId, parameters: &[ValueId], layout: &Layout) -> Result<(ValueId, Gradients)> {
-    let seed = g.constant("one", [1], vec![1.0]);
+/// Adds the backward nodes from a loss that has this gradient itself, and gathers the gradients in a flat buffer; answers that
+/// buffer, and all gradients.
+fn backward(
+    g: &mut Graph,
+    (loss, seed): (ValueId, ValueId),
+    parameters: &[ValueId],
+    layout: &Layout,
+    flat: &str,
+) -> Result<(ValueId, Gradients)> {
     let gradients = differentiate(g, loss, seed, parameters)?;
-    let flat = g.persistent(names::GRADIENTS, Spec::f32([layout.len]));
+    let flat = g.persistent(flat, Spec::f32([layout.len]));
     for (&parameter, placed) in parameters.iter().zip(&layout.parameters) {
         // A parameter that the loss does not depend on keeps its zero gradient.
         if let Some(gradient) = gradients.of(parameter) {
@@ -185,14 +262,6 @@ pub fn backward(g: &mut Graph, loss: ValueId, parameters: &[ValueId], layout: &L
         }
     }
     Ok((flat, gradients))
-}
-
-fn record(g: &mut Graph, steps: usize, values: [ValueId; 5]) -> Result<()> {
-    let losses = g.persistent(names::LOSSES, Spec::f32([steps]));
-    let norms = g.persistent(names::NORMS, Spec::f32([steps]));
-    let corrects = g.persistent(names::CORRECTS, Spec::u32([steps]));
-    let operands: Vec<_> = values.into_iter().chain([losses, norms, corrects]).collect();
-    g.apply("record", ops::RecordStep, &operands).map(drop)
 }
 
 fn clip(g: &mut Graph, config: &TrainConfig, gradients: ValueId, norm: ValueId, control: ValueId) -> Result<ValueId> {
@@ -238,7 +307,7 @@ pub fn evaluate(network: &Network, layout: &Layout, data: &Resident, batch: usiz
     let mut graph = Graph::new();
     let g = &mut graph;
     let control = g.persistent(&format!("{}.control", data.name), Spec::u32([control::LEN]));
-    let [images, labels] = data.gather(g, control, batch, None)?;
+    let [images, labels] = data.gather(g, control, (batch, 0..batch), None)?;
     let built = network.build(g, &[images], control, Mode::Evaluate, layout)?;
     let logits = built.output().ok_or_else(|| no_output(network))?;
     check_logits(g, logits, network)?;
@@ -255,7 +324,7 @@ pub fn predict(network: &Network, layout: &Layout, data: &Resident) -> Result<Gr
     let mut graph = Graph::new();
     let g = &mut graph;
     let control = g.persistent(&format!("{}.control", data.name), Spec::u32([control::LEN]));
-    let [images, _] = data.gather(g, control, data.len, None)?;
+    let [images, _] = data.gather(g, control, (data.len, 0..data.len), None)?;
     let built = network.build(g, &[images], control, Mode::Evaluate, layout)?;
     let logits = built.output().ok_or_else(|| no_output(network))?;
     check_logits(g, logits, network)?;

@@ -248,6 +248,7 @@ fn train(table: &Table) -> Result<TrainConfig> {
         epochs: table.whole("epochs").unwrap_or(usual.epochs),
         steps: table.whole("steps"),
         batch: table.size("batch").unwrap_or(usual.batch),
+        micro_batch: table.size("micro_batch"),
         lr: table.number("lr").unwrap_or(usual.lr),
         schedule: schedule(table).unwrap_or(usual.schedule),
         optimizer: optimizer(table)?.unwrap_or(usual.optimizer),

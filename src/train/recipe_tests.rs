@@ -16,7 +16,7 @@ fn every_key_is_read() {
     let recipe = read(
         "[data]\nsource = \"mnist\"\nclasses = 7\nimage = [8, 9, 1]\nskip_bad = true\nmirror = \"https://x\"\nvalidation = 0.25\n[network]\nname = \
          \"deep_plain\"\ndepth = 3\nwidth = 4\nactivation = \"elu\"\nnorm = \"group\"\nresidual = true\npool = 1\nflatten = true\ninit \
-         = { kind = \"orthogonal\", gain = 2 }\n[train]\nepochs = 2\nsteps = 12\nbatch = 10\nseed = 3\nlr = 1\noptimizer = { kind = \
+         = { kind = \"orthogonal\", gain = 2 }\n[train]\nepochs = 2\nsteps = 12\nbatch = 10\nmicro_batch = 4\nseed = 3\nlr = 1\noptimizer = { kind = \
          \"rmsprop\", alpha = 0.5 }\nschedule = \"cosine\"\nlabel_smoothing = 0.5\nclip_norm = 1\nclip_value = 2\nclip_weights = \
          3\npatience = 4\nno_fuse = [\"loads\"]\n",
     )
@@ -39,6 +39,7 @@ fn every_key_is_read() {
         epochs: 2,
         steps: Some(12),
         batch: 10,
+        micro_batch: Some(4),
         seed: 3,
         lr: 1.0,
         optimizer: OptimizerConfig::RmsProp { alpha: 0.5, eps: 1e-8, momentum: 0.0, weight_decay: 0.0 },

@@ -279,8 +279,8 @@ impl RunWriter {
         write_atomic(&path, format!("{text}\n").as_bytes())
     }
 
-    /// Replaces `model.safetensors`.
-    pub fn model(&self, network: &Network, layout: &Layout, state: &[Vec<f32>; 2], steps: u64) -> Result<()> {
+    /// Replaces `model.safetensors`, whose layers have seen so many batches.
+    pub fn model(&self, network: &Network, layout: &Layout, state: &[Vec<f32>; 2], batches: u64) -> Result<()> {
         let tensors: Vec<NamedTensor> = layout
             .parameters
             .iter()
@@ -293,7 +293,7 @@ impl RunWriter {
                 data: flat[placed.offset..placed.offset + placed.parameter.len()].to_vec(),
             })
             .collect();
-        let counters: Vec<_> = counters(network).into_iter().map(|name| (name, steps as i64)).collect();
+        let counters: Vec<_> = counters(network).into_iter().map(|name| (name, batches as i64)).collect();
         let metadata = BTreeMap::from([("network".to_owned(), network.name.clone())]);
         format::save(&self.path.join(MODEL), &tensors, &counters, &metadata)
     }

@@ -36,7 +36,7 @@ impl Trainer {
         let mut record = RunRecord::new(self);
         let writer = RunDir::check(path.as_ref(), false)?.begin(&record)?;
         let state = self.state().await?;
-        writer.model(self.network(), self.layout(), &state, self.steps())?;
+        writer.model(self.network(), self.layout(), &state, self.batches())?;
         if let Some(outcome) = self.outcome() {
             record.ending = outcome.ending.into();
             record.figures = Some(Figures::new(outcome, None));

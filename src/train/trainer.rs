@@ -8,6 +8,7 @@ use super::config::TrainConfig;
 use super::evaluation::{Evaluation, Scored, check_fit, upload, write_state};
 use super::events::{Ending, EpochReport, Event, Outcome};
 use super::flow::{Facts, Judge, Watcher};
+use super::micro_batch;
 use super::program::{self, Resident, names};
 use super::run::DataRecord;
 use super::schedule::Plateau;
@@ -51,10 +52,15 @@ pub struct Trainer {
 pub(super) const TRAIN: usize = 0;
 
 impl Trainer {
-    /// Plans, compiles, allocates and uploads.
+    /// Plans, compiles, allocates and uploads. Where the device cannot bind or hold what a batch needs, it is computed in
+    /// micro-batches; [`Trainer::config`] tells of how many images.
     pub fn new(device: &Device, network: &Network, data: &Dataset, config: &TrainConfig) -> Result<Self> {
         config.check(data.train.len())?;
         check_fit(network, data.train.shape, data.classes.len())?;
+        micro_batch::within_memory(config, |config| Self::planned(device, network, data, config))
+    }
+
+    fn planned(device: &Device, network: &Network, data: &Dataset, config: &TrainConfig) -> Result<Self> {
         let (mut data, layout) = (data.clone(), network.layout()?);
         let held_out = config.held_out(data.train.len());
         let described = DataRecord::new(&data, held_out);
@@ -66,10 +72,12 @@ impl Trainer {
         }
         let train = Resident::new("train", data.train.len(), data.train.shape, device.max_binding_bytes());
         let classes = data.classes.len();
+        let config = &micro_batch::fitting(device, (network, &layout), &train, config)?;
+        let most = config.micro_batch.unwrap_or(usize::MAX);
         let (graph, values) = program::train_with_values(network, &layout, &train, config)?;
         let mut graphs = vec![graph];
         let mut score = |name: &str, split: &Split| {
-            let (scored, graph) = Scored::new(name, split, classes, (network, &layout), device, graphs.len())?;
+            let (scored, graph) = Scored::new(name, split, classes, (network, &layout), (device, most), graphs.len())?;
             graphs.push(graph);
             Ok::<_, Error>(scored)
         };
@@ -178,6 +186,11 @@ impl Trainer {
     /// Steps done.
     pub fn steps(&self) -> u64 {
         self.step
+    }
+
+    /// Batches that a layer has seen: micro-batches, where there are any.
+    pub fn batches(&self) -> u64 {
+        self.step * micro_batch::micro_batches(self.config.batch, self.config.micro_batch).len() as u64
     }
 
     /// Bytes of device memory that the run takes.

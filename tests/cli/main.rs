@@ -9,6 +9,7 @@ mod flow;
 mod folders;
 mod listings;
 mod lockstep;
+mod micro_batches;
 mod profile;
 mod recipes;
 mod report;

@@ -14,7 +14,7 @@ fn the_sweep() {
 #[test]
 fn more_than_four_channels_are_refused() {
     let Some(gpu) = gpu() else { return };
-    let op = GatherBatch { batch: 1, len: 1, shuffle: None, scale: vec![1.0; 5], offset: vec![0.0; 5] };
+    let op = GatherBatch { batch: 1, rows: 0..1, len: 1, shuffle: None, scale: vec![1.0; 5], offset: vec![0.0; 5] };
     let control = control(0, 0).draw(0).unwrap();
     let inputs = [control, Tensor::u32([1], vec![0]), Tensor::u8([1, 1, 1, 5], vec![0; 5])];
     let error = run_node(&gpu, &op.into(), &inputs, BASELINE).unwrap_err();

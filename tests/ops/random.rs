@@ -18,7 +18,7 @@ fn both_draw_the_same_numbers() {
     let Some(gpu) = gpu() else { return };
     let ones = Tensor::float([10_000], vec![1.0; 10_000]);
     for (seed, step, rate) in [(0, 0, 0.5), (1, 2, 0.25), (0x9e37_79b9, 0xffff_0000, 0.7), (u32::MAX, 65_536, 0.03)] {
-        let op = Dropout { rate, seed };
+        let op = Dropout { rate, seed, first: 0 };
         let y = run_node(&gpu, &op.into(), &[ones.clone(), control(step)], BASELINE).unwrap().remove(0);
         let kept: Vec<bool> = y.floats().iter().map(|&value| value != 0.0).collect();
         let wanted: Vec<bool> = (0..10_000).map(|i| random::random(seed, step, i) >= op.threshold()).collect();
@@ -34,7 +34,14 @@ fn both_draw_the_same_permutation() {
     {
         // One batch an epoch, whose labels are the images' numbers.
         let size = len as usize;
-        let op = GatherBatch { batch: size, len: size, shuffle: Some(seed), scale: vec![1.0], offset: vec![0.0] };
+        let op = GatherBatch {
+            batch: size,
+            rows: 0..size,
+            len: size,
+            shuffle: Some(seed),
+            scale: vec![1.0],
+            offset: vec![0.0],
+        };
         let inputs =
             [control(epoch), Tensor::u32([size], (0..len).collect()), Tensor::u8([size, 1, 1, 1], vec![0; size])];
         let order = run_node(&gpu, &op.into(), &inputs, BASELINE).unwrap().remove(1);

@@ -34,7 +34,7 @@ fn layers_refuse_operands_that_do_not_fit() {
     refuses(Activation::Elu { alpha: f64::NAN }, &[f(&[2])], "alpha must be");
     refuses(Activation::Relu, &[Spec::u8([2])], "must hold floats");
     for rate in [-0.1, 1.0, f64::NAN] {
-        refuses(Dropout { rate, seed: 0 }, &[f(&[2]), control()], "at least 0 and below 1");
+        refuses(Dropout { rate, seed: 0, first: 0 }, &[f(&[2]), control()], "at least 0 and below 1");
     }
 }
 
@@ -85,7 +85,14 @@ fn losses_and_optimisers_refuse_operands_that_do_not_fit() {
 
 #[test]
 fn a_batch_must_fit_its_data() {
-    let gather = |batch, shuffle| GatherBatch { batch, len: 6, shuffle, scale: vec![1.0; 3], offset: vec![0.0; 3] };
+    let gather = |batch, shuffle| GatherBatch {
+        batch,
+        rows: 0..batch,
+        len: 6,
+        shuffle,
+        scale: vec![1.0; 3],
+        offset: vec![0.0; 3],
+    };
     let data = [control(), Spec::u32([6]), Spec::u8([4, 2, 2, 3]), Spec::u8([2, 2, 2, 3])];
     assert_eq!(gather(6, Some(1)).infer(&data).unwrap()[0], f(&[6, 2, 2, 3]));
     assert_eq!(gather(7, None).infer(&data).unwrap()[1], Spec::u32([7]));

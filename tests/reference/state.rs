@@ -10,7 +10,7 @@ fn control(step: u32, flag: u32) -> Tensor<f64> {
 }
 
 fn gather(batch: usize, shuffle: Option<u32>) -> GatherBatch {
-    GatherBatch { batch, len: 7, shuffle, scale: vec![0.5, 2.0], offset: vec![-1.0, 0.25] }
+    GatherBatch { batch, rows: 0..batch, len: 7, shuffle, scale: vec![0.5, 2.0], offset: vec![-1.0, 0.25] }
 }
 
 /// Seven images of 1×2 pixels of 2 channels in three shards; byte i of image n is 10·n + i.
@@ -60,7 +60,7 @@ fn a_shuffled_epoch_sees_no_image_twice_and_the_next_one_has_another_order() {
 #[test]
 fn dropout_keeps_its_share_redraws_every_step_and_repeats_itself() {
     let x = Tensor::float([100, 100], vec![1.0; 10_000]);
-    let drop = Dropout { rate: 0.3, seed: 11 };
+    let drop = Dropout { rate: 0.3, seed: 11, first: 0 };
     let y = run(drop, &[&x, &control(1, 0)]);
     let kept = y[0].floats().iter().filter(|&&v| v != 0.0).count();
     assert!((6_800..7_200).contains(&kept), "{kept}");
@@ -68,7 +68,7 @@ fn dropout_keeps_its_share_redraws_every_step_and_repeats_itself() {
     assert_eq!(y, run(drop, &[&x, &control(1, 0)]));
     assert_ne!(y, run(drop, &[&x, &control(2, 0)]));
     assert_ne!(y, run(Dropout { seed: 12, ..drop }, &[&x, &control(1, 0)]));
-    assert_eq!(run(Dropout { rate: 0.0, seed: 1 }, &[&x, &control(1, 0)])[0], x);
+    assert_eq!(run(Dropout { rate: 0.0, seed: 1, first: 0 }, &[&x, &control(1, 0)])[0], x);
 }
 
 #[test]
@@ -102,7 +102,10 @@ fn a_step_is_recorded_at_its_place_unless_the_flag_is_set() {
             [Tensor::float([4], vec![-1.0; 4]), Tensor::float([4], vec![-2.0; 4]), Tensor::u32([4], vec![9; 4])];
         let norm = Tensor::float([2], vec![0.5, 0.0]);
         let (loss, labels) = (Tensor::float([1], vec![0.25]), Tensor::u32([3], vec![0, 1, 1]));
-        run(RecordStep, &[&control(step, flag), &loss, &norm, &logits, &labels, &lists[0], &lists[1], &lists[2]])
+        run(
+            RecordStep { adds: false },
+            &[&control(step, flag), &loss, &norm, &logits, &labels, &lists[0], &lists[1], &lists[2]],
+        )
     };
     let got = record(6, 0);
     assert_eq!(got[0].floats(), [-1.0, -1.0, 0.25, -1.0]);

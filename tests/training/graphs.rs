@@ -50,7 +50,7 @@ fn program(network: &Network) -> Graph {
     }
     let labels = g.persistent("labels", Spec::u32([3]));
     let control = g.persistent("control", Spec::u32([control::LEN]));
-    let built = network.build(&mut g, &inputs, control, Mode::Train { seed: 5 }, &layout).unwrap();
+    let built = network.build(&mut g, &inputs, control, Mode::Train { seed: 5, first: 0 }, &layout).unwrap();
     let loss = ops::SoftmaxCrossEntropy { label_smoothing: 0.1 };
     let loss = g.apply1("loss", loss, &[built.output().unwrap(), labels]).unwrap();
     backward(&mut g, loss, &built.parameters, &layout).unwrap();

@@ -11,6 +11,7 @@ mod flow;
 mod graphs;
 mod lockstep;
 mod memory;
+mod micro_batches;
 mod profile;
 mod recipes;
 mod steady;

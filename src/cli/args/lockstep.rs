@@ -48,6 +48,9 @@ pub struct LockstepArgs {
     /// Images a step [default: 64, or the recipe's or run's]
     #[arg(long, value_name = "N")]
     pub batch: Option<usize>,
+    /// Images that are computed at a time; see `wgrad train`
+    #[arg(long, value_name = "N")]
+    pub micro_batch: Option<usize>,
     /// Seed of the weights, of the order of the images, and of dropout [default: 0, or the recipe's or run's]
     #[arg(long)]
     pub seed: Option<u64>,

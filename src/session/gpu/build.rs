@@ -171,7 +171,7 @@ fn buffer(gpu: &Gpu, label: &str, bytes: u64, frame: Frame) -> Result<wgpu::Buff
     });
     match pollster::block_on(scope.pop()) {
         None => Ok(buffer),
-        Some(_) => Err(Error::Device(format!("the device has no {bytes} bytes left for {label}; use a smaller batch"))),
+        Some(_) => Err(Error::Memory(format!("the device has no {bytes} bytes left for {label}; use a smaller batch"))),
     }
 }
 

@@ -31,10 +31,8 @@ pub fn fits(gpu: &Gpu, graph: &Graph) -> Result<()> {
             let bytes = spec.bytes() as u64;
             if bytes > caps.max_binding_bytes {
                 let most = caps.max_binding_bytes;
-                let problem = format!(
-                    "{} of {} has {bytes} bytes and this device binds {most} at most; use a smaller batch",
-                    binding.name, node.name
-                );
+                let problem =
+                    format!("{} of {} has {bytes} bytes and this device binds {most} at most", binding.name, node.name);
                 return Err(Error::Device(problem));
             }
         }

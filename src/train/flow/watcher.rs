@@ -40,7 +40,8 @@ struct WatchedActivation {
     value: Record,
     gradient: Option<Record>,
     saturates: bool,
-    units: Option<Range<usize>>,
+    /// Its units, once for each micro-batch.
+    units: Vec<Range<usize>>,
 }
 
 /// Reads what the watching nodes of a graph leave.
@@ -67,6 +68,8 @@ struct Request {
     bounds: [f32; 2],
     /// Each tensor's elements in it.
     tensors: Vec<Range<usize>>,
+    /// Whether its one tensor is more of the tensor before: what another micro-batch computes of it.
+    more: bool,
 }
 
 /// Where the numbers are that a request measures.
@@ -114,11 +117,18 @@ impl Wishes {
         first
     }
 
-    /// Asks for a value as a whole, behind the node that computes it.
-    fn whole(&mut self, graph: &Graph, value: ValueId, histogram: bool, bounds: [f32; 2]) -> Option<Record> {
-        let (after, name) = (graph.computed_by(value)?, format!("{}.flow", graph.value(value).name));
-        let tensors = std::iter::once(0..graph.spec(value).len()).collect();
-        Some(self.measure(Request { after, what: What::Value(value), name, histogram, bounds, tensors }))
+    /// Asks for a tensor that lies in several values, one for each micro-batch, behind the nodes that compute them.
+    fn whole(&mut self, graph: &Graph, values: &[ValueId], histogram: bool, bounds: [f32; 2]) -> Option<Record> {
+        let after: Vec<usize> = values.iter().map(|&value| graph.computed_by(value)).collect::<Option<_>>()?;
+        let record = self.elements.len();
+        self.elements.push(values.iter().map(|&value| graph.spec(value).len()).sum());
+        for (number, (&value, after)) in values.iter().zip(after).enumerate() {
+            let name = format!("{}.flow", graph.value(value).name);
+            let tensors = std::iter::once(0..graph.spec(value).len()).collect();
+            let what = What::Value(value);
+            self.requests.push(Request { after, what, name, histogram, bounds, tensors, more: number > 0 });
+        }
+        Some(record)
     }
 
     fn parameters(&mut self, graph: &mut Graph, layout: &Layout, most_bytes: u64) -> Vec<WatchedParameter> {
@@ -140,7 +150,7 @@ impl Wishes {
             let [gradients, weights] = [view(flat[0], names::GRADIENTS), view(flat[1], PARAMETERS)];
             let mut measure = |after, what, name: &str, histogram| {
                 let (name, bounds) = (format!("{name}.flow"), ops::Statistics::UNBOUNDED);
-                self.measure(Request { after, what, name, histogram, bounds, tensors: tensors.clone() })
+                self.measure(Request { after, what, name, histogram, bounds, tensors: tensors.clone(), more: false })
             };
             let gradient = measure(norm, What::Value(gradients), names::GRADIENTS, true);
             let value = measure(update - 1, What::Value(weights), PARAMETERS, false);
@@ -157,12 +167,15 @@ impl Wishes {
     }
 
     fn activations(&mut self, graph: &Graph, network: &Network, values: &StepValues) -> Vec<WatchedActivation> {
-        let computed = |layer: usize| graph.computed_by(values.layers[layer].0).is_some();
+        let Some(first) = values.layers.first() else { return Vec::new() };
+        let computed = |layer: usize| graph.computed_by(first[layer].0).is_some();
         // A value that several layers have, and a gradient that passes through unchanged, are measured once.
         let mut known: HashMap<ValueId, Record> = HashMap::new();
         let mut watched = Vec::new();
         for (number, named) in network.layers.iter().enumerate() {
-            let (value, gradient) = values.layers[number];
+            let (value, gradient) = first[number];
+            let all: Vec<ValueId> = values.layers.iter().map(|part| part[number].0).collect();
+            let gradients: Option<Vec<ValueId>> = values.layers.iter().map(|part| part[number].1).collect();
             // The same numbers in another order.
             if !computed(number) || named.layer == Layer::Flatten || known.contains_key(&value) {
                 continue;
@@ -172,15 +185,16 @@ impl Wishes {
             let activation = makers.filter_map(Layer::activation).next_back();
             let bounds = activation.and_then(Activation::unsaturated);
             let limits = bounds.map_or(ops::Statistics::UNBOUNDED, |bounds| bounds.map(|bound| bound as f32));
-            let Some(record) = self.whole(graph, value, false, limits) else { continue };
+            let Some(record) = self.whole(graph, &all, false, limits) else { continue };
             known.insert(value, record);
-            let gradient = gradient.and_then(|gradient| {
+            let gradient = gradient.zip(gradients).and_then(|(gradient, all)| {
                 let found = known.get(&gradient).copied();
-                let record = found.or_else(|| self.whole(graph, gradient, true, ops::Statistics::UNBOUNDED))?;
+                let record = found.or_else(|| self.whole(graph, &all, true, ops::Statistics::UNBOUNDED))?;
                 known.insert(gradient, record);
                 Some(record)
             });
-            let units = (activation == Some(Activation::Relu)).then(|| self.life(graph, value)).flatten();
+            let all = if activation == Some(Activation::Relu) { all } else { Vec::new() };
+            let units = all.into_iter().filter_map(|value| self.life(graph, value)).collect();
             watched.push(WatchedActivation {
                 layer: named.name.clone(),
                 stands_for: inside.into_iter().map(|layer| network.layers[layer].name.clone()).collect(),
@@ -231,7 +245,10 @@ impl Wishes {
         for (request, cut) in self.requests.iter().zip(&cut) {
             let first = at;
             for tensor in cut {
-                merged.extend([at as u32, tensor.len() as u32]);
+                match merged.last_mut().filter(|_| request.more) {
+                    Some(rows) => *rows += tensor.len() as u32,
+                    None => merged.extend([at as u32, tensor.len() as u32]),
+                }
                 at += tensor.len();
             }
             let rows: Vec<u32> = cut.iter().flatten().flat_map(|row| [row.start as u32, row.len() as u32]).collect();
@@ -248,7 +265,7 @@ impl Wishes {
                 moved.graph.place(output, parent, first * size)?;
             }
         }
-        let most = cut.iter().flatten().map(Vec::len).max().unwrap_or(0);
+        let most = merged.iter().skip(1).step_by(2).max().map_or(0, |&rows| rows as usize);
         let table = graph.table("flow.tensors", [merged.len() / 2, 2], merged);
         let inputs: Vec<ValueId> = parts.into_iter().chain([table]).collect();
         let outputs = graph.watch(graph.nodes().len() - 1, "flow", ops::MergeStatistics { most }, &inputs)?;
@@ -349,9 +366,14 @@ impl Watcher {
                 if histogram { &bins[record * BINS..(record + 1) * BINS] } else { &[] },
             )
         };
-        let dead = |unit: &usize| self.seen.iter().all(|(_, alive)| !alive[*unit]);
-        let units =
-            |units: &Range<usize>| Units { dead: units.clone().filter(dead).count() as u64, of: units.len() as u64 };
+        let dead = |units: &[Range<usize>], unit: usize| {
+            let mut places = units.iter().map(|part| part.start + unit);
+            places.all(|place| self.seen.iter().all(|(_, alive)| !alive[place]))
+        };
+        let units = |units: &[Range<usize>]| {
+            let of = units.first()?.len();
+            Some(Units { dead: (0..of).filter(|&unit| dead(units, unit)).count() as u64, of: of as u64 })
+        };
         let parameters = self.parameters.iter().map(|parameter| ParameterFlow {
             name: parameter.name.clone(),
             value: measured(parameter.value, false),
@@ -364,7 +386,7 @@ impl Watcher {
             value: measured(activation.value, false),
             gradient: activation.gradient.map(|gradient| measured(gradient, true)),
             saturates: activation.saturates,
-            units: activation.units.as_ref().map(units),
+            units: units(&activation.units),
         });
         let (parameters, activations) = (parameters.collect(), activations.collect());
         Flow { epoch: 0, step: 0, loss: 0.0, lr: 0.0, images, parameters, activations }

@@ -1,7 +1,9 @@
 //! Whole trainings that PyTorch answered: gradients, logits, losses and weights, and the norms that watching a step tells.
 
-use super::{Differences, needed, number, text, unknown, want};
-use crate::error::Result;
+use std::ops::Range;
+
+use super::{Differences, NOT_SERVED, needed, number, text, unknown, want};
+use crate::error::{Error, Result};
 use crate::graph::Graph;
 use crate::nn::{DeepPlain, Layer, Layout, Network, PARAMETERS, STATISTICS, deep_plain, shipped};
 use crate::ops::control;
@@ -10,7 +12,8 @@ use crate::session::cpu::CpuSession;
 use crate::tensor::{Spec, Tensor};
 use crate::train::config::{OptimizerConfig, TrainConfig};
 use crate::train::flow::{self, Watcher};
-use crate::train::program::{self, Batch, names};
+use crate::train::micro_batch::{depends_on_the_batch, micro_batches};
+use crate::train::program::{self, Place, names};
 use crate::verify::compare::{REFERENCE, Tolerance, compare};
 use crate::verify::oracle::{OracleCase, from_pytorch};
 
@@ -108,8 +111,20 @@ impl<'a> Training<'a> {
             name => OptimizerConfig::named(name)?.with_weight_decay(weight_decay),
         };
         let clip_norm = number(case, "clip_grad_norm");
-        let config = TrainConfig { lr: needed(case, "lr")?, optimizer, clip_norm, ..TrainConfig::default() };
+        let config = TrainConfig { batch, lr: needed(case, "lr")?, optimizer, clip_norm, ..TrainConfig::default() };
         Ok(Self { layout: network.layout()?, case, network, config, steps, batch, image, classes })
+    }
+
+    /// The same run with so many images at a time.
+    ///
+    /// # Errors
+    /// Where that is another run: batch normalisation takes its statistics from the images beside an image.
+    pub fn in_micro_batches(mut self, images: usize) -> Result<Self> {
+        if depends_on_the_batch(&self.network) {
+            return Err(Error::shape(NOT_SERVED, "batch normalisation takes its statistics from a micro-batch"));
+        }
+        self.config.micro_batch = Some(images);
+        Ok(self)
     }
 
     /// A step, and what watches it.
@@ -117,14 +132,23 @@ impl<'a> Training<'a> {
         let mut g = Graph::new();
         let [h, w, c] = self.image;
         let control = g.persistent(names::CONTROL, Spec::u32([control::LEN]));
-        let images = g.persistent("x", Spec::f32([self.batch, h, w, c]));
-        let labels = g.persistent("labels", Spec::u32([self.batch]));
-        let batch = Batch { control, images, labels, steps: self.steps };
-        let values = program::step(&mut g, &self.network, &self.layout, batch, config)?;
-        let kept = g.persistent("logits", Spec::f32([self.batch, self.classes]));
-        g.place(values.logits, kept, 0)?;
+        let gather = |g: &mut Graph, rows: Range<usize>| {
+            let images = g.persistent(&format!("x.{}", rows.start), Spec::f32([rows.len(), h, w, c]));
+            Ok([images, g.persistent(&format!("labels.{}", rows.start), Spec::u32([rows.len()]))])
+        };
+        let place = Place { control, steps: self.steps };
+        let values = program::step(&mut g, (&self.network, &self.layout), place, config, gather)?;
+        for (rows, logits) in self.parts().into_iter().zip(values.logits.clone()) {
+            let kept = g.persistent(&format!("logits.{}", rows.start), Spec::f32([rows.len(), self.classes]));
+            g.place(logits, kept, 0)?;
+        }
         let watcher = Watcher::attach(&mut g, &self.network, &self.layout, &values, u64::MAX, 1)?;
         Ok((g, watcher))
+    }
+
+    /// The rows of each micro-batch.
+    fn parts(&self) -> Vec<Range<usize>> {
+        micro_batches(self.batch, self.config.micro_batch)
     }
 
     /// The initial weights and running statistics that the case holds.
@@ -157,12 +181,17 @@ impl<'a> Training<'a> {
     pub fn feed(&self, machine: &mut Machine, step: usize) -> Result<()> {
         let ([h, w, c], images) = (self.image, self.case.input("x_u8")?.u8s());
         let labels = self.case.input("labels")?.u32s();
-        let image = &images[step * self.batch * h * w * c..][..self.batch * h * w * c];
-        let image = image.iter().map(|&byte| f64::from(byte) / 255.0).collect();
-        // From PyTorch's channels first to last.
-        let image = from_pytorch::<f64>("x", &Tensor::float([self.batch, c, h, w], image));
-        machine.write("x", image)?;
-        machine.write("labels", Tensor::u32([self.batch], labels[step * self.batch..][..self.batch].to_vec()))
+        for rows in self.parts() {
+            let (first, count) = (step * self.batch + rows.start, rows.len());
+            let image = &images[first * h * w * c..][..count * h * w * c];
+            let image = image.iter().map(|&byte| f64::from(byte) / 255.0).collect();
+            // From PyTorch's channels first to last.
+            let image = from_pytorch::<f64>("x", &Tensor::float([count, c, h, w], image));
+            machine.write(&format!("x.{}", rows.start), image)?;
+            let labels = Tensor::u32([count], labels[first..][..count].to_vec());
+            machine.write(&format!("labels.{}", rows.start), labels)?;
+        }
+        Ok(())
     }
 
     /// Compares the norms of the gradients of a watched first step with those of PyTorch's gradients.
@@ -216,7 +245,11 @@ impl<'a> Training<'a> {
         let read = first.watched()?;
         let norms = if tolerance == REFERENCE { REFERENCE } else { NORM };
         all.extend(self.compare_norms(&read, &mut watcher, norms)?);
-        self.compare("logits0", first.read("logits")?.floats(), tolerance, &mut all)?;
+        let mut logits = Vec::new();
+        for rows in self.parts() {
+            logits.extend_from_slice(first.read(&format!("logits.{}", rows.start))?.floats());
+        }
+        self.compare("logits0", &logits, tolerance, &mut all)?;
         self.compare_flat(&first.read(names::GRADIENTS)?, (names::GRADIENTS, "grad0"), tolerance, &mut all)?;
         let mut whole = machine(self.graph(&self.config)?.0)?;
         self.begin(&mut whole, &initial)?;

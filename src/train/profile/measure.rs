@@ -15,6 +15,7 @@ use crate::train::config::TrainConfig;
 use crate::train::divergence::Divergence;
 use crate::train::epoch::{READ, in_flight, steps_a_submission};
 use crate::train::evaluation::{check_fit, image_of, upload, write_state};
+use crate::train::micro_batch;
 use crate::train::program::{self, Resident, names};
 use crate::train::schedule::Schedule;
 use crate::verify::case::split;
@@ -77,6 +78,7 @@ impl Bench {
         check_fit(network, image, classes)?;
         let layout = network.layout()?;
         let resident = Resident::new("train", len, image, device.max_binding_bytes());
+        let config = &micro_batch::fitting(device, (network, &layout), &resident, config)?;
         let (graph, _) = program::train(network, &layout, &resident, config)?.fuse(&config.no_fuse)?;
         let mut session = trust::session(device, vec![graph], Options::default())?;
         let pixels = (0..len * image.iter().product::<usize>()).map(|i| random(1, 0, i as u32) as u8).collect();

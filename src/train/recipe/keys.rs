@@ -216,6 +216,12 @@ pub static TRAIN: Section = Section {
         key("epochs", whole(1), "5", "passes over the training images"),
         key("steps", whole(1), "none", "most steps; the epoch in which they are done is cut short"),
         key("batch", Kind::Whole { least: 1, most: 1 << 24 }, "64", "images a step"),
+        key(
+            "micro_batch",
+            Kind::Whole { least: 1, most: 1 << 24 },
+            "as the device needs",
+            "the most images that are computed at a time; their gradients are added up",
+        ),
         key("seed", whole(0), "0", "seed of the initial weights, of the order of the images, and of dropout"),
         key("lr", Kind::Number(Range::Positive), "1e-3", "learning rate before the schedule"),
         key("optimizer", Kind::Choice(&OPTIMIZERS), "\"adam\"", "how weights follow gradients"),

@@ -14,6 +14,7 @@ fn gather(name: String, op: GatherBatch, [h, w, c]: [usize; 3], shards: &[usize]
 fn op(batch: usize, len: usize, shuffle: Option<u32>, c: usize) -> GatherBatch {
     GatherBatch {
         batch,
+        rows: 0..batch,
         len,
         shuffle,
         scale: [0.5, 1.0 / 255.0, 2.0, 0.1][..c].to_vec(),
@@ -52,6 +53,13 @@ pub(super) fn cases(_caps: &Caps) -> Vec<Case> {
     add("a_set_of_a_power_of_two", op(64, 64, Some(6), 1), [1, 1, 1], &[64], 3);
     add("a_whole_epoch", op(1000, 1000, Some(u32::MAX), 1), [1, 1, 1], &[1000], 70_000);
     add("a_product_past_32_bits", op(70_000, 99_991, None, 1), [1, 1, 1], &[99_991], 4_000_000_000);
+    // What is gathered is a part of the batch.
+    for (name, rows, batch, c, shuffle) in
+        [("first", 0..3, 9, 1, Some(7)), ("last", 65..130, 130, 4, Some(3)), ("middle", 4..7, 8, 3, None)]
+    {
+        let part = GatherBatch { rows, ..op(batch, 131, shuffle, c) };
+        cases.push(gather(format!("the_{name}_rows"), part, [2, 3, c], &[100, 31], 17));
+    }
     cases.push(gather("folded".into(), op(401, 1000, Some(2), 1), [1, 3, 1], &[400, 600], 1).squeezed());
     cases.push(gather("folded_words".into(), op(401, 1000, Some(2), 3), [2, 2, 3], &[400, 600], 1).squeezed());
     cases

@@ -8,7 +8,11 @@ fn float(values_of: &[f32]) -> Operand {
     values([values_of.len()], values_of)
 }
 
-fn record(name: &str, [n, k, places]: [usize; 3], step: u32, flag: u32, logits: Operand) -> Case {
+fn record(name: &str, sizes: [usize; 3], step: u32, flag: u32, logits: Operand) -> Case {
+    recorded(name, RecordStep { adds: false }, sizes, (step, flag), logits)
+}
+
+fn recorded(name: &str, op: RecordStep, [n, k, places]: [usize; 3], (step, flag): (u32, u32), logits: Operand) -> Case {
     let inputs = [
         control(step, flag),
         float(&[0.75]),
@@ -19,7 +23,7 @@ fn record(name: &str, [n, k, places]: [usize; 3], step: u32, flag: u32, logits: 
         noise(4, [places]),
         integers(5, [places], 100),
     ];
-    Case::new(name, RecordStep, inputs)
+    Case::new(name, op, inputs)
 }
 
 fn evaluation(n: usize, len: usize, step: u32) -> Case {
@@ -55,6 +59,7 @@ pub(super) fn cases(_caps: &Caps) -> Vec<Case> {
         record("ties", [20, 4, 5], 4, 0, values([20, 4], &[1.0])),
         record("two_largest", [21, 4, 5], 4, 0, values([21, 4], &[1.0, 3.0, 3.0, 2.0, 0.0])),
         record("flagged", [64, 10, 7], 3, 1, noise(1, [64, 10])),
+        recorded("a_later_part", RecordStep { adds: true }, [70, 5, 4], (6, 0), noise(1, [70, 5])),
         record("folded", [400, 3, 5], 1, 0, noise(1, [400, 3])).squeezed(),
     ]);
     for (n, len, step) in [

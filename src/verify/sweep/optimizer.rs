@@ -1,8 +1,8 @@
-//! Optimisers, norms and clips: all kinds, flags, tables of rates, updates that overflow, buffers in ranges.
+//! Optimisers, sums, norms and clips: all kinds, flags, tables of rates, updates that overflow, buffers in ranges.
 
 use super::specials;
 use crate::gpu::Caps;
-use crate::ops::{ClipGradNorm, ClipValue, GradNorm, Optimizer};
+use crate::ops::{Accumulate, ClipGradNorm, ClipValue, GradNorm, Optimizer};
 use crate::verify::case::{Case, Depth, Operand, control, floats, noise, spread, values};
 
 fn all() -> [(&'static str, Optimizer); 11] {
@@ -71,6 +71,7 @@ pub(super) fn cases(_caps: &Caps) -> Vec<Case> {
     let op = Optimizer::Sgd { momentum: 0.0, nesterov: false, weight_decay: 0.5 };
     let large = step("past_a_binding_of_128_mib".into(), op, ordinary((128 << 18) + 100), control(0, 0));
     cases.push(large.at(Depth::Full));
+    cases.extend(sums());
     cases.extend(norms());
     cases.extend(clips());
     cases
@@ -91,6 +92,21 @@ fn overflowing(name: String, op: Optimizer, rate: f64, len: usize) -> Case {
     let mut inputs = vec![param, grad, rates, control(0, 0)];
     inputs.extend((0..op.moments()).map(|_| values([len], &[0.25, 0.5, 0.0, 1e-20, 3e38, 0.125])));
     Case::new(name, op, inputs).overflowing()
+}
+
+fn sums() -> Vec<Case> {
+    let mut cases = Vec::new();
+    for len in [65, 1, 64, 1000] {
+        let depth = if len == 65 { Depth::Quick } else { Depth::Standard };
+        cases.push(Case::new(format!("{len}_elements"), Accumulate, [noise(1, [len]), noise(2, [len])]).at(depth));
+    }
+    cases.push(Case::new("ranges", Accumulate, [noise(1, [3000]), noise(2, [3000])]).squeezed());
+    for (name, x) in specials(&[65], 5) {
+        cases.push(Case::new(name, Accumulate, [noise(1, [65]), x]).special());
+    }
+    let large = [noise(1, [(128 << 18) + 100]), noise(2, [(128 << 18) + 100])];
+    cases.push(Case::new("past_a_binding_of_128_mib", Accumulate, large).at(Depth::Full));
+    cases
 }
 
 fn norms() -> Vec<Case> {
