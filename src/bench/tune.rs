@@ -58,6 +58,8 @@ pub struct Tuning {
     pub kinds: Vec<Tuned>,
     /// Kinds of nodes that there was no time for: they keep the kernel that is guessed.
     pub left: usize,
+    /// The kernels that are faster than the guess, by what they are remembered under.
+    pub better: BTreeMap<String, String>,
 }
 
 /// A kind of node with the kernels that may compute it.
@@ -103,7 +105,11 @@ pub fn tune(
             }
         };
         gpu.prefer(&question(&kind.op, &kind.specs[0]), tuned.chosen);
-        verdicts.insert(preference::key(gpu, &kind.op, &kind.specs[0], &kind.specs[1]), tuned.chosen.to_owned());
+        let key = preference::key(gpu, &kind.op, &kind.specs[0], &kind.specs[1]);
+        if tuned.times.first().is_some_and(|(guess, _)| *guess != tuned.chosen) {
+            tuning.better.insert(key.clone(), tuned.chosen.to_owned());
+        }
+        verdicts.insert(key, tuned.chosen.to_owned());
         told(&tuned);
         tuning.kinds.push(tuned);
     }

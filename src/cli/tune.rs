@@ -6,6 +6,7 @@ use wgrad::bench::tune::{Tuned, Tuning, tune};
 use wgrad::nn::Network;
 use wgrad::session::Device;
 use wgrad::train::TrainConfig;
+use wgrad::verify::preference;
 
 use super::args::TuneArgs;
 use super::open;
@@ -30,9 +31,14 @@ pub fn run(args: &TuneArgs) -> Result<()> {
     if matches!(device, Device::Cpu(_)) {
         anyhow::bail!("the CPU reference has one way to compute each operator: there is nothing to tune");
     }
-    let Tuning { kinds: all, left } =
+    let Tuning { kinds: all, left, better } =
         tuned(&output, &device, &network, &TrainConfig { batch, ..config }, args.seconds as f64)?;
     let spared: f64 = all.iter().map(Tuned::spared).sum();
+    if let Some(file) = &args.export {
+        let held = preference::export(file, &better)?;
+        let added = counted(better.len() as u64, "choice");
+        output.say(format!("exported  {added} to {}, which holds {held}", file.display()));
+    }
     output.event(&json!({
         "event": "tuned", "network": network.name, "batch": batch, "device": device.name(), "backend": device.backend(),
         "kinds": all.len(), "left": left, "changed": all.iter().filter(|kind| changed(kind)).count(), "spared_ms": 1e3 * spared,

@@ -1,5 +1,7 @@
 //! Options of `tune`.
 
+use std::path::PathBuf;
+
 use clap::Args;
 
 use super::{DeviceArgs, ImageArgs};
@@ -28,6 +30,9 @@ pub struct TuneArgs {
     /// Seconds that it may take; proving kernels that are not proven yet is not counted
     #[arg(long, default_value_t = 10, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=3600))]
     pub seconds: u64,
+    /// Add the kernels that are faster than the guess to a file of choices, as one comes with the program
+    #[arg(long, value_name = "FILE")]
+    pub export: Option<PathBuf>,
     #[command(flatten)]
     pub images: ImageArgs,
     #[command(flatten)]
