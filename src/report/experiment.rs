@@ -333,9 +333,9 @@ fn maps(
             pictures.extend(picture.map(|picture| Named { file: format!("{file}{name}_{kind}"), picture }));
         }
         let open = if record.depths.len() > 1 { "" } else { " open" };
-        let _ = write!(
+        let _ = writeln!(
             html,
-            "<details{open}><summary><b>{}</b>, {}: {}</summary>{}<div class=\"plots\">{}{}</div></details>\n",
+            "<details{open}><summary><b>{}</b>, {}: {}</summary>{}<div class=\"plots\">{}{}</div></details>",
             escaped(name),
             seen.measured.verdict.words(),
             escaped(&seen.measured.words),
