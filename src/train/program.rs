@@ -246,7 +246,7 @@ fn part(
 
 /// Adds the backward nodes from a loss that has this gradient itself, and gathers the gradients in a flat buffer; answers that
 /// buffer, and all gradients.
-fn backward(
+pub fn backward(
     g: &mut Graph,
     (loss, seed): (ValueId, ValueId),
     parameters: &[ValueId],

@@ -53,7 +53,8 @@ fn program(network: &Network) -> Graph {
     let built = network.build(&mut g, &inputs, control, Mode::Train { seed: 5, first: 0 }, &layout).unwrap();
     let loss = ops::SoftmaxCrossEntropy { label_smoothing: 0.1 };
     let loss = g.apply1("loss", loss, &[built.output().unwrap(), labels]).unwrap();
-    backward(&mut g, loss, &built.parameters, &layout).unwrap();
+    let one = g.constant("one", [1], vec![1.0]);
+    backward(&mut g, (loss, one), &built.parameters, &layout, names::GRADIENTS).unwrap();
     let kept = g.persistent("kept_loss", Spec::f32([1]));
     g.place(loss, kept, 0).unwrap();
     g
