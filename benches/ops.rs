@@ -21,7 +21,9 @@ use wgrad::kernels::{Problem, variants};
 use wgrad::nn::shipped;
 use wgrad::ops::*;
 use wgrad::session::gpu::GpuSession;
-use wgrad::verify::case::{Operand, bytes, control as control_value, floats, integers, noise, values, words};
+use wgrad::verify::case::{
+    Operand, bytes, control as control_value, floats, integers, noise, outputs_of, values, words,
+};
 
 const BATCH: usize = 64;
 
@@ -222,6 +224,29 @@ fn batch(criterion: &mut Criterion) {
     room(criterion, "batch", vec![workload("mnist", op, inputs)]);
 }
 
+fn augment(criterion: &mut Criterion) {
+    let (image, quarter) = ([BATCH, 32, 32, 3], std::f32::consts::FRAC_PI_4);
+    let draw = AugmentDraw {
+        batch: BATCH,
+        image: [32, 32],
+        seed: 1,
+        flip: true,
+        crop: 4,
+        scale: 0.1,
+        contrast: 0.2,
+        brightness: 0.2,
+    };
+    let turns = values([1, 2], &[quarter.cos(), quarter.sin()]);
+    let table = outputs_of(draw, &[first_step(), turns.clone()]).swap_remove(0);
+    let mixed = vec![floats(2, image, 0.0, 1.0), integers(3, [BATCH], 10), first_step(), values([1], &[0.3])];
+    let workloads = vec![
+        workload("cifar10_draw", draw, vec![first_step(), turns]),
+        workload("cifar10", Augment { cutout: 8, fill: 0.0 }, vec![floats(1, image, 0.0, 1.0), table]),
+        workload("cifar10_mixup", Mixup { seed: 1 }, mixed),
+    ];
+    room(criterion, "augment", workloads);
+}
+
 fn control(criterion: &mut Criterion) {
     let (loss, norm) = (values([1], &[0.5]), values([2], &[1.0, 0.0]));
     let (logits, labels) = (noise(1, [BATCH, 10]), integers(2, [BATCH], 10));
@@ -260,6 +285,6 @@ criterion_group! {
     name = benches;
     config = short();
     targets = conv2d, linear, pool2d, activation, softmax, batch_norm2d, group_norm, dropout, elementwise, loss, reduce,
-        optimizer, batch, control, statistics
+        optimizer, batch, augment, control, statistics
 }
 criterion_main!(benches);

@@ -2,6 +2,7 @@
 //
 //   cross_entropy       row_loss[n] = (1-s) * (L - z_label) + s/k * sum_j (L - z_j)    with L = m + ln sum_j e^(z_j - m), m = max_j z_j
 //   cross_entropy_grad  dlogits[n,j] = dloss / n * (p_j - (1-s) * [j = label] - s/k)   with p = softmax(z)
+//                       where mixed, a label's share is (1 - shares[n]) of labels[n] and shares[n] of others[n], in the place of 1
 //   square_part         part[s] = sum over the elements of split s of (x - target)^2
 //   mean                loss[0] = sum_s part[s] / count
 //   mse_grad            dx[i] = dloss * 2 / len * (x[i] - target[i])
@@ -26,6 +27,7 @@ struct Params {
     rest: f32, // 1 - s
     even: f32, // s / k
     count: f32, // what the mean divides by
+    mixed: u32, // whether a row has two labels
 }
 
 const WORKGROUP: u32 = 64u;
@@ -42,6 +44,22 @@ const WORKGROUP: u32 = 64u;
 @group(0) @binding(9) var<storage, read> goal: array<f32>; // [len], the target
 @group(0) @binding(10) var<storage, read_write> part_out: array<f32>; // [splits]
 @group(0) @binding(11) var<storage, read_write> dx: array<f32>; // [len]
+@group(0) @binding(12) var<storage, read> others: array<u32>; // [rows], read where mixed
+@group(0) @binding(13) var<storage, read> shares: array<f32>; // [rows], read where mixed
+
+// The share of the other label of a row.
+fn other_share(row: u32) -> f32 {
+    var share = 0.0;
+    if params.mixed != 0u {
+        share = shares[row];
+    }
+    return share;
+}
+
+// A loss times its share; nothing of no share, though the loss may be infinite.
+fn weighted(share: f32, loss: f32) -> f32 {
+    return select(0.0, share * loss, share > 0.0);
+}
 
 // A row's normaliser: m (a NaN for an infinity), its place, and sum_{j != place} e^(z_j - m).
 struct Normaliser {
@@ -82,7 +100,10 @@ fn cross_entropy(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroup
     let first = row * params.k;
     let norm = normaliser(first);
     let log_sum = log1p(norm.others);
-    var value = params.rest * (log_sum + (norm.m - logits[first + labels[row]]));
+    let share = other_share(row);
+    var of_labels = weighted(1.0 - share, log_sum + (norm.m - logits[first + labels[row]]));
+    of_labels += weighted(share, log_sum + (norm.m - logits[first + others[row]]));
+    var value = params.rest * of_labels;
     if params.smoothing > 0.0 {
         var total = 0.0;
         for (var start = 0u; start < params.k; start += BLOCK) {
@@ -108,13 +129,15 @@ fn cross_entropy_grad(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_work
     let norm = normaliser(first);
     let sum = 1.0 + norm.others;
     let factor = dloss[0] / f32(params.rows);
-    let label = labels[row];
+    let other = other_share(row);
     for (var j = 0u; j < params.k; j++) {
         let p = exp(logits[first + j] - norm.m) / sum;
-        var slope = p - select(0.0, params.rest, j == label) - params.even;
-        if j == label && j == norm.place {
+        let hit = j == labels[row];
+        var share = select(select(0.0, other, j == others[row]), select(1.0 - other, 1.0, j == others[row]), hit);
+        var slope = p - params.rest * share - params.even;
+        if share > 0.0 && j == norm.place {
             // p - 1 = -others / sum, without the difference of two almost equal numbers.
-            slope = (params.smoothing - params.even) - norm.others / sum;
+            slope = (1.0 - share) * params.rest + (params.smoothing - params.even) - norm.others / sum;
         }
         dlogits[first + j] = select(factor * slope, norm.m, is_nan(norm.m));
     }

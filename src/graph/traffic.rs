@@ -37,8 +37,9 @@ impl Graph {
 
     fn least(&self) -> u64 {
         let bytes = |id: ValueId| self.spec(id).bytes() as u64;
-        let turn =
-            self.nodes.iter().position(|node| matches!(node.op, Op::SoftmaxCrossEntropyGrad(_) | Op::MseLossGrad(_)));
+        let turns =
+            |op: &Op| matches!(op, Op::SoftmaxCrossEntropyGrad(_) | Op::MixupCrossEntropyGrad(_) | Op::MseLossGrad(_));
+        let turn = self.nodes.iter().position(|node| turns(&node.op));
         let turn = turn.unwrap_or(self.nodes.len());
         // What outlives the step, element by element of the memory that it lies in: read, written.
         let mut lasting: BTreeMap<ValueId, Vec<[bool; 2]>> = BTreeMap::new();

@@ -3,13 +3,18 @@
 use super::reduce::{column_sums, fold_splits, scratch, split_sum_trips, vector_splits, vector_trips};
 use super::{Dispatch, Lowered, Operand, Problem};
 use crate::error::Result;
-use crate::ops::{MseLoss, MseLossGrad, SoftmaxCrossEntropy, SoftmaxCrossEntropyGrad};
+use crate::ops::{
+    MixupCrossEntropy, MixupCrossEntropyGrad, MseLoss, MseLossGrad, SoftmaxCrossEntropy, SoftmaxCrossEntropyGrad,
+};
 use crate::tensor::Spec;
 
 use Operand::{Input, Output};
 
+/// The other labels of rows, and their shares.
+type Mixed = Option<[Operand; 2]>;
+
 /// Sets every uniform of the file.
-fn sized(entry: &'static str, [rows, k]: [usize; 2], splits: usize, smoothing: f64) -> Dispatch {
+fn sized(entry: &'static str, [rows, k]: [usize; 2], splits: usize, smoothing: f64, mixed: bool) -> Dispatch {
     Dispatch::new("loss.wgsl", entry)
         .set("len", rows * k)
         .set("rows", rows)
@@ -19,11 +24,25 @@ fn sized(entry: &'static str, [rows, k]: [usize; 2], splits: usize, smoothing: f
         .set("rest", 1.0 - smoothing)
         .set("even", smoothing / k as f64)
         .set("count", rows as f32)
+        .set("mixed", u32::from(mixed))
+}
+
+/// A dispatch of an invocation a row of logits.
+fn labelled(entry: &'static str, smoothing: f64, mixed: Mixed, problem: &Problem) -> Dispatch {
+    // Where nothing is mixed, operands of these types stand in: the label counts once, and no share is read.
+    let [others, shares] = mixed.unwrap_or([Input(1), Input(0)]);
+    let [rows, k] = logits_of(problem);
+    sized(entry, [rows, k], 1, smoothing, mixed.is_some())
+        .bind("logits", Input(0))
+        .bind("labels", Input(1))
+        .bind("others", others)
+        .bind("shares", shares)
+        .invocations(rows)
 }
 
 /// `part` summed over its splits, divided by the number of rows, as output 0.
 fn mean(part: Operand, rows: usize, splits: usize) -> Dispatch {
-    let dispatch = sized("mean", [rows, 1], splits, 0.0).bind("part", part).bind("loss", Output(0));
+    let dispatch = sized("mean", [rows, 1], splits, 0.0, false).bind("part", part).bind("loss", Output(0));
     dispatch.invocations(1).trips(split_sum_trips(splits))
 }
 
@@ -33,17 +52,19 @@ fn logits_of(problem: &Problem) -> [usize; 2] {
 }
 
 pub(super) fn cross_entropy(op: &SoftmaxCrossEntropy, problem: &Problem) -> Result<Lowered> {
+    rows_and_mean(op.label_smoothing, None, problem)
+}
+
+pub(super) fn mixup_cross_entropy(op: &MixupCrossEntropy, problem: &Problem) -> Result<Lowered> {
+    rows_and_mean(op.label_smoothing, Some([Input(2), Input(3)]), problem)
+}
+
+fn rows_and_mean(smoothing: f64, mixed: Mixed, problem: &Problem) -> Result<Lowered> {
     // So many rows one invocation adds up quickly.
     const FEW_ROWS: usize = 1024;
     let [rows, k] = logits_of(problem);
-    let mut dispatches = vec![
-        sized("cross_entropy", [rows, k], 1, op.label_smoothing)
-            .bind("logits", Input(0))
-            .bind("labels", Input(1))
-            .bind("row_loss", Output(1))
-            .invocations(rows)
-            .trips(3 * k + 2 * k.div_ceil(256)),
-    ];
+    let losses = labelled("cross_entropy", smoothing, mixed, problem).bind("row_loss", Output(1));
+    let mut dispatches = vec![losses.trips(3 * k + 2 * k.div_ceil(256))];
     let mut workspaces = Vec::new();
     if rows <= FEW_ROWS {
         dispatches.push(mean(Output(1), rows, rows));
@@ -56,13 +77,18 @@ pub(super) fn cross_entropy(op: &SoftmaxCrossEntropy, problem: &Problem) -> Resu
 }
 
 pub(super) fn cross_entropy_grad(op: &SoftmaxCrossEntropyGrad, problem: &Problem) -> Result<Lowered> {
-    let [rows, k] = logits_of(problem);
-    let dispatch = sized("cross_entropy_grad", [rows, k], 1, op.label_smoothing)
-        .bind("logits", Input(0))
-        .bind("labels", Input(1))
+    row_gradients(op.label_smoothing, None, problem)
+}
+
+pub(super) fn mixup_cross_entropy_grad(op: &MixupCrossEntropyGrad, problem: &Problem) -> Result<Lowered> {
+    row_gradients(op.label_smoothing, Some([Input(3), Input(4)]), problem)
+}
+
+fn row_gradients(smoothing: f64, mixed: Mixed, problem: &Problem) -> Result<Lowered> {
+    let [_, k] = logits_of(problem);
+    let dispatch = labelled("cross_entropy_grad", smoothing, mixed, problem)
         .bind("dloss", Input(2))
         .bind("dlogits", Output(0))
-        .invocations(rows)
         .trips(3 * k + k.div_ceil(256));
     Ok(Lowered::baseline(vec![dispatch]))
 }
@@ -72,7 +98,7 @@ pub(super) fn mse(_op: &MseLoss, problem: &Problem) -> Result<Lowered> {
     let splits = vector_splits(len);
     let mut workspaces = Vec::new();
     let part = scratch(&mut workspaces, Spec::f32([splits]));
-    let squares = sized("square_part", [len, 1], splits, 0.0)
+    let squares = sized("square_part", [len, 1], splits, 0.0, false)
         .bind("x", Input(0))
         .bind("goal", Input(1))
         .bind("part_out", part)
@@ -87,7 +113,7 @@ pub(super) fn mse(_op: &MseLoss, problem: &Problem) -> Result<Lowered> {
 
 pub(super) fn mse_grad(_op: &MseLossGrad, problem: &Problem) -> Result<Lowered> {
     let len = problem.inputs[0].len();
-    let dispatch = sized("mse_grad", [len, 1], 1, 0.0)
+    let dispatch = sized("mse_grad", [len, 1], 1, 0.0, false)
         .bind("x", Input(0))
         .bind("goal", Input(1))
         .bind("dloss", Input(2))

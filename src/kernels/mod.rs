@@ -140,6 +140,7 @@ pub fn known(op: &Op) -> &'static [Variant] {
 }
 
 mod activation;
+mod augment;
 mod batch;
 mod batch_norm2d;
 mod control;
@@ -236,6 +237,8 @@ pub fn lower(op: &Op, problem: &Problem, variant: &'static str) -> Result<Lowere
         Op::FlattenGrad(op) => elementwise::flatten_grad(op, problem),
         Op::SoftmaxCrossEntropy(op) => loss::cross_entropy(op, problem),
         Op::SoftmaxCrossEntropyGrad(op) => loss::cross_entropy_grad(op, problem),
+        Op::MixupCrossEntropy(op) => loss::mixup_cross_entropy(op, problem),
+        Op::MixupCrossEntropyGrad(op) => loss::mixup_cross_entropy_grad(op, problem),
         Op::MseLoss(op) => loss::mse(op, problem),
         Op::MseLossGrad(op) => loss::mse_grad(op, problem),
         Op::GradNorm(op) => optimizer::grad_norm(op, problem),
@@ -244,6 +247,9 @@ pub fn lower(op: &Op, problem: &Problem, variant: &'static str) -> Result<Lowere
         Op::ClipValue(op) => optimizer::clip_value(op, problem),
         Op::Optimizer(op) => optimizer::step(op, problem),
         Op::GatherBatch(op) => batch::gather(op, problem),
+        Op::AugmentDraw(op) => augment::draw(op, problem),
+        Op::Augment(op) => augment::augment(op, problem),
+        Op::Mixup(op) => augment::mixup(op, problem),
         Op::Guard(op) => control::guard(op, problem),
         Op::RecordStep(op) => control::record_step(op, problem),
         Op::RecordEvaluation(op) => control::record_evaluation(op, problem),

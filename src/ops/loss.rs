@@ -6,6 +6,9 @@
 //!   row_loss[n]    = (1 − s)·(−log p_label) + s/k · Σ_j (−log p_j)
 //!   loss           = 1/n · Σ_n row_loss[n]
 //!   dlogits[n,j]   = dloss/n · (p_j − (1 − s)·[j = label] − s/k)
+//! mixup_cross_entropy, with labels y and o and the share m of o:
+//!   row_loss[n]    = (1 − s)·((1 − m)·(−log p_y) + m·(−log p_o)) + s/k · Σ_j (−log p_j)
+//!   dlogits[n,j]   = dloss/n · (p_j − (1 − s)·((1 − m)·[j = y] + m·[j = o]) − s/k)
 //! mse_loss:
 //!   loss           = 1/p · Σ (x − target)²
 //!   dx             = dloss · 2/p · (x − target)
@@ -28,6 +31,21 @@ pub struct SoftmaxCrossEntropy {
 /// `logits [n,k]`, `labels [n]`, `dloss [1]` → `dlogits [n,k]`.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct SoftmaxCrossEntropyGrad {
+    /// As in the forward operator.
+    pub label_smoothing: f64,
+}
+
+/// `logits [n,k]`, `labels [n]`, `others [n]` (u32), `shares [n]` (of the others, from 0 to 1) → `loss [1]` (mean over the batch)
+/// and `row_loss [n]`: the cross-entropy of images that [`super::Mixup`] has mixed. Shares have no gradient.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct MixupCrossEntropy {
+    /// Share of the probability that is spread evenly over all classes, 0 ≤ s ≤ 1.
+    pub label_smoothing: f64,
+}
+
+/// `logits [n,k]`, `labels [n]`, `dloss [1]`, `others [n]`, `shares [n]` → `dlogits [n,k]`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct MixupCrossEntropyGrad {
     /// As in the forward operator.
     pub label_smoothing: f64,
 }
@@ -60,19 +78,71 @@ fn normaliser<T: Real>(row: &[T]) -> Normaliser<T> {
     Normaliser { max, top, others: others.value() }
 }
 
-/// The loss of one row of logits.
-fn row_loss<T: Real>(row: &[T], label: u32, smoothing: T) -> T {
+/// The loss of one row of logits, of which each label has a share.
+fn row_loss<T: Real>(row: &[T], labels: &[(u32, T)], smoothing: T) -> T {
     let Normaliser { max, others, .. } = normaliser(row);
     let ln_sum = others.ln_1p();
     let minus_log = |z: T| ln_sum + (max - z);
-    debug_assert!((label as usize) < row.len(), "label {label} of {} classes", row.len());
-    let of_label = (T::one() - smoothing) * minus_log(row[label as usize]);
+    let mut of_labels = T::zero();
+    // A label of no share is no part of it, though its loss may be infinite.
+    for &(label, share) in labels.iter().filter(|(_, share)| *share > T::zero()) {
+        debug_assert!((label as usize) < row.len(), "label {label} of {} classes", row.len());
+        of_labels += share * minus_log(row[label as usize]);
+    }
+    let of_labels = (T::one() - smoothing) * of_labels;
     // Without smoothing the infinite loss of a class whose logit is −∞ is no part of the row's, not 0 times of it.
     if smoothing > T::zero() {
         let all: BlockSum<T> = row.iter().map(|&z| minus_log(z)).collect();
-        return of_label + smoothing / T::of(row.len() as f64) * all.value();
+        return of_labels + smoothing / T::of(row.len() as f64) * all.value();
     }
-    of_label
+    of_labels
+}
+
+/// The mean of the rows' losses, and the rows.
+fn mean<T: Real>(rows: Vec<T>, outputs: &[Spec]) -> Vec<Tensor<T>> {
+    let sum: BlockSum<T> = rows.iter().copied().collect();
+    let loss = sum.value() / T::of(rows.len() as f64);
+    vec![Tensor::float([1], vec![loss]), Tensor::float(outputs[1].shape.clone(), rows)]
+}
+
+/// dlogits, where `share` is that of class j among the labels of row n.
+fn slopes<T: Real>(
+    [logits, dloss]: [&Tensor<T>; 2],
+    output: &Spec,
+    smoothing: T,
+    share: impl Fn(usize, usize) -> T + Sync,
+) -> Vec<Tensor<T>> {
+    let (rows, k, logits) = (logits.shape[0], logits.shape[1], logits.floats());
+    let factor = dloss.floats()[0] / T::of(rows as f64);
+    let normalisers = fill(rows, |n| normaliser(&logits[n * k..][..k]));
+    let element = |i: usize| {
+        let (n, j) = (i / k, i % k);
+        let Normaliser { max, top, others } = normalisers[n];
+        let (sum, even, share) = (T::one() + others, smoothing / T::of(k as f64), share(n, j));
+        let rest = T::one() - smoothing;
+        if share > T::zero() && j == top {
+            // p − 1 = −others / sum, without the difference of two almost equal numbers.
+            return factor * ((T::one() - share) * rest + (smoothing - even) - others / sum);
+        }
+        factor * ((logits[i] - max).exp() / sum - rest * share - even)
+    };
+    vec![fill_float(output, element)]
+}
+
+/// What the cross-entropies ask of their first two operands, and answer.
+fn infer_cross_entropy(op: &str, label_smoothing: f64, inputs: &[Spec]) -> Result<Vec<Spec>> {
+    let fail = |problem: String| Err(Error::shape(op, problem));
+    if !(0.0..=1.0).contains(&label_smoothing) {
+        return fail(format!("label smoothing must lie in 0..=1, got {label_smoothing}"));
+    }
+    let logits = &inputs[0];
+    match logits.shape.as_slice() {
+        &[n, k] if n > 0 && k > 0 && logits.dtype == DType::F32 => {
+            expect_spec(op, "labels", &inputs[1], &Spec::u32([n]))?;
+            Ok(vec![Spec::f32([1]), Spec::f32([n])])
+        }
+        shape => fail(format!("needs logits [n, classes] of floats, got {:?} of {shape:?}", logits.dtype)),
+    }
 }
 
 impl Operator for SoftmaxCrossEntropy {
@@ -81,19 +151,8 @@ impl Operator for SoftmaxCrossEntropy {
     }
 
     fn infer(&self, inputs: &[Spec]) -> Result<Vec<Spec>> {
-        let fail = |problem: String| Err(Error::shape("softmax_cross_entropy", problem));
         expect_operands("softmax_cross_entropy", inputs, 2..=2)?;
-        if !(0.0..=1.0).contains(&self.label_smoothing) {
-            return fail(format!("label smoothing must lie in 0..=1, got {}", self.label_smoothing));
-        }
-        let logits = &inputs[0];
-        match logits.shape.as_slice() {
-            &[n, k] if n > 0 && k > 0 && logits.dtype == DType::F32 => {
-                expect_spec("softmax_cross_entropy", "labels", &inputs[1], &Spec::u32([n]))?;
-                Ok(vec![Spec::f32([1]), Spec::f32([n])])
-            }
-            shape => fail(format!("needs logits [n, classes] of floats, got {:?} of {shape:?}", logits.dtype)),
-        }
+        infer_cross_entropy("softmax_cross_entropy", self.label_smoothing, inputs)
     }
 
     fn gradient(&self, _inputs: &[Spec]) -> Vec<GradNode> {
@@ -107,10 +166,9 @@ impl Operator for SoftmaxCrossEntropy {
     fn reference<T: Real>(&self, inputs: &[&Tensor<T>], outputs: &[Spec]) -> Vec<Tensor<T>> {
         let (logits, labels, k) = (inputs[0].floats(), inputs[1].u32s(), inputs[0].shape[1]);
         let smoothing = T::of(self.label_smoothing);
-        let rows = fill(labels.len(), |n| row_loss(&logits[n * k..][..k], labels[n], smoothing));
-        let sum: BlockSum<T> = rows.iter().copied().collect();
-        let loss = sum.value() / T::of(labels.len() as f64);
-        vec![Tensor::float([1], vec![loss]), Tensor::float(outputs[1].shape.clone(), rows)]
+        let one = T::one();
+        let rows = fill(labels.len(), |n| row_loss(&logits[n * k..][..k], &[(labels[n], one)], smoothing));
+        mean(rows, outputs)
     }
 
     fn flops(&self, inputs: &[Spec], _outputs: &[Spec]) -> u64 {
@@ -128,22 +186,70 @@ impl Operator for SoftmaxCrossEntropyGrad {
     }
 
     fn reference<T: Real>(&self, inputs: &[&Tensor<T>], outputs: &[Spec]) -> Vec<Tensor<T>> {
-        let (logits, labels, k) = (inputs[0].floats(), inputs[1].u32s(), inputs[0].shape[1]);
-        let smoothing = T::of(self.label_smoothing);
-        let factor = inputs[2].floats()[0] / T::of(labels.len() as f64);
-        let normalisers = fill(labels.len(), |n| normaliser(&logits[n * k..][..k]));
-        let element = |i: usize| {
-            let (n, j) = (i / k, i % k);
-            let Normaliser { max, top, others } = normalisers[n];
-            let (sum, even, label) = (T::one() + others, smoothing / T::of(k as f64), labels[n] as usize);
-            if j == label && j == top {
-                // p − 1 = −others / sum, without the difference of two almost equal numbers.
-                return factor * ((smoothing - even) - others / sum);
-            }
-            let hit = if j == label { T::one() - smoothing } else { T::zero() };
-            factor * ((logits[i] - max).exp() / sum - hit - even)
+        let labels = inputs[1].u32s();
+        let share = |n: usize, j: usize| if labels[n] as usize == j { T::one() } else { T::zero() };
+        slopes([inputs[0], inputs[2]], &outputs[0], T::of(self.label_smoothing), share)
+    }
+
+    fn flops(&self, inputs: &[Spec], _outputs: &[Spec]) -> u64 {
+        8 * inputs[0].len() as u64
+    }
+}
+
+impl Operator for MixupCrossEntropy {
+    fn name(&self) -> &'static str {
+        "mixup_cross_entropy"
+    }
+
+    fn infer(&self, inputs: &[Spec]) -> Result<Vec<Spec>> {
+        expect_operands("mixup_cross_entropy", inputs, 4..=4)?;
+        let outputs = infer_cross_entropy("mixup_cross_entropy", self.label_smoothing, inputs)?;
+        expect_spec("mixup_cross_entropy", "the other labels", &inputs[2], &inputs[1])?;
+        expect_spec("mixup_cross_entropy", "their shares", &inputs[3], &outputs[1])?;
+        Ok(outputs)
+    }
+
+    fn gradient(&self, _inputs: &[Spec]) -> Vec<GradNode> {
+        vec![GradNode {
+            op: MixupCrossEntropyGrad { label_smoothing: self.label_smoothing }.into(),
+            operands: vec![Source::Input(0), Source::Input(1), Source::Upstream(0), Source::Input(2), Source::Input(3)],
+            gives: vec![0],
+        }]
+    }
+
+    fn reference<T: Real>(&self, inputs: &[&Tensor<T>], outputs: &[Spec]) -> Vec<Tensor<T>> {
+        let (logits, k, smoothing) = (inputs[0].floats(), inputs[0].shape[1], T::of(self.label_smoothing));
+        let (labels, others, shares) = (inputs[1].u32s(), inputs[2].u32s(), inputs[3].floats());
+        let row = |n: usize| {
+            let labels = [(labels[n], T::one() - shares[n]), (others[n], shares[n])];
+            row_loss(&logits[n * k..][..k], &labels, smoothing)
         };
-        vec![fill_float(&outputs[0], element)]
+        mean(fill(labels.len(), row), outputs)
+    }
+
+    fn flops(&self, inputs: &[Spec], _outputs: &[Spec]) -> u64 {
+        5 * inputs[0].len() as u64
+    }
+}
+
+impl Operator for MixupCrossEntropyGrad {
+    fn name(&self) -> &'static str {
+        "mixup_cross_entropy_grad"
+    }
+
+    fn infer(&self, inputs: &[Spec]) -> Result<Vec<Spec>> {
+        Ok(vec![inputs[0].clone()])
+    }
+
+    fn reference<T: Real>(&self, inputs: &[&Tensor<T>], outputs: &[Spec]) -> Vec<Tensor<T>> {
+        let (labels, others, shares) = (inputs[1].u32s(), inputs[3].u32s(), inputs[4].floats());
+        let share = |n: usize, j: usize| match (labels[n] as usize == j, others[n] as usize == j) {
+            (true, true) => T::one(),
+            (true, false) => T::one() - shares[n],
+            (false, true) => shares[n],
+            (false, false) => T::zero(),
+        };
+        slopes([inputs[0], inputs[2]], &outputs[0], T::of(self.label_smoothing), share)
     }
 
     fn flops(&self, inputs: &[Spec], _outputs: &[Spec]) -> u64 {

@@ -9,6 +9,7 @@
 //! `[out, in]`.
 
 pub mod activation;
+pub mod augment;
 pub mod batch;
 pub mod batch_norm2d;
 pub mod control;
@@ -28,6 +29,7 @@ pub mod softmax;
 pub mod statistics;
 
 pub use activation::{Activation, ActivationGrad};
+pub use augment::{Augment, AugmentDraw, Mixup};
 pub use batch::GatherBatch;
 pub use batch_norm2d::{BatchNorm2d, BatchNorm2dEval, BatchNorm2dEvalGrad, BatchNorm2dGrad, RunningStats};
 pub use control::{Advance, Guard, RecordEvaluation, RecordStep};
@@ -40,7 +42,9 @@ pub use fused::{
 };
 pub use group_norm::{GroupNorm, GroupNormGrad, LayerNorm, LayerNormGrad};
 pub use linear::{Linear, LinearGradInput, LinearGradWeight};
-pub use loss::{MseLoss, MseLossGrad, SoftmaxCrossEntropy, SoftmaxCrossEntropyGrad};
+pub use loss::{
+    MixupCrossEntropy, MixupCrossEntropyGrad, MseLoss, MseLossGrad, SoftmaxCrossEntropy, SoftmaxCrossEntropyGrad,
+};
 pub use optimizer::{Accumulate, ClipGradNorm, ClipValue, GradNorm, Optimizer};
 pub use pool2d::{AvgPool2d, AvgPool2dGrad, GlobalAvgPool2d, GlobalAvgPool2dGrad, MaxPool2d, MaxPool2dGrad, Pool2d};
 pub use real::{BlockSum, Real};
@@ -149,9 +153,9 @@ operators! {
     GroupNorm, GroupNormGrad, LayerNorm, LayerNormGrad,
     Dropout,
     Add, Mul, Copy, Concat, Slice, Flatten, FlattenGrad,
-    SoftmaxCrossEntropy, SoftmaxCrossEntropyGrad, MseLoss, MseLossGrad,
+    SoftmaxCrossEntropy, SoftmaxCrossEntropyGrad, MixupCrossEntropy, MixupCrossEntropyGrad, MseLoss, MseLossGrad,
     Accumulate, GradNorm, ClipGradNorm, ClipValue, Optimizer,
-    GatherBatch, Guard, RecordStep, RecordEvaluation, Advance,
+    GatherBatch, AugmentDraw, Augment, Mixup, Guard, RecordStep, RecordEvaluation, Advance,
     Statistics, MergeStatistics, Alive,
     Conv2dActivation, LinearActivation, Conv2dMaxPool2d, Conv2dMaxPool2dGradWeight,
     Conv2dGradInputActivationGrad, LinearGradInputActivationGrad,

@@ -58,8 +58,8 @@ impl Divergence {
         let mut before = graph.nodes()[..=position].iter().enumerate().rev();
         let mark = before.find_map(|(at, node)| match &node.op {
             Op::GradNorm(_) => Some("update"),
-            Op::SoftmaxCrossEntropy(_) if at == position => Some("forward"),
-            Op::SoftmaxCrossEntropy(_) => Some("backward"),
+            Op::SoftmaxCrossEntropy(_) | Op::MixupCrossEntropy(_) if at == position => Some("forward"),
+            Op::SoftmaxCrossEntropy(_) | Op::MixupCrossEntropy(_) => Some("backward"),
             Op::GatherBatch(_) => Some("forward"),
             _ => None,
         });

@@ -118,6 +118,10 @@ pub fn checks() -> Vec<Check> {
     for (label_smoothing, name) in [(0.0, "plain"), (0.1, "smoothed")] {
         let op = SoftmaxCrossEntropy { label_smoothing };
         add(name.into(), op.into(), vec![logits.clone(), labels.clone()], &[1]);
+        let others = Tensor::u32([6], vec![1, 4, 0, 2, 3, 4]);
+        let shares = Tensor::float([6], vec![0.3, 0.25, 0.0, 0.5, 1.0, 0.125]);
+        let operands = vec![logits.clone(), labels.clone(), others, shares];
+        add(name.into(), MixupCrossEntropy { label_smoothing }.into(), operands, &[1, 2, 3]);
     }
     add("rows".into(), MseLoss.into(), vec![noise(1, &[4, 7]), noise(2, &[4, 7])], &[]);
     checks

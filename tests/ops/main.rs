@@ -5,6 +5,7 @@
 mod activation;
 #[path = "../common/adapter.rs"]
 mod adapter;
+mod augment;
 mod batch;
 mod batch_norm2d;
 mod control;

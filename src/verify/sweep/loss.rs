@@ -2,7 +2,9 @@
 
 use super::specials;
 use crate::gpu::Caps;
-use crate::ops::{MseLoss, MseLossGrad, SoftmaxCrossEntropy, SoftmaxCrossEntropyGrad};
+use crate::ops::{
+    MixupCrossEntropy, MixupCrossEntropyGrad, MseLoss, MseLossGrad, SoftmaxCrossEntropy, SoftmaxCrossEntropyGrad,
+};
 use crate::verify::case::{Case, Depth, Operand, floats, integers, noise, spread, values, words};
 
 fn logits() -> Vec<(&'static str, Operand, Option<Operand>, Depth)> {
@@ -43,6 +45,16 @@ pub(super) fn cases(_caps: &Caps) -> Vec<Case> {
             cases.push(how(Case::new(&name, SoftmaxCrossEntropy { label_smoothing }, inputs).at(depth)));
             let inputs = [logits.clone(), labels.clone(), values([1], &[0.37])];
             cases.push(how(Case::new(&name, SoftmaxCrossEntropyGrad { label_smoothing }, inputs).at(depth)));
+        }
+        // Rows of one label and rows of two, and some whose two labels are one.
+        let (others, shares) = (integers(16, [n], k as u32), values([n], &[0.3, 0.0, 0.5, 1.0, 0.0625, 0.3, 0.45]));
+        for (label_smoothing, ending) in [(0.0, ""), (0.1, "_smoothed")] {
+            let name = format!("{name}{ending}");
+            let mixed = [others.clone(), shares.clone()];
+            let inputs = [&[logits.clone(), labels.clone()][..], &mixed].concat();
+            cases.push(how(Case::new(&name, MixupCrossEntropy { label_smoothing }, inputs).at(depth)));
+            let inputs = [&[logits.clone(), labels.clone(), values([1], &[0.37])][..], &mixed].concat();
+            cases.push(how(Case::new(&name, MixupCrossEntropyGrad { label_smoothing }, inputs).at(depth)));
         }
     };
     for (name, logits, labels, depth) in logits() {

@@ -4,6 +4,7 @@
 //! A room for each room of operators; what the rooms share is here.
 
 mod activation;
+mod augment;
 mod batch;
 mod batch_norm2d;
 mod control;
@@ -28,7 +29,7 @@ use crate::ops::Op;
 type Room = fn(&Caps) -> Vec<Case>;
 
 /// Every room of operators with its cases.
-const ROOMS: [(&str, Room); 15] = [
+const ROOMS: [(&str, Room); 16] = [
     ("conv2d", conv2d::cases),
     ("linear", linear::cases),
     ("pool2d", pool2d::cases),
@@ -42,6 +43,7 @@ const ROOMS: [(&str, Room); 15] = [
     ("loss", loss::cases),
     ("optimizer", optimizer::cases),
     ("batch", batch::cases),
+    ("augment", augment::cases),
     ("control", control::cases),
     ("statistics", statistics::cases),
 ];
@@ -180,8 +182,9 @@ mod tests {
     }
 
     /// Operators without a case of NaN and infinity, and why.
-    const NO_SPECIALS: [(&str, &str); 5] = [
+    const NO_SPECIALS: [(&str, &str); 6] = [
         ("gather_batch", "takes bytes and integers"),
+        ("augment_draw", "takes integers, and a table that the host makes of finite numbers"),
         ("advance", "takes integers"),
         ("guard", "is asked about NaN and infinity in ordinary cases: its answer is a flag, whatever an adapter keeps"),
         ("record_step", "records nothing once the guard has seen what is not finite"),
