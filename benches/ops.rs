@@ -230,6 +230,7 @@ fn augment(criterion: &mut Criterion) {
         batch: BATCH,
         image: [32, 32],
         seed: 1,
+        first: 0,
         flip: true,
         crop: 4,
         scale: 0.1,
@@ -242,7 +243,7 @@ fn augment(criterion: &mut Criterion) {
     let workloads = vec![
         workload("cifar10_draw", draw, vec![first_step(), turns]),
         workload("cifar10", Augment { cutout: 8, fill: 0.0 }, vec![floats(1, image, 0.0, 1.0), table]),
-        workload("cifar10_mixup", Mixup { seed: 1 }, mixed),
+        workload("cifar10_mixup", Mixup { seed: 1, first: 0 }, mixed),
     ];
     room(criterion, "augment", workloads);
 }

@@ -1,6 +1,6 @@
 // Other views of a batch's images, and mixtures of them, baseline.
 //
-//   draw     table[r] = (z g, f z s, -z s, f z g, dy, dx, k, t, cy, cx) from random(seed, step, 9 r + j) with j = 0 .. 8
+//   draw     table[r] = (z g, f z s, -z s, f z g, dy, dx, k, t, cy, cx) from random(seed, step, 9 (first + r) + j) with j = 0 .. 8
 //   augment  y[r,i,j] = min(max(k * sample(x[r], p, q) + t, 0), 1), or fill in the square round (cy, cx), with
 //            p = a v + b u + dy + (h-1)/2, q = c v + d u + dx + (w-1)/2, v = i - (h-1)/2, u = j - (w-1)/2; bilinear
 //   mixup    y[r] = x[r] + m (x[o] - x[r]), others[r] = labels[o], shares[r] = m with o = (r+1) mod n, m drawn from a table
@@ -17,6 +17,7 @@ struct Params {
     w: u32,
     c: u32,
     seed: u32,
+    first: u32, // place of the first image in the whole batch
     rows: u32, // of the table of turns, or of shares
     flip: u32,
     crop: u32, // pixels
@@ -60,7 +61,7 @@ fn draw(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
         return;
     }
     let step = control[0];
-    let first = image * DRAWS;
+    let first = (params.first + image) * DRAWS;
     let f = select(1.0, -1.0, (random(params.seed, step, first) & params.flip) == 1u);
     let turn = random(params.seed, step, first + 1u) % params.rows * 2u;
     let z = 1.0 + params.scale * unit(random(params.seed, step, first + 2u));
@@ -139,7 +140,7 @@ fn mixup(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) group
     }
     let image = index / size;
     let other = (image + 1u) % params.n;
-    let share = shares_of[random(params.seed, control[0], image) % params.rows];
+    let share = shares_of[random(params.seed, control[0], params.first + image) % params.rows];
     let own = x[index];
     y[index] = own + share * (x[other * size + index % size] - own);
     if index % size == 0u {

@@ -1,10 +1,12 @@
 //! Every option of every command, with the texts of `--help`.
 
+mod augment;
 mod bench;
 mod data;
 mod explain;
 mod flow;
 mod lockstep;
+mod predict;
 mod profile;
 mod recipes;
 mod score;
@@ -20,11 +22,13 @@ use wgrad::graph::Pass;
 
 use data::{classes, image};
 
+pub use augment::AugmentArgs;
 pub use bench::BenchArgs;
 pub use data::{MirrorArgs, PictureArgs, SkipArgs};
 pub use explain::ExplainArgs;
 pub use flow::FlowArgs;
 pub use lockstep::LockstepArgs;
+pub use predict::PredictArgs;
 pub use profile::ProfileArgs;
 pub use recipes::{RecipeArgs, RecipesArgs};
 pub use score::{EvaluateArgs, ReportArgs, ScoreArgs};
@@ -37,6 +41,7 @@ Examples:
   wgrad train                         train the reference network on built-in digits
   wgrad train --data mnist            the same on MNIST, downloaded once
   wgrad recipe resnet20 > my.toml     a recipe to begin with; wgrad train my.toml
+  wgrad augment resnet20 --out a.png  its training images as the network sees them
   wgrad evaluate runs/RUN             loss, accuracy and confusion matrix of a run
   wgrad report runs/RUN               the run as a page, with plots and mistakes
   wgrad predict runs/RUN digit.png    what is in a picture
@@ -77,6 +82,8 @@ pub enum Command {
     Profile(ProfileArgs),
     /// Find the fastest kernels for a network on this machine's device, and remember them
     Tune(TuneArgs),
+    /// Draw a sheet of training images as a recipe's augmentation shows them to a network
+    Augment(Box<AugmentArgs>),
     /// Show a network's layers and costs without training it
     Summary(SummaryArgs),
     /// List the networks that come with the program
@@ -165,7 +172,7 @@ Examples:
   wgrad train
   wgrad train --data mnist --epochs 3 --out runs/mnist
   wgrad train --network residual_bn --optimizer adamw --schedule cosine
-  wgrad train --data cifar10 --network residual_bn
+  wgrad train --data cifar10 --network residual_bn --augment crop:4,flip
   wgrad train --data photos --image 64x64 --skip-bad
   wgrad train my.toml --epochs 10                  a recipe, but for ten epochs
   wgrad train --network mine.toml --data path/to/idx-files --patience 3
@@ -177,7 +184,8 @@ A folder of pictures is DIR/train/CLASS/*.png with DIR/test/CLASS/*.png, or DIR/
 always the same pictures, become the test images. The largest part in the middle that has the shape of --image is resized to it.
 
 Schedules: constant, step:EPOCHS:GAMMA, exponential:GAMMA, cosine[:MIN], warmup:STEPS[:START], one_cycle[:PCT],
-plateau[:FACTOR:PATIENCE]. Ctrl-C ends a run early; it is evaluated and saved all the same. docs/recipes.md has every key of a
+plateau[:FACTOR:PATIENCE]. Augmentation: crop:PIXELS, flip, rotate:DEGREES, scale:SHARE, brightness:AMOUNT, contrast:SHARE,
+cutout:PIXELS, mixup:ALPHA and fill:LEVEL, with commas between, or none; `wgrad augment` shows it. Ctrl-C ends a run early; it is evaluated and saved all the same. docs/recipes.md has every key of a
 recipe; options that are written here override it.";
 
 /// Options of `train`.
@@ -229,7 +237,7 @@ pub struct SubjectArgs {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Training")]
 pub struct LearningArgs {
-    /// Seed of the initial weights, of the order of the images, and of dropout [default: 0, or the recipe's]
+    /// Seed of the initial weights, of the order of the images, of how they are augmented, and of dropout [default: 0, or the recipe's]
     #[arg(long)]
     pub seed: Option<u64>,
     /// Passes over the training images [default: 5, or the recipe's]
@@ -260,6 +268,9 @@ pub struct LearningArgs {
     /// How the learning rate changes; see below [default: constant, or the recipe's]
     #[arg(long, value_name = "SPEC")]
     pub schedule: Option<String>,
+    /// How the training images are changed in each step; see below [default: none, or the recipe's]
+    #[arg(long, value_name = "SPEC")]
+    pub augment: Option<String>,
     /// Share of the probability that is spread over all classes [default: 0, or the recipe's]
     #[arg(long, value_name = "SHARE", allow_negative_numbers = true)]
     pub label_smoothing: Option<f64>,
@@ -311,37 +322,6 @@ pub struct ResultArgs {
 /// Reads a port.
 fn port(text: &str) -> Result<u16, String> {
     text.parse().map_err(|_| format!("`{text}` is no port from 0 to 65535; a recipe stands before --live"))
-}
-
-const PREDICT_EXAMPLES: &str = "\
-Examples:
-  wgrad predict runs/mnist digit.png
-  wgrad predict runs/mnist --invert scan.jpg       dark ink on light paper
-  wgrad predict runs/mnist --top 1 --json *.png
-
-MNIST and the built-in digits are light on dark; of a picture, the largest part in the middle that has the shape of the network's
-images is resized to their size.";
-
-/// Options of `predict`.
-#[derive(Debug, Args)]
-#[command(after_help = PREDICT_EXAMPLES)]
-pub struct PredictArgs {
-    /// Directory of a run
-    pub run: PathBuf,
-    /// PNG or JPEG pictures of any size
-    #[arg(required = true, value_name = "IMAGE")]
-    pub images: Vec<PathBuf>,
-    /// How many of the most probable classes to show
-    #[arg(long, default_value_t = 3, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
-    pub top: u64,
-    /// Swap black and white first, for dark ink on light paper
-    #[arg(long)]
-    pub invert: bool,
-    #[command(flatten)]
-    pub device: DeviceArgs,
-    /// Print one JSON object a picture on stdout, and everything else on stderr
-    #[arg(long)]
-    pub json: bool,
 }
 
 const SUMMARY_EXAMPLES: &str = "\

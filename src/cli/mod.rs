@@ -1,6 +1,7 @@
 //! The commands: they read options, call the library, and say what happened. Nothing is computed here.
 
 mod args;
+mod augment;
 mod bar;
 mod bench;
 mod devices;
@@ -61,6 +62,7 @@ fn run(command: Command, started: Instant) -> anyhow::Result<()> {
         Command::Lockstep(args) => lockstep::run(&args),
         Command::Profile(args) => profile::run(&args),
         Command::Tune(args) => tune::run(&args),
+        Command::Augment(args) => augment::run(&args),
         Command::Summary(args) => summary::run(&args),
         Command::Networks => summary::networks(&Output::new(false)),
         Command::Recipes(args) => recipes::list(&args),

@@ -110,6 +110,11 @@ pub fn data_of(output: &Output, recipe: &DataRecipe, asked: PictureArgs) -> anyh
 /// Images of a network that comes with the program, where nobody says another size.
 pub const USUAL_IMAGE: [usize; 3] = [28, 28, 1];
 
+/// The recipe of a file or one that comes with the program, data and training included; without a word the usual one.
+pub fn whole_recipe(word: Option<&str>) -> anyhow::Result<Recipe> {
+    word.map_or_else(|| Ok(Recipe::default()), |word| recipe_named(word, "or a TOML file"))
+}
+
 /// The recipe of a file, or the usual one with a network that has a name.
 pub fn recipe(word: &str) -> anyhow::Result<Recipe> {
     let path = Path::new(word);

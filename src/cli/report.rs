@@ -138,6 +138,9 @@ pub fn intentions(output: &Output, trainer: &Trainer, held_out: usize, asked: Op
                              the test score will flatter the network"
             .into(),
     });
+    if !config.augment.is_off() {
+        output.say(format!("augment   training images are {}", config.augment.describe()));
+    }
     output.say(format!("memory    {} planned on the device", text::bytes(trainer.bytes())));
 }
 

@@ -13,7 +13,7 @@ use wgrad::report::{Findings, Score};
 use wgrad::train::flow::{Kind, Verdict};
 use wgrad::train::recipe::Recipe;
 use wgrad::train::run::{DeviceRecord, Figures, RunDir, RunRecord, RunWriter, Status};
-use wgrad::train::{Board, Event, OptimizerConfig, Outcome, Schedule, TrainConfig, Trainer};
+use wgrad::train::{Augmentation, Board, Event, OptimizerConfig, Outcome, Schedule, TrainConfig, Trainer};
 
 use super::args::{LearningArgs, TrainArgs};
 use super::bar::Bar;
@@ -77,10 +77,7 @@ pub fn run(args: &TrainArgs, started: Instant) -> Result<()> {
 
 /// The recipe, with what the command line says instead.
 fn recipe(args: &TrainArgs) -> Result<Recipe> {
-    let mut recipe = match args.recipe.as_deref() {
-        None => Recipe::default(),
-        Some(word) => open::recipe_named(word, "or a TOML file")?,
-    };
+    let mut recipe = open::whole_recipe(args.recipe.as_deref())?;
     if let Some(word) = &args.subject.network {
         recipe.network = open::recipe(word)?.network;
     }
@@ -116,6 +113,7 @@ fn configure(args: &LearningArgs, recipe: TrainConfig) -> Result<TrainConfig> {
         clip_weights: args.clip_weights.or(recipe.clip_weights),
         validation: recipe.validation,
         patience: args.patience.or(recipe.patience),
+        augment: args.augment.as_deref().map(Augmentation::parse).transpose()?.unwrap_or(recipe.augment),
         no_fuse: if args.no_fuse.is_empty() { recipe.no_fuse } else { args.no_fuse.clone() },
         watch: recipe.watch,
     })

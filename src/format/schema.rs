@@ -116,6 +116,8 @@ pub enum Range {
     BelowOne,
     /// Above 0, below 1.
     Inside,
+    /// From 0 to this number.
+    UpTo(u32),
 }
 
 impl Range {
@@ -129,6 +131,7 @@ impl Range {
                 Self::Share => (0.0..=1.0).contains(&number),
                 Self::BelowOne => (0.0..1.0).contains(&number),
                 Self::Inside => number > 0.0 && number < 1.0,
+                Self::UpTo(most) => (0.0..=most.into()).contains(&number),
             }
     }
 }
@@ -142,6 +145,7 @@ impl fmt::Display for Range {
             Self::Share => " from 0 to 1",
             Self::BelowOne => " from 0, below 1",
             Self::Inside => " between 0 and 1",
+            Self::UpTo(most) => return write!(f, " from 0 to {most}"),
         })
     }
 }

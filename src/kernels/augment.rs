@@ -6,14 +6,14 @@ use crate::ops::{Augment, AugmentDraw, Mixup};
 
 use Operand::{Input, Output};
 
-/// What a dispatch draws from: the stream, and the rows of its table.
-type Stream = (u32, usize);
+/// What a dispatch draws from: the stream, the first image's place in the whole batch, and the rows of its table.
+type Stream = (u32, u32, usize);
 
 /// Sets every uniform of the file; those of an operator that it does not compute to 0, which nothing reads then.
 fn sized(
     entry: &'static str,
     [n, h, w, c]: [usize; 4],
-    (seed, rows): Stream,
+    (seed, first, rows): Stream,
     draw: Option<&AugmentDraw>,
     augment: Option<&Augment>,
 ) -> Dispatch {
@@ -24,6 +24,7 @@ fn sized(
         .set("w", w)
         .set("c", c)
         .set("seed", seed)
+        .set("first", first)
         .set("rows", rows)
         .set("flip", u32::from(draw.is_some_and(|op| op.flip)))
         .set("crop", draw.map_or(0, |op| op.crop))
@@ -41,7 +42,7 @@ fn image_of(problem: &Problem) -> [usize; 4] {
 
 pub(super) fn draw(op: &AugmentDraw, problem: &Problem) -> Result<Lowered> {
     let [h, w] = op.image;
-    let stream = (op.seed, problem.inputs[1].shape[0]);
+    let stream = (op.seed, op.first, problem.inputs[1].shape[0]);
     let dispatch = sized("draw", [op.batch, h, w, 1], stream, Some(op), None)
         .bind("control", Input(0))
         .bind("turns", Input(1))
@@ -52,7 +53,7 @@ pub(super) fn draw(op: &AugmentDraw, problem: &Problem) -> Result<Lowered> {
 
 pub(super) fn augment(op: &Augment, problem: &Problem) -> Result<Lowered> {
     let [n, h, w, c] = image_of(problem);
-    let dispatch = sized("augment", [n, h, w, c], (0, 0), None, Some(op))
+    let dispatch = sized("augment", [n, h, w, c], (0, 0, 0), None, Some(op))
         .bind("x", Input(0))
         .bind("table", Input(1))
         .bind("y", Output(0))
@@ -62,7 +63,7 @@ pub(super) fn augment(op: &Augment, problem: &Problem) -> Result<Lowered> {
 }
 
 pub(super) fn mixup(op: &Mixup, problem: &Problem) -> Result<Lowered> {
-    let dispatch = sized("mixup", image_of(problem), (op.seed, problem.inputs[3].len()), None, None)
+    let dispatch = sized("mixup", image_of(problem), (op.seed, op.first, problem.inputs[3].len()), None, None)
         .bind("x", Input(0))
         .bind("labels", Input(1))
         .bind("control", Input(2))

@@ -1,7 +1,7 @@
 //! Augmentation: other views of a batch's images, drawn anew each step. Nothing here has a gradient: images need none.
 //!
 //! ```text
-//! augment_draw, for image r, with D_j = random(seed, step, 9·r + j) and u_j = 2·⌊D_j / 2⁸⌋ / 2²⁴ − 1, in [−1, 1):
+//! augment_draw, for image r, with D_j = random(seed, step, 9·(first + r) + j) and u_j = 2·⌊D_j / 2⁸⌋ / 2²⁴ − 1, in [−1, 1):
 //!   f        = −1 where images are flipped and D_0 is odd, else 1
 //!   (g, s)   = turns[D_1 mod rows]: cosine and sine of the angle         z = 1 + scale·u_2
 //!   (dy, dx) = D_3 mod (2·crop + 1) − crop, D_4 mod (2·crop + 1) − crop
@@ -11,7 +11,7 @@
 //!   p        = a·v + b·u + dy + (h−1)/2                                  q = c·v + d·u + dx + (w−1)/2
 //!   y[r,i,j] = fill where i − cy and j − cx lie in −⌊cutout/2⌋ .. cutout − ⌊cutout/2⌋, else
 //!              k·sample(x[r], p, q) + t, no less than 0 and no more than 1
-//! mixup, with o = (r + 1) mod n and m = shares_of[random(seed, step, r) mod rows]:
+//! mixup, with o = (r + 1) mod n and m = shares_of[random(seed, step, first + r) mod rows]:
 //!   y[r]     = x[r] + m·(x[o] − x[r])        others[r] = labels[o]       shares[r] = m
 //! ```
 //! So an image is moved by whole pixels, then turned and scaled about its middle, then flipped; contrast changes about ½, and
@@ -45,6 +45,8 @@ pub struct AugmentDraw {
     pub image: [usize; 2],
     /// The stream of random numbers.
     pub seed: u32,
+    /// The place of the first image in the whole batch, so that a micro-batch draws what the batch would.
+    pub first: u32,
     /// Whether half of the images are mirrored, left to right.
     pub flip: bool,
     /// Pixels by which an image is moved at most, along each axis.
@@ -74,6 +76,8 @@ pub struct Augment {
 pub struct Mixup {
     /// The stream of random numbers.
     pub seed: u32,
+    /// The place of the first image in the whole batch; who is mixed with whom is a matter of these images alone.
+    pub first: u32,
 }
 
 /// a + share·(b − a): a itself where both are equal, so that a flat surface stays flat to the last bit, and where b has no share, though
@@ -85,6 +89,13 @@ fn between<T: Real>(a: T, b: T, share: T) -> T {
 /// A number from −1 to 1, 1 excluded, that float32 holds without rounding.
 fn unit<T: Real>(bits: u32) -> T {
     T::of(f64::from(bits >> 8) / f64::from(1 << 23) - 1.0)
+}
+
+impl AugmentDraw {
+    /// The place of image `r` in the whole batch.
+    fn place(&self, r: usize) -> u32 {
+        self.first.wrapping_add(r as u32)
+    }
 }
 
 impl Operator for AugmentDraw {
@@ -123,7 +134,9 @@ impl Operator for AugmentDraw {
         let [h, w] = self.image.map(|size| size as u32);
         let whole = |number: u32| T::of(f64::from(number));
         let row = |r: usize| -> [T; COLUMNS] {
-            let draw = |j: usize| random::random(self.seed, step, (DRAWS * r + j) as u32);
+            let draw = |j: usize| {
+                random::random(self.seed, step, self.place(r).wrapping_mul(DRAWS as u32).wrapping_add(j as u32))
+            };
             let moved = |bits: u32| whole(bits % (2 * self.crop as u32 + 1)) - whole(self.crop as u32);
             let f = if self.flip && draw(0) % 2 == 1 { -T::one() } else { T::one() };
             let turn = draw(1) as usize % (turns.len() / 2);
@@ -231,7 +244,9 @@ impl Operator for Mixup {
         let (x, labels, shares_of) = (inputs[0].floats(), inputs[1].u32s(), inputs[3].floats());
         let (n, step) = (labels.len(), inputs[2].u32s()[control::STEP]);
         let size = x.len() / n;
-        let share = |r: usize| shares_of[random::random(self.seed, step, r as u32) as usize % shares_of.len()];
+        let share = |r: usize| {
+            shares_of[random::random(self.seed, step, self.first.wrapping_add(r as u32)) as usize % shares_of.len()]
+        };
         let shares = fill(n, share);
         let others = fill(n, |r| labels[(r + 1) % n]);
         let element = |i: usize| {

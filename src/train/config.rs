@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::augment::Augmentation;
 use super::flow::Watch;
 use super::micro_batch::{MOST, micro_batches};
 use super::schedule::Schedule;
@@ -118,7 +119,7 @@ pub struct TrainConfig {
     pub schedule: Schedule,
     /// The optimiser.
     pub optimizer: OptimizerConfig,
-    /// Seed of the initial weights, of the order of the images, and of dropout.
+    /// Seed of the initial weights, of the order of the images, of how they are augmented, and of dropout.
     pub seed: u64,
     /// Share of the probability that label smoothing spreads.
     pub label_smoothing: f64,
@@ -132,6 +133,9 @@ pub struct TrainConfig {
     pub validation: f64,
     /// Stop after so many epochs without a lower validation loss.
     pub patience: Option<u64>,
+    /// How the training images are changed, anew in each step.
+    #[serde(default, skip_serializing_if = "Augmentation::is_off")]
+    pub augment: Augmentation,
     /// Fusion passes that are left out of the plan.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub no_fuse: Vec<Pass>,
@@ -158,6 +162,7 @@ impl Default for TrainConfig {
             clip_weights: None,
             validation: 0.0,
             patience: None,
+            augment: Augmentation::default(),
             no_fuse: Vec::new(),
             watch: Watch::default(),
         }

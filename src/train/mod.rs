@@ -1,5 +1,6 @@
 //! Training: what a run is asked to do, the graphs it runs, the loop, and the directory it leaves behind.
 
+pub mod augment;
 mod board;
 pub mod config;
 mod diverged;
@@ -24,7 +25,9 @@ pub mod schedule;
 mod shadow;
 mod tally;
 mod trainer;
+pub mod views;
 
+pub use augment::Augmentation;
 pub use board::Board;
 pub use config::{OptimizerConfig, TrainConfig};
 pub use divergence::{Cause, Divergence};
@@ -40,3 +43,4 @@ pub use recipe::Recipe;
 pub use schedule::Schedule;
 pub use shadow::ShadowReport;
 pub use trainer::Trainer;
+pub use views::Views;

@@ -3,6 +3,7 @@
 
 use std::ops::Range;
 
+use super::augment::Augmentation;
 use super::config::TrainConfig;
 use super::micro_batch::micro_batches;
 use crate::error::{Error, Result};
@@ -118,15 +119,21 @@ pub fn train_with_values(
 ) -> Result<(Graph, StepValues)> {
     let mut graph = Graph::new();
     let control = graph.persistent(names::CONTROL, Spec::u32([control::LEN]));
-    let gather = |graph: &mut Graph, rows| data.gather(graph, control, (config.batch, rows), Some(random_seed(config)));
+    let seed = random_seed(config.seed);
+    let gather = |graph: &mut Graph, rows: Range<usize>| {
+        let first = rows.start;
+        let [images, labels] = data.gather(graph, control, (config.batch, rows), Some(seed))?;
+        let (images, mixed) = config.augment.apply(graph, (seed, first), [control, images, labels])?;
+        Ok(Fed { images, labels, mixed })
+    };
     let place = Place { control, steps: data.len / config.batch };
     let values = step(&mut graph, (network, layout), place, config, gather)?;
     Ok((graph, values))
 }
 
-/// The seed of everything that a step draws.
-fn random_seed(config: &TrainConfig) -> u32 {
-    ops::random::pcg(config.seed as u32 ^ ops::random::pcg((config.seed >> 32) as u32))
+/// The seed of everything that a step of a run of this seed draws.
+fn random_seed(seed: u64) -> u32 {
+    ops::random::pcg(seed as u32 ^ ops::random::pcg((seed >> 32) as u32))
 }
 
 /// Where in a run a step of training is.
@@ -136,6 +143,26 @@ pub struct Place {
     pub control: ValueId,
     /// Rows of the tables of rates, losses, norms and right answers: step `i` uses row `i % steps`.
     pub steps: usize,
+}
+
+/// What a micro-batch starts from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Fed {
+    /// `[n, h, w, c]`
+    pub images: ValueId,
+    /// `[n]`
+    pub labels: ValueId,
+    /// What the images are mixed with, if with anything.
+    pub mixed: Option<Mixed>,
+}
+
+/// What images are mixed with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Mixed {
+    /// The labels of the other images, `[n]`.
+    pub others: ValueId,
+    /// The shares of the other images, `[n]`.
+    pub shares: ValueId,
 }
 
 /// Values of a step of training, for each of its micro-batches; fusion keeps the ids of what it leaves.
@@ -148,7 +175,7 @@ pub struct StepValues {
 }
 
 /// Adds a step of training: for each micro-batch forward and backward, then guard, record, clip, update, count. `gather` adds
-/// the images `[n, h, w, c]` and labels `[n]` of these rows of the batch.
+/// the images, labels and mixtures of these rows of the batch.
 ///
 /// Each micro-batch is nodes of its own, one after the other, so that what a micro-batch leaves free the next one uses, and
 /// whatever walks through a graph sees all of them.
@@ -157,7 +184,7 @@ pub fn step(
     (network, layout): (&Network, &Layout),
     place: Place,
     config: &TrainConfig,
-    mut gather: impl FnMut(&mut Graph, Range<usize>) -> Result<[ValueId; 2]>,
+    mut gather: impl FnMut(&mut Graph, Range<usize>) -> Result<Fed>,
 ) -> Result<StepValues> {
     let Place { control, steps } = place;
     let all = micro_batches(config.batch, config.micro_batch);
@@ -220,20 +247,26 @@ struct Part {
     statistics: Vec<Statistics>,
 }
 
-/// Adds forward and backward of the `number`-th micro-batch: these rows of the batch, with their images and labels.
+/// Adds forward and backward of the `number`-th micro-batch: these rows of the batch, with what they start from.
 fn part(
     g: &mut Graph,
     (network, layout): (&Network, &Layout),
     control: ValueId,
     config: &TrainConfig,
-    (rows, [images, labels], number): (&Range<usize>, [ValueId; 2], usize),
+    (rows, fed, number): (&Range<usize>, Fed, usize),
 ) -> Result<Part> {
-    let mode = Mode::Train { seed: random_seed(config), first: rows.start };
+    let Fed { images, labels, mixed } = fed;
+    let mode = Mode::Train { seed: random_seed(config.seed), first: rows.start };
     let built = network.build(g, &[images], control, mode, layout)?;
     let logits = built.output().ok_or_else(|| no_output(network))?;
     check_logits(g, logits, network)?;
-    let loss = ops::SoftmaxCrossEntropy { label_smoothing: config.label_smoothing };
-    let mut loss = g.apply1("loss", loss, &[logits, labels])?;
+    let label_smoothing = config.label_smoothing;
+    let mut loss = match mixed {
+        None => g.apply1("loss", ops::SoftmaxCrossEntropy { label_smoothing }, &[logits, labels])?,
+        Some(Mixed { others, shares }) => {
+            g.apply1("loss", ops::MixupCrossEntropy { label_smoothing }, &[logits, labels, others, shares])?
+        }
+    };
     let share = g.constant("share", [1], vec![rows.len() as f32 / config.batch as f32]);
     let flat = if number == 0 { names::GRADIENTS } else { names::PART };
     let (gradients, by_value) = backward(g, (loss, share), &built.parameters, layout, flat)?;
@@ -330,6 +363,20 @@ pub fn predict(network: &Network, layout: &Layout, data: &Resident) -> Result<Gr
     check_logits(g, logits, network)?;
     let kept = g.persistent(&format!("{}.logits", data.name), g.spec(logits).clone());
     g.place(logits, kept, 0)?;
+    Ok(graph)
+}
+
+/// The images of a set in the order of the set, changed as a step of training changes them, into the persistent value `NAME.seen`;
+/// each run of it is another step.
+pub fn augment(data: &Resident, augment: &Augmentation, seed: u64) -> Result<Graph> {
+    let mut graph = Graph::new();
+    let g = &mut graph;
+    let control = g.persistent(&format!("{}.control", data.name), Spec::u32([control::LEN]));
+    let [images, labels] = data.gather(g, control, (data.len, 0..data.len), None)?;
+    let (images, _) = augment.apply(g, (random_seed(seed), 0), [control, images, labels])?;
+    let kept = g.persistent(&format!("{}.seen", data.name), g.spec(images).clone());
+    g.place(images, kept, 0)?;
+    g.apply("advance", ops::Advance, &[control])?;
     Ok(graph)
 }
 

@@ -5,6 +5,7 @@ pub mod shipped;
 
 use std::path::Path;
 
+use super::augment::Augmentation;
 use super::config::{OptimizerConfig, TrainConfig};
 use super::schedule::Schedule;
 use crate::data::{PictureOptions, Source};
@@ -127,6 +128,9 @@ impl Recipe {
         }
         if let Some(table) = table.section("train") {
             recipe.train = train(&table)?;
+        }
+        if let Some(table) = table.section("augment") {
+            recipe.train.augment = augment(&table);
         }
         Ok(recipe)
     }
@@ -259,9 +263,25 @@ fn train(table: &Table) -> Result<TrainConfig> {
         clip_weights: table.number("clip_weights"),
         validation: usual.validation,
         patience: table.whole("patience"),
+        augment: usual.augment,
         no_fuse: table.texts("no_fuse").into_iter().map(str::parse).collect::<Result<_>>()?,
         watch: usual.watch,
     })
+}
+
+fn augment(table: &Table) -> Augmentation {
+    let (whole, number) = (|key| table.whole(key).unwrap_or(0), |key| table.number(key).unwrap_or(0.0));
+    Augmentation {
+        crop: whole("crop"),
+        flip: table.flag("flip").unwrap_or(false),
+        rotate: number("rotate"),
+        scale: number("scale"),
+        brightness: number("brightness"),
+        contrast: number("contrast"),
+        cutout: whole("cutout"),
+        fill: number("fill"),
+        mixup: number("mixup"),
+    }
 }
 
 fn optimizer(table: &Table) -> Result<Option<OptimizerConfig>> {

@@ -18,7 +18,7 @@ fn every_key_is_read() {
          \"deep_plain\"\ndepth = 3\nwidth = 4\nactivation = \"elu\"\nnorm = \"group\"\nresidual = true\npool = 1\nflatten = true\ninit \
          = { kind = \"orthogonal\", gain = 2 }\n[train]\nepochs = 2\nsteps = 12\nbatch = 10\nmicro_batch = 4\nseed = 3\nlr = 1\noptimizer = { kind = \
          \"rmsprop\", alpha = 0.5 }\nschedule = \"cosine\"\nlabel_smoothing = 0.5\nclip_norm = 1\nclip_value = 2\nclip_weights = \
-         3\npatience = 4\nno_fuse = [\"loads\"]\n",
+         3\npatience = 4\nno_fuse = [\"loads\"]\n[augment]\ncrop = 4\nflip = true\nmixup = 0.2\n",
     )
     .unwrap();
     let DataRecipe { source, classes, image, skip_bad, mirror, validation } = &recipe.data;
@@ -51,6 +51,7 @@ fn every_key_is_read() {
         clip_weights: Some(3.0),
         validation: 0.25,
         patience: Some(4),
+        augment: Augmentation { crop: 4, flip: true, mixup: 0.2, ..Augmentation::default() },
         no_fuse: vec![Pass::Loads],
         ..TrainConfig::default()
     };
@@ -124,9 +125,11 @@ fn a_mistake_has_its_place_and_one_sentence() {
             "line 2, column 12: schedule \"step\" needs `step_size`; write schedule = { kind = \"step\", step_size = … }",
         ),
         ("[train]\nno_fuse = [\"loads\", \"load\"]", "line 2, column 21: `no_fuse` must be"),
+        ("[augment]\nrotate = 270", "line 2, column 10: `rotate` must be a number from 0 to 180, not 270"),
+        ("[augment]\nflips = true", "line 2, column 1: [augment] has no key `flips`; did you mean `flip`?"),
         ("[train]\nlr = 1\nlr = 2", "line 3, column 1: duplicate key"),
         ("[trian]", "line 1, column 2: a recipe has no key `trian`; did you mean `train`?"),
-        ("epochs = 3", "line 1, column 1: a recipe has no key `epochs`; it takes data, network, train"),
+        ("epochs = 3", "line 1, column 1: a recipe has no key `epochs`; it takes data, network, train, augment"),
         ("[data]\nimage = [28, 28]", "line 2, column 9: `image` must be 3 whole numbers from 1, not a list of 2"),
         ("[data]\nclasses = 257", "`classes` must be a whole number from 1 to 256, not 257"),
         (
@@ -161,6 +164,7 @@ fn the_defaults_that_the_keys_declare_are_those_that_hold() {
     let of = |text: &str| read(text).unwrap();
     assert_eq!(of(&format!("[data]\n{}", written(&keys::DATA))), Recipe::default());
     assert_eq!(of(&format!("[train]\n{}", written(&keys::TRAIN))), Recipe::default());
+    assert_eq!(of(&format!("[augment]\n{}", written(&keys::AUGMENT))), Recipe::default());
     let deep = written(&keys::NETWORK).replace("\"reference\"", "\"deep_plain\"");
     let usual = of("[network]\nname = \"deep_plain\"").network([28, 28, 1], 10).unwrap();
     assert_eq!(of(&format!("[network]\n{deep}")).network([28, 28, 1], 10).unwrap(), usual);
@@ -213,6 +217,7 @@ fn no_key_is_accepted_and_forgotten() {
     let all = |section: &'static Section| section.keys.iter().collect::<Vec<_>>();
     expect_read("[data]\n", &all(&keys::DATA));
     expect_read("[train]\n", &all(&keys::TRAIN));
+    expect_read("[augment]\n", &all(&keys::AUGMENT));
     let own = ["name", "file", "inputs", "layers"];
     let options: Vec<&Key> = keys::NETWORK.keys.iter().filter(|key| !own.contains(&key.name)).collect();
     expect_read("[network]\nname = \"deep_plain\"\n", &options);
@@ -293,6 +298,7 @@ fn document() -> String {
         ("DATA", table(&keys::DATA)),
         ("NETWORK", table(&keys::NETWORK)),
         ("TRAIN", table(&keys::TRAIN)),
+        ("AUGMENT", table(&keys::AUGMENT)),
         ("OPTIMIZERS", kinds(&keys::OPTIMIZERS)),
         ("SCHEDULES", kinds(&keys::SCHEDULES)),
         ("INITIALISERS", kinds(&crate::nn::keys::INITS)),

@@ -1,6 +1,7 @@
 //! The commands, run as a user runs them.
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
+mod augment;
 mod bench;
 mod errors;
 mod experiment;

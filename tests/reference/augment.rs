@@ -9,6 +9,7 @@ const NOTHING: AugmentDraw = AugmentDraw {
     batch: 1000,
     image: [6, 8],
     seed: 7,
+    first: 0,
     flip: false,
     crop: 0,
     scale: 0.0,
@@ -40,6 +41,8 @@ fn what_is_drawn_fills_its_range_differs_by_step_and_repeats_itself() {
     let all = AugmentDraw { flip: true, crop: 2, scale: 0.25, contrast: 0.5, brightness: 0.5, ..NOTHING };
     let drawn = rows(all, 3);
     assert_eq!(drawn, rows(all, 3));
+    // A part of the batch draws what the batch draws for it.
+    assert_eq!(rows(AugmentDraw { batch: 10, first: 300, ..all }, 3), drawn[300..310]);
     assert!(drawn != rows(all, 4) && drawn != rows(AugmentDraw { seed: 8, ..all }, 3));
     let column = |index: usize| drawn.iter().map(|row| row[index]).collect::<Vec<f64>>();
     let flipped = column(3).iter().filter(|d| **d < 0.0).count();
@@ -111,7 +114,7 @@ fn cutout_cuts_a_square_that_the_border_clips() {
 fn mixup_takes_its_share_of_the_next_image_and_of_its_label() {
     let x = Tensor::float([3, 1, 1, 2], vec![0.0, 1.0, 1.0, 0.0, 0.5, 0.5]);
     let labels = Tensor::u32([3], vec![4, 5, 6]);
-    let got = run(Mixup { seed: 1 }, &[&x, &labels, &control(2), &Tensor::float([1], vec![0.25])]);
+    let got = run(Mixup { seed: 1, first: 0 }, &[&x, &labels, &control(2), &Tensor::float([1], vec![0.25])]);
     assert_eq!(got[0].floats(), [0.25, 0.75, 0.875, 0.125, 0.375, 0.625]);
     assert_eq!(got[1].u32s(), [5, 6, 4]);
     assert_eq!(got[2].floats(), [0.25; 3]);

@@ -3,7 +3,7 @@
 use wgrad::nn::{Conv2dLayer, Layer, Network, Sequential, shipped};
 use wgrad::session::Device;
 use wgrad::train::lockstep::{Start, StepReport};
-use wgrad::train::{Lockstep, OptimizerConfig, TrainConfig, Trainer};
+use wgrad::train::{Augmentation, Lockstep, OptimizerConfig, TrainConfig, Trainer};
 
 fn steps(lockstep: &mut Lockstep, count: u64) -> Vec<StepReport> {
     let reports: Vec<StepReport> = (0..count).map(|_| pollster::block_on(lockstep.step()).unwrap()).collect();
@@ -62,6 +62,18 @@ fn updates_in_place_agree_too() {
         };
         let mut lockstep = Lockstep::new([&crate::cpu(), &device], &awkward(), &data, &config, None, false).unwrap();
         steps(&mut lockstep, 3);
+    }
+}
+
+#[test]
+fn augmented_and_mixed_batches_agree_too() {
+    let Some(device) = crate::adapter() else { return };
+    let data = crate::digits(40, 8);
+    for spec in ["crop:4,flip", "crop:2,rotate:30,scale:0.2,contrast:0.3,brightness:0.2,cutout:7,fill:0.5,mixup:0.4"] {
+        let augment = Augmentation::parse(spec).unwrap();
+        let config = TrainConfig { batch: 8, label_smoothing: 0.1, augment, ..TrainConfig::default() };
+        let mut lockstep = Lockstep::new([&crate::cpu(), &device], &awkward(), &data, &config, None, false).unwrap();
+        steps(&mut lockstep, 6);
     }
 }
 

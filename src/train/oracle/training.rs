@@ -13,7 +13,7 @@ use crate::tensor::{Spec, Tensor};
 use crate::train::config::{OptimizerConfig, TrainConfig};
 use crate::train::flow::{self, Watcher};
 use crate::train::micro_batch::{depends_on_the_batch, micro_batches};
-use crate::train::program::{self, Place, names};
+use crate::train::program::{self, Fed, Place, names};
 use crate::verify::compare::{REFERENCE, Tolerance, compare};
 use crate::verify::oracle::{OracleCase, from_pytorch};
 
@@ -134,7 +134,8 @@ impl<'a> Training<'a> {
         let control = g.persistent(names::CONTROL, Spec::u32([control::LEN]));
         let gather = |g: &mut Graph, rows: Range<usize>| {
             let images = g.persistent(&format!("x.{}", rows.start), Spec::f32([rows.len(), h, w, c]));
-            Ok([images, g.persistent(&format!("labels.{}", rows.start), Spec::u32([rows.len()]))])
+            let labels = g.persistent(&format!("labels.{}", rows.start), Spec::u32([rows.len()]));
+            Ok(Fed { images, labels, mixed: None })
         };
         let place = Place { control, steps: self.steps };
         let values = program::step(&mut g, (&self.network, &self.layout), place, config, gather)?;

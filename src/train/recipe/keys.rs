@@ -2,6 +2,7 @@
 
 use crate::format::schema::{Key, Kind, REQUIRED, Range, Section, Tagged};
 use crate::nn::keys::{INIT, INPUTS, LAYER_LIST};
+use crate::train::augment::{MOST_ALPHA, MOST_DEGREES};
 
 const fn key(name: &'static str, kind: Kind, default: &'static str, says: &'static str) -> Key {
     Key { name, kind, default, says }
@@ -222,7 +223,12 @@ pub static TRAIN: Section = Section {
             "as the device needs",
             "the most images that are computed at a time; their gradients are added up",
         ),
-        key("seed", whole(0), "0", "seed of the initial weights, of the order of the images, and of dropout"),
+        key(
+            "seed",
+            whole(0),
+            "0",
+            "seed of the initial weights, of the order of the images, of how they are augmented, and of dropout",
+        ),
         key("lr", Kind::Number(Range::Positive), "1e-3", "learning rate before the schedule"),
         key("optimizer", Kind::Choice(&OPTIMIZERS), "\"adam\"", "how weights follow gradients"),
         key("schedule", Kind::Choice(&SCHEDULES), "\"constant\"", "how the learning rate changes"),
@@ -240,13 +246,54 @@ pub static TRAIN: Section = Section {
     ],
 };
 
+const PIXELS: Kind = Kind::Whole { least: 0, most: 1 << 20 };
+const SHARE: Kind = Kind::Number(Range::Share);
+
+/// How the training images are changed.
+pub static AUGMENT: Section = Section {
+    title: "[augment]",
+    says: "how the training images are changed on the device, anew in each step; test and validation images never are",
+    keys: &[
+        key("crop", PIXELS, "0", "pixels by which an image is moved at most, along each axis; below its shorter side"),
+        key("flip", Kind::Flag, "false", "whether half of the images are mirrored, left to right"),
+        key(
+            "rotate",
+            Kind::Number(Range::UpTo(MOST_DEGREES)),
+            "0.0",
+            "degrees by which an image is turned about its middle at most, in either direction",
+        ),
+        key(
+            "scale",
+            Kind::Number(Range::BelowOne),
+            "0.0",
+            "share by which the distance between two pixels grows or shrinks at most: 0.1 makes images 0.91 to 1.11 times as large",
+        ),
+        key("brightness", SHARE, "0.0", "what is added to all pixels or taken from them at most; black is 0, white 1"),
+        key("contrast", SHARE, "0.0", "share by which differences to middle grey grow or shrink at most"),
+        key(
+            "cutout",
+            PIXELS,
+            "0",
+            "side of the square that is cut out of each image, in pixels; at most its shorter side",
+        ),
+        key("fill", SHARE, "0.0", "what stands outside of an image and in the square, from black to white"),
+        key(
+            "mixup",
+            Kind::Number(Range::UpTo(MOST_ALPHA)),
+            "0.0",
+            "α of the distribution Beta(α, α) of the shares of which each image is mixed with the next one of its batch; 0 mixes none",
+        ),
+    ],
+};
+
 /// A whole recipe.
 pub static RECIPE: Section = Section {
     title: "a recipe",
-    says: "three tables, each of which may be missing",
+    says: "four tables, each of which may be missing",
     keys: &[
         key("data", Kind::Table(&DATA), "all defaults", "what is trained on"),
         key("network", Kind::Table(&NETWORK), "all defaults", "what is trained"),
         key("train", Kind::Table(&TRAIN), "all defaults", "how it is trained"),
+        key("augment", Kind::Table(&AUGMENT), "all defaults", "how the training images are changed"),
     ],
 };

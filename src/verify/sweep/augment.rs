@@ -5,8 +5,17 @@ use crate::gpu::Caps;
 use crate::ops::{Augment, AugmentDraw, Mixup};
 use crate::verify::case::{Case, Depth, Operand, control, floats, integers, outputs_of, values};
 
-const NOTHING: AugmentDraw =
-    AugmentDraw { batch: 4, image: [7, 5], seed: 3, flip: false, crop: 0, scale: 0.0, contrast: 0.0, brightness: 0.0 };
+const NOTHING: AugmentDraw = AugmentDraw {
+    batch: 4,
+    image: [7, 5],
+    seed: 3,
+    first: 0,
+    flip: false,
+    crop: 0,
+    scale: 0.0,
+    contrast: 0.0,
+    brightness: 0.0,
+};
 const EVERYTHING: AugmentDraw =
     AugmentDraw { flip: true, crop: 2, scale: 0.3, contrast: 0.5, brightness: 0.4, ..NOTHING };
 const MOVES: AugmentDraw = AugmentDraw { flip: true, crop: 2, ..NOTHING };
@@ -45,6 +54,7 @@ fn draws() -> Vec<Case> {
     add("moves", AugmentDraw { batch: 30, image: [40, 33], crop: 32, ..NOTHING }, straight(), 3, standard);
     add("colours", AugmentDraw { batch: 30, contrast: 1.0, brightness: 1.0, ..NOTHING }, straight(), 4, standard);
     add("a_late_step", AugmentDraw { seed: u32::MAX, image: [1, 900], ..NOTHING }, turned(), 0xffff_0000, standard);
+    add("a_later_part", AugmentDraw { first: 1000, ..EVERYTHING }, turned(), 2, standard);
     cases.push(Case::new("folded", AugmentDraw { batch: 390, ..EVERYTHING }, [control(5, 0), turned()]).squeezed());
     cases
 }
@@ -90,7 +100,7 @@ fn views() -> Vec<Case> {
 
 fn mixtures() -> Vec<Case> {
     let mut cases = Vec::new();
-    let op = |seed| Mixup { seed };
+    let op = |seed| Mixup { seed, first: 0 };
     let operands = |x: Operand, step: u32, shares: &[f32]| {
         let n = x.spec.shape[0];
         [x, integers(2, [n], 1000), control(step, 1), values([shares.len()], shares)]
@@ -105,6 +115,8 @@ fn mixtures() -> Vec<Case> {
     add("two_images", 5, [2, 1, 1, 1], 2, Depth::Standard);
     add("a_workgroup", 5, [4, 4, 4, 1], 2, Depth::Standard);
     add("above_a_workgroup", 5, [65, 1, 1, 1], 2, Depth::Standard);
+    let later = Mixup { first: 1000, ..op(7) };
+    cases.push(Case::new("a_later_part", later, operands(images(1, [6, 5, 3, 3]), 3, &shares)));
     cases.push(Case::new("one_share", op(1), operands(images(3, [5, 2, 3, 1]), 4, &[0.2])));
     cases.push(Case::new("folded", op(9), operands(images(4, [25, 4, 4, 1]), 0, &shares)).squeezed());
     for (name, x, special) in hard(&[5, 3, 4, 2], 5) {
