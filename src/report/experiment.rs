@@ -130,8 +130,8 @@ fn about(record: &Record) -> String {
         depths => format!("Its depths are {}.", depths.iter().map(usize::to_string).collect::<Vec<_>>().join(", ")),
     };
     format!(
-        "<p class=\"meta\">{} · begun {} · wgrad {}</p>\n<p>The same network is trained on the same images from the same seed, {}, \
-         {} of {} each, in versions that differ in little. {} Norms are those of the gradients of the weights of convolutions and linear \
+        "<p class=\"meta\">{} · begun {} · wgrad {}</p>\n<p>The same network is trained on the same images from seed {}, {} of \
+         {} each, in versions that differ in little. {} Norms are those of the gradients of the weights of convolutions and linear \
          layers, before clipping. What a version shows, it shows for this network, these images and these steps.{standing}</p>\n",
         escaped(&record.device.name),
         escaped(&record.started.replace('T', " ")),
@@ -169,7 +169,7 @@ fn claims(record: &Record) -> String {
 }
 
 fn table(record: &Record) -> String {
-    let mut html = "<h2>Versions</h2>\n<div class=\"scroll\"><table><tr><th>version</th><th>what it is</th><th class=\"n\">depth</th>\
+    let mut html = "<h2>Versions</h2>\n<div class=\"scroll\"><table class=\"versions\"><tr><th>version</th><th>what it is</th><th class=\"n\">depth</th>\
                     <th class=\"n\">first layer's gradient over the last one's, at the start</th><th class=\"n\">at the end</th>\
                     <th class=\"n\">test loss (nats)</th><th class=\"n\">test accuracy (%)</th><th>verdict</th></tr>\n"
         .to_owned();
@@ -291,7 +291,10 @@ fn curves(record: &Record, depth: usize, seen: &[&Seen], pictures: &mut Vec<Name
         ("gradient_by_layer_end", by_layer("Gradient by layer in the last step", <[Reading]>::last)),
         ("loss", loss),
     ];
-    let mut html = format!("<h2>All versions{heading}</h2>\n");
+    let mut html = format!(
+        "<h2>All versions{heading}</h2>\n<p class=\"meta\">A layer without a point, and a version without a curve, has no gradient left, or none \
+         that is finite.</p>\n"
+    );
     for (name, plot) in &plots {
         html += &shown(format!("{file}{name}"), plot, pictures)?;
     }
@@ -315,7 +318,7 @@ fn maps(
 ) -> Result<String> {
     let [file, heading] = at(record, depth);
     let mut html = format!(
-        "<h2>Layer by layer{heading}</h2>\n<p class=\"meta\">One scale of colours for all maps of norms. White cells are zero, or no \
+        "<h2>Layer by layer{heading}</h2>\n<p class=\"meta\">One scale of colours for all maps of norms. Empty cells are zero, or no \
          finite number. Histograms count a sixteenth of the elements.</p>\n"
     );
     for seen in seen {

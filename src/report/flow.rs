@@ -84,6 +84,7 @@ impl Reading {
             rows: self.layers.iter().map(|layer| layer.name.clone()).collect(),
             cells: self.layers.iter().map(shares).collect(),
             range: Some([0.1, 100.0]),
+            narrow: true,
         }
     }
 }
@@ -107,6 +108,7 @@ pub(super) fn map(title: String, readings: &[Reading], range: Option<[f64; 2]>) 
         cells: rows.iter().map(|name| readings.iter().map(|reading| norm(reading, name)).collect()).collect(),
         rows,
         range,
+        narrow: false,
     }
 }
 

@@ -28,10 +28,19 @@ pub struct Heat {
     /// The numbers that the faintest and the strongest colour stand for, where several maps are compared; else the smallest and the
     /// largest cell.
     pub range: Option<[f64; 2]>,
+    /// Whether it shares a line of the page with another one.
+    pub narrow: bool,
 }
 
 /// Height of a row.
 const ROW: u32 = 18;
+/// Width of a map, and of a narrow one.
+const WIDTHS: [u32; 2] = [1000, 560];
+/// Characters of a row's name, and the width that one takes.
+const MOST_LETTERS: usize = 28;
+const LETTER: u32 = 7;
+/// Width that a column's name takes at most, about.
+const NAME: u32 = 62;
 
 impl Heat {
     /// The map as a figure of a page, its colours by the logarithm of the numbers.
@@ -39,8 +48,7 @@ impl Heat {
     /// # Errors
     /// [`crate::Error::Invalid`] where the picture cannot be drawn.
     pub fn figure(&self) -> Result<String> {
-        let wide = |picture: Picture| picture.figure().replacen("<figure>", "<figure class=\"wide\">", 1);
-        Ok(self.picture()?.map_or_else(|| nothing(&self.title), wide))
+        Ok(self.picture()?.map_or_else(|| nothing(&self.title), |picture| picture.figure()))
     }
 
     /// The map as a picture; none where there is nothing to show.
@@ -54,7 +62,7 @@ impl Heat {
             return Ok(None);
         }
         let [low, high] = self.range.unwrap_or([low, high]);
-        let size = (1000, 70 + ROW * self.rows.len() as u32);
+        let size = (WIDTHS[usize::from(self.narrow)], 70 + ROW * self.rows.len() as u32);
         let words = format!("{}: {} by {} and {}", self.title, self.of, self.y, self.x);
         let svg = drawn(size, &words, |area| self.draw(area, [low, high]))?;
         let keys = vec![Key::Ramp(self.of.clone(), [low, high].map(number))];
@@ -63,10 +71,12 @@ impl Heat {
 
     fn draw(&self, area: &Area, [low, high]: [f64; 2]) -> Drawn {
         let (columns, rows) = (self.columns.len(), self.rows.len());
+        let letters = self.rows.iter().map(|name| name.chars().count().min(MOST_LETTERS)).max().unwrap_or(0);
+        let left = 36 + LETTER * letters as u32;
         let mut chart = ChartBuilder::on(area)
             .margin(6)
             .x_label_area_size(46)
-            .y_label_area_size(210)
+            .y_label_area_size(left)
             .build_cartesian_2d(0.0..columns.max(1) as f64, 0.0..rows.max(1) as f64)?;
         chart
             .configure_mesh()
@@ -92,13 +102,14 @@ impl Heat {
         }
         let font = ("sans-serif", LETTERS).into_font().color(&FAINT);
         let every = |count: usize, most: usize| count.div_ceil(most).max(1);
+        let named = ((WIDTHS[usize::from(self.narrow)] - left) / NAME).max(1) as usize;
         let place = |x: f64, y: f64| chart.backend_coord(&(x, y));
         for (row, name) in self.rows.iter().enumerate() {
             let (x, y) = place(0.0, (rows - row) as f64 - 0.5);
             let style = font.pos(Pos::new(HPos::Right, VPos::Center));
-            area.draw(&Text::new(text::shortened(name, 28), (x - 8, y), style))?;
+            area.draw(&Text::new(text::shortened(name, MOST_LETTERS), (x - 8, y), style))?;
         }
-        for (column, name) in self.columns.iter().enumerate().step_by(every(columns, 12)) {
+        for (column, name) in self.columns.iter().enumerate().step_by(every(columns, named)) {
             let (x, y) = place(column as f64 + 0.5, 0.0);
             area.draw(&Text::new(name.clone(), (x, y + 6), font.pos(Pos::new(HPos::Center, VPos::Top))))?;
         }
@@ -121,6 +132,7 @@ mod tests {
             rows: vec!["conv".into(), "head".into()],
             cells: vec![vec![1.0, 0.0], vec![f64::NAN, 10.0]],
             range: None,
+            narrow: false,
         };
         let figure = heat.figure().unwrap();
         assert_eq!(figure.matches("<rect").count(), 2, "{figure}");

@@ -35,6 +35,7 @@ pub fn confusion(record: &RunRecord, score: Score) -> Result<String> {
             rows: classes.clone(),
             cells: findings.confusion.iter().map(|row| row.iter().map(|&count| count as f64).collect()).collect(),
             range: None,
+            narrow: false,
         };
         return Ok(format!("{heading}{says}{}", map.figure()?));
     }

@@ -58,7 +58,7 @@ table.matrix th[scope=row]{border-bottom:1px solid var(--thin)}\
 .answer.label i{background:var(--right)}.answer span{position:relative;display:flex;justify-content:space-between;gap:.4rem;white-space:nowrap}\
 .answer span b{font-weight:400;overflow:hidden;text-overflow:ellipsis}\
 table.setup{width:auto}table.setup th{border-bottom:1px solid var(--thin);font-weight:400;color:var(--faint)}\
-.setups{display:flex;flex-wrap:wrap;gap:0 3rem}details{margin:.6rem 0}summary{cursor:pointer}td,th{overflow-wrap:anywhere}";
+.setups{display:flex;flex-wrap:wrap;gap:0 3rem}details{margin:.6rem 0}summary{cursor:pointer}td,th{overflow-wrap:anywhere}table.versions td,table.versions th{overflow-wrap:normal}";
 
 /// Renews the parts of a live page that changed, until nobody answers.
 const SCRIPT: &str = "\
