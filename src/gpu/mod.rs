@@ -2,6 +2,7 @@
 //!
 //! This floor knows nothing of what the shaders compute: the word "convolution" does not occur in it.
 
+mod caps;
 pub mod compose;
 pub mod device;
 mod expression;
@@ -16,8 +17,9 @@ mod trust;
 mod trusted;
 mod workgroup_memory;
 
+pub use caps::Caps;
 pub use compose::Module;
-pub use device::{AdapterSummary, BackendChoice, Caps, Gpu};
+pub use device::{AdapterSummary, BackendChoice, Gpu};
 pub use trust::{Policy, Proof, Trust};
 
 /// The version of wgpu that is built in.
