@@ -88,7 +88,7 @@ impl Trial<'_> {
             }
         };
         let state = trainer.state().await?;
-        writer.model(trainer.network(), trainer.layout(), &state, trainer.steps())?;
+        writer.model(trainer.network(), trainer.layout(), &state, trainer.batches())?;
         writer.record(&record)?;
         if record.ending == Status::Interrupted {
             return Ok(Tried::Interrupted);
