@@ -3,13 +3,14 @@
 //   cross_entropy       row_loss[n] = (1-s) * (L - z_label) + s/k * sum_j (L - z_j)    with L = m + ln sum_j e^(z_j - m), m = max_j z_j
 //   cross_entropy_grad  dlogits[n,j] = dloss / n * (p_j - (1-s) * [j = label] - s/k)   with p = softmax(z)
 //                       where mixed, a label's share is (1 - shares[n]) of labels[n] and shares[n] of others[n], in the place of 1
+//   cross_entropy_and_grad  both of them
 //   square_part         part[s] = sum over the elements of split s of (x - target)^2
 //   mean                loss[0] = sum_s part[s] / count
 //   mse_grad            dx[i] = dloss * 2 / len * (x[i] - target[i])
 //
 // The largest term of a sum of exponentials is 1 exactly and stays out of it, so that a row whose loss is almost 0 keeps
 // its digits.
-// Dispatch: one invocation a row (cross_entropy, cross_entropy_grad), a split (square_part) or an element (mse_grad),
+// Dispatch: one invocation a row (cross_entropy and its gradient), a split (square_part) or an element (mse_grad),
 // folded (shared/grid.wgsl); one workgroup in all (mean). Split s takes the elements s, s + splits, s + 2 splits ...
 // Definition: src/ops/loss.rs. Host: src/kernels/loss.rs.
 
@@ -91,14 +92,8 @@ fn normaliser(first: u32) -> Normaliser {
     return Normaliser(m, place, others);
 }
 
-@compute @workgroup_size(WORKGROUP)
-fn cross_entropy(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let row = linear_index(group, groups, lane, WORKGROUP);
-    if row >= params.rows {
-        return;
-    }
-    let first = row * params.k;
-    let norm = normaliser(first);
+// The loss of a row whose first logit is number `first`.
+fn loss_of(row: u32, first: u32, norm: Normaliser) -> f32 {
     let log_sum = log1p(norm.others);
     let share = other_share(row);
     var of_labels = weighted(1.0 - share, log_sum + (norm.m - logits[first + labels[row]]));
@@ -116,17 +111,11 @@ fn cross_entropy(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroup
         }
         value += params.even * total;
     }
-    row_loss[row] = value;
+    return value;
 }
 
-@compute @workgroup_size(WORKGROUP)
-fn cross_entropy_grad(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let row = linear_index(group, groups, lane, WORKGROUP);
-    if row >= params.rows {
-        return;
-    }
-    let first = row * params.k;
-    let norm = normaliser(first);
+// Stores the gradient of such a row.
+fn store_gradient(row: u32, first: u32, norm: Normaliser) {
     let sum = 1.0 + norm.others;
     let factor = dloss[0] / f32(params.rows);
     let other = other_share(row);
@@ -141,6 +130,38 @@ fn cross_entropy_grad(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_work
         }
         dlogits[first + j] = select(factor * slope, norm.m, is_nan(norm.m));
     }
+}
+
+@compute @workgroup_size(WORKGROUP)
+fn cross_entropy(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let row = linear_index(group, groups, lane, WORKGROUP);
+    if row >= params.rows {
+        return;
+    }
+    let first = row * params.k;
+    row_loss[row] = loss_of(row, first, normaliser(first));
+}
+
+@compute @workgroup_size(WORKGROUP)
+fn cross_entropy_grad(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let row = linear_index(group, groups, lane, WORKGROUP);
+    if row >= params.rows {
+        return;
+    }
+    let first = row * params.k;
+    store_gradient(row, first, normaliser(first));
+}
+
+@compute @workgroup_size(WORKGROUP)
+fn cross_entropy_and_grad(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let row = linear_index(group, groups, lane, WORKGROUP);
+    if row >= params.rows {
+        return;
+    }
+    let first = row * params.k;
+    let norm = normaliser(first);
+    row_loss[row] = loss_of(row, first, norm);
+    store_gradient(row, first, norm);
 }
 
 @compute @workgroup_size(WORKGROUP)

@@ -348,6 +348,9 @@ pub struct SummaryArgs {
     pub images: ImageArgs,
     #[command(flatten)]
     pub device: DeviceArgs,
+    /// Print every node of a training step as a GPU with WebGPU's default limits would run it
+    #[arg(long)]
+    pub explain_plan: bool,
     /// Print one JSON object on stdout, and everything else on stderr
     #[arg(long)]
     pub json: bool,

@@ -2,9 +2,12 @@
 
 use anyhow::Result;
 use serde_json::json;
-use wgrad::graph::Graph;
+use wgrad::gpu::Caps;
+use wgrad::graph::{Graph, Node};
+use wgrad::kernels::{self, Lowered};
 use wgrad::nn::{Network, shipped};
-use wgrad::session::{Device, Options};
+use wgrad::ops::Operator;
+use wgrad::session::{Device, Options, PlanRow};
 use wgrad::train::program::{self, Resident};
 use wgrad::train::{TrainConfig, micro_batch};
 use wgrad::verify::trust;
@@ -46,6 +49,14 @@ pub fn run(args: &SummaryArgs) -> Result<()> {
             if let Some(parts) = report::micro_batches(&network, &settled, config.micro_batch) {
                 output.say(format!("          {parts}"));
             }
+            let (graph, fusions) = step(&network, image, &settled)?.fuse(&settled.no_fuse)?;
+            let rows = plan(&graph)?;
+            let dispatches: usize = rows.iter().map(|row| row.dispatches).sum();
+            output.say(format!("          {dispatches} dispatches on a GPU with WebGPU's default limits"));
+            object["gpu_dispatches"] = json!(dispatches);
+            if args.explain_plan {
+                report::plan(&output, &rows, &fusions, graph.traffic());
+            }
             output.say(match most {
                 0 => "batch     not even one image fits this device".to_owned(),
                 most => format!(
@@ -69,6 +80,19 @@ pub fn run(args: &SummaryArgs) -> Result<()> {
     }
     output.event(&object);
     output.finish()
+}
+
+/// The nodes of a step as a GPU would run them, which this machine need not have.
+fn plan(graph: &Graph) -> Result<Vec<PlanRow>> {
+    let row = |(node, lowered): (&Node, Lowered)| PlanRow {
+        node: node.name.clone(),
+        operator: node.op.name(),
+        variant: lowered.variant,
+        dispatches: lowered.dispatches.len(),
+        copies: 0,
+        watch: node.watch,
+    };
+    Ok(graph.nodes().iter().zip(kernels::plan(graph, &Caps::DEFAULT)?).map(row).collect())
 }
 
 /// The largest batch whose tensors the device can bind, up to 2^24. How much memory it has, no device tells.

@@ -37,9 +37,16 @@ impl Graph {
 
     fn least(&self) -> u64 {
         let bytes = |id: ValueId| self.spec(id).bytes() as u64;
-        let turns =
-            |op: &Op| matches!(op, Op::SoftmaxCrossEntropyGrad(_) | Op::MixupCrossEntropyGrad(_) | Op::MseLossGrad(_));
-        let turn = self.nodes.iter().position(|node| turns(&node.op));
+        let turns = |node: &Node| {
+            matches!(
+                node.op,
+                Op::SoftmaxCrossEntropyGrad(_)
+                    | Op::MixupCrossEntropyGrad(_)
+                    | Op::SoftmaxCrossEntropyAndGrad(_)
+                    | Op::MseLossGrad(_)
+            )
+        };
+        let turn = self.nodes.iter().position(turns);
         let turn = turn.unwrap_or(self.nodes.len());
         // What outlives the step, element by element of the memory that it lies in: read, written.
         let mut lasting: BTreeMap<ValueId, Vec<[bool; 2]>> = BTreeMap::new();

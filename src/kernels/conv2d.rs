@@ -5,10 +5,10 @@ use super::conv2d_few_channels::{self, FewChannels};
 use super::conv2d_gather::{Gather, WeightGrad, finish, forward_gather, hwc, input_gathers};
 use super::reduce::sum_splits;
 use super::{BASELINE, BLOCK, Dispatch, Lowered, Operand, Problem};
-use super::{conv2d_broadcast, conv2d_depthwise, conv2d_rows, conv2d_tiled};
+use super::{conv2d_broadcast, conv2d_depthwise, conv2d_rows, conv2d_tiled, reduce};
 use crate::error::Result;
 use crate::gpu::Caps;
-use crate::ops::{Activation, Conv2d, Conv2dGradInput, Conv2dGradWeight};
+use crate::ops::{Activation, Conv2d, Conv2dGradInput, Conv2dGradWeight, SumRows};
 use crate::tensor::Spec;
 
 /// The variants of a convolution.
@@ -125,7 +125,7 @@ pub(super) fn weight_grad(grad: &WeightGrad, problem: &Problem, variant: &'stati
     match variant {
         conv2d_broadcast::NAME => Some(conv2d_broadcast::weight_grad(grad, problem.caps)),
         conv2d_broadcast::TEXTURES_NAME => Some(conv2d_rows::weight_grad(grad, problem.caps)),
-        conv2d_tiled::NAME => Some(conv2d_tiled::weight_grad(grad)),
+        conv2d_tiled::NAME => Some(conv2d_tiled::weight_grad(grad, None, None)),
         conv2d_depthwise::NAME => conv2d_depthwise::weight_grad(grad, false),
         conv2d_depthwise::TEXTURES_NAME => conv2d_depthwise::weight_grad(grad, true),
         _ => None,
@@ -210,6 +210,25 @@ pub(super) fn grad_weight(op: &Conv2dGradWeight, problem: &Problem, variant: &'s
         workspaces: vec![Spec::f32([splits, dw.len()])],
         dispatches: vec![dispatch, sum_splits(Operand::Workspace(0), Operand::Output(0), splits, dw.len())],
     })
+}
+
+/// Lowers the gradient of the weights with that of a bias: in one kernel for GPUs, else one after the other.
+pub(super) fn bias_grad_weight(op: &Conv2dGradWeight, problem: &Problem, variant: &'static str) -> Result<Lowered> {
+    if variant == conv2d_tiled::NAME {
+        let forward = forward_gather(&op.conv, &problem.inputs[0], &problem.inputs[1], &problem.outputs[0]);
+        return Ok(conv2d_tiled::weight_grad(&WeightGrad { forward }, None, Some(Operand::Output(1))));
+    }
+    with_bias(grad_weight(op, problem, variant)?, problem)
+}
+
+/// The kernels for the gradient of weights, and those for that of a bias behind them.
+pub(super) fn with_bias(mut weights: Lowered, problem: &Problem) -> Result<Lowered> {
+    let part = Problem { inputs: &problem.inputs[1..2], outputs: &problem.outputs[1..], ..*problem };
+    weights.append(reduce::sum_rows(&SumRows, &part)?, |operand| match operand {
+        Operand::Input(_) => Operand::Input(1),
+        _ => Operand::Output(1),
+    });
+    Ok(weights)
 }
 
 fn unsplit(conv: &Conv2d, entry: &'static str, x: &Spec, y: &Spec, kernel: [usize; 2]) -> Dispatch {

@@ -195,11 +195,6 @@ fn windows(dispatch: Dispatch, windows: Option<[[usize; 2]; 2]>) -> Dispatch {
     dispatch.link("pixel", "shared/window_maximum.wgsl")
 }
 
-/// Whether a gather can write the maxima of such windows, which tile what they are taken of, of so many channels.
-pub(super) fn pools(window: [usize; 2], channels: usize) -> bool {
-    PIXELS.is_multiple_of(window[0] * window[1]) && chunk(channels) == 4
-}
-
 /// Lowers a gather.
 pub(super) fn gather(problem: &Gather, caps: &Caps, textures: bool) -> Lowered {
     let (src, w, b) = problem.operands;

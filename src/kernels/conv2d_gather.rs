@@ -84,6 +84,12 @@ impl Gather {
     }
 }
 
+/// Whether the fast kernels can write the maxima of such windows, which tile what they are taken of, of so many channels: an
+/// invocation of each has four pixels, and four channels at a time.
+pub(super) fn pools(window: [usize; 2], channels: usize) -> bool {
+    4usize.is_multiple_of(window[0] * window[1]) && channels.is_multiple_of(4)
+}
+
 /// Lets a kernel that imports `shaders/shared/finish.wgsl` apply an activation to its sums, or multiply them with a derivative.
 pub(super) fn finish(
     dispatch: Dispatch,

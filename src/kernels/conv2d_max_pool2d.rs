@@ -2,10 +2,9 @@
 //! the problem, else the kernels of the parts, one after the other through scratch memory.
 
 use super::conv2d_few_channels::{self, FewChannels};
-use super::conv2d_gather::{Gather, Lattice, forward_gather};
-use super::{
-    BASELINE, Lowered, Operand, Problem, activation, conv2d, conv2d_broadcast, pool2d, pool2d_windows, reduce,
-};
+use super::conv2d_gather::{Gather, Lattice, WeightGrad, forward_gather, pools};
+use super::conv2d_tiled::{self, PoolBehind};
+use super::{BASELINE, Lowered, Operand, Problem, activation, conv2d, pool2d, pool2d_windows, reduce};
 use crate::error::Result;
 use crate::ops::{ActivationGrad, Conv2dMaxPool2d, Conv2dMaxPool2dGradWeight, MaxPool2d};
 use crate::ops::{Conv2dGradWeight, MaxPool2dGrad, Op, Operator, Pool2d, SumRows};
@@ -81,7 +80,7 @@ fn gather(op: &Conv2dMaxPool2d, problem: &Problem, between: &Spec) -> Gather {
 fn pooling_gather(op: &Conv2dMaxPool2d, problem: &Problem, between: &Spec) -> Option<Gather> {
     let (pool, count) = (&op.pool, windows(&problem.outputs[0]));
     let tiles = pool.tiles(count, [between.shape[1], between.shape[2]]);
-    let serves = tiles && conv2d_broadcast::pools(pool.kernel, between.shape[3]);
+    let serves = op.conv.groups == 1 && tiles && pools(pool.kernel, between.shape[3]);
     // The maxima fill an image of their own.
     let lattice = Lattice::whole(count);
     serves.then(|| Gather { windows: Some([pool.kernel, count]), lattice, ..gather(op, problem, between) })
@@ -95,9 +94,9 @@ pub(super) fn forward(op: &Conv2dMaxPool2d, problem: &Problem, variant: &'static
         return Ok(FewChannels { conv: &conv, pool }.forward(problem.caps));
     }
     if let Some(gather) = pooling_gather(op, problem, &between[0])
-        && [conv2d_broadcast::NAME, conv2d_broadcast::TEXTURES_NAME].contains(&variant)
+        && let Some(lowered) = conv2d::gather(&gather, problem, variant)
     {
-        return Ok(conv2d_broadcast::gather(&gather, problem.caps, variant == conv2d_broadcast::TEXTURES_NAME));
+        return Ok(lowered);
     }
     let mut lowered = Lowered { variant, workspaces: between.to_vec(), dispatches: Vec::new() };
     let sum = Operand::Workspace(0);
@@ -119,6 +118,15 @@ pub(super) fn grad_weight(op: &Conv2dMaxPool2dGradWeight, problem: &Problem, var
         conv.activation = op.forward.activation;
         let pool = Some((&op.forward.pool, windows(dy)));
         return Ok(FewChannels { conv: &conv, pool }.grad_weight(op.bias, problem.caps));
+    }
+    let (pool, count) = (&op.forward.pool, windows(dy));
+    if variant == conv2d_tiled::NAME && pool.tiles(count, [between.shape[1], between.shape[2]]) {
+        let mut forward = forward_gather(&op.forward.conv, x, &between, &outputs[0]);
+        forward.activation = op.forward.activation;
+        let saved = if forward.activation.is_some() { Operand::Input(3) } else { Operand::Input(1) };
+        let behind = PoolBehind { window: pool.kernel, count, places: Operand::Input(2), saved };
+        let bias = op.bias.then_some(Operand::Output(1));
+        return Ok(conv2d_tiled::weight_grad(&WeightGrad { forward }, Some(&behind), bias));
     }
     let mut lowered = Lowered { variant, workspaces: Vec::new(), dispatches: Vec::new() };
     let mut arriving = Operand::Input(1);

@@ -1,7 +1,7 @@
 //! The register-blocked tile through workgroup memory, for GPUs: `shaders/conv2d_tiled.wgsl`.
 
 use super::conv2d_gather::{Gather, WeightGrad};
-use super::reduce::sum_splits;
+use super::reduce::{scratch, sum_both, sum_splits};
 use super::{BLOCK, Dispatch, Edges, Limits, Lowered, Operand, Variant};
 use crate::ops::Op;
 use crate::tensor::Spec;
@@ -27,13 +27,35 @@ pub(super) const VARIANT: Variant = Variant {
     },
 };
 
-fn dispatch(entry: &'static str, problem: &Gather, tiles_m: usize, splits: (usize, usize)) -> Dispatch {
+/// The max pool behind a convolution the gradient of whose weights is wanted; its windows tile what they are taken of.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct PoolBehind {
+    /// Height and width of a window.
+    pub window: [usize; 2],
+    /// Windows, down and across.
+    pub count: [usize; 2],
+    /// Where the maxima were.
+    pub places: Operand,
+    /// What the pool wrote, from which the derivative of the convolution's activation follows; anything without one.
+    pub saved: Operand,
+}
+
+fn dispatch(
+    entry: &'static str,
+    problem: &Gather,
+    pixels: usize,
+    tiles_m: usize,
+    splits: (usize, usize),
+    behind: Option<&PoolBehind>,
+) -> Dispatch {
+    let [h_dst, w_dst] = problem.windows.map_or([problem.dst[0], problem.dst[1]], |[_, count]| count);
+    let ([window_h, window_w], [h_windows, w_windows]) = behind.map_or(([1; 2], [0; 2]), |b| (b.window, b.count));
     problem
         .lattice
         .set(problem.finish(Dispatch::new("conv2d_tiled.wgsl", entry)))
-        .set("pixels", problem.pixels())
-        .set("h_dst", problem.dst[0])
-        .set("w_dst", problem.dst[1])
+        .set("pixels", pixels)
+        .set("h_dst", h_dst)
+        .set("w_dst", w_dst)
         .set("c_dst", problem.dst[2])
         .set("h_src", problem.src[0])
         .set("w_src", problem.src[1])
@@ -46,7 +68,6 @@ fn dispatch(entry: &'static str, problem: &Gather, tiles_m: usize, splits: (usiz
         .set("off_w", problem.off[1])
         .set("step_h", problem.step[0])
         .set("step_w", problem.step[1])
-        .set("bias", usize::from(problem.operands.2.is_some()))
         .set("tiles_n", problem.dst[2].div_ceil(TILE))
         .set("tiles_m", tiles_m)
         .set("splits", splits.0)
@@ -56,14 +77,23 @@ fn dispatch(entry: &'static str, problem: &Gather, tiles_m: usize, splits: (usiz
         .set("w_tap", problem.w_strides[1])
         .set("w_c", problem.w_strides[2])
         .set("w_o", problem.w_strides[3])
+        .set("w_between", problem.dst[1])
+        .set("window_h", window_h)
+        .set("window_w", window_w)
+        .set("h_windows", h_windows)
+        .set("w_windows", w_windows)
 }
 
 /// Lowers a gather.
 pub(super) fn gather(problem: &Gather) -> Lowered {
     let (src, w, b) = problem.operands;
-    let tiles_m = problem.pixels().div_ceil(TILE);
+    // Pixels that no window covers are not computed.
+    let pixels =
+        problem.windows.map_or(problem.pixels(), |[[h, w], [rows, columns]]| problem.n * rows * columns * h * w);
+    let tiles_m = pixels.div_ceil(TILE);
     let steps = (problem.taps() * problem.src[2]).div_ceil(DEPTH);
-    let main = dispatch("gather", problem, tiles_m, (1, 1))
+    let main = dispatch("gather", problem, pixels, tiles_m, (1, 1), None)
+        .set("bias", usize::from(b.is_some()))
         .bind("src", src)
         .bind("w", w)
         // Something must be bound: without a bias the weights, which are then not read as one.
@@ -71,22 +101,53 @@ pub(super) fn gather(problem: &Gather) -> Lowered {
         .bind("dst", Operand::Output(0))
         .workgroups(tiles_m * problem.dst[2].div_ceil(TILE))
         .trips(steps * (DEPTH + 1));
+    let main = match problem.windows {
+        None => main,
+        Some([[h, w], _]) => main
+            .constant("WINDOW_H", format!("{h}u"))
+            .constant("WINDOW_W", format!("{w}u"))
+            .link("pixel", "shared/window_maximum.wgsl")
+            .bind("argmax", Operand::Output(1)),
+    };
     Lowered { variant: NAME, workspaces: Vec::new(), dispatches: vec![main] }
 }
 
-/// Lowers the gradient of the weights: partial sums a split, then their ordered sum.
-pub(super) fn weight_grad(problem: &WeightGrad) -> Lowered {
+/// Lowers the gradient of the weights, as output 0, and of a bias into the operand that is given, if there is one: at once, or as
+/// partial sums a split, and then their ordered sums. With a pool behind the convolution, `dy` is what arrives at that.
+pub(super) fn weight_grad(problem: &WeightGrad, behind: Option<&PoolBehind>, bias: Option<Operand>) -> Lowered {
     let forward = &problem.forward;
     let (src, dy, _) = forward.operands;
+    let (len, c_out) = (problem.len(), forward.dst[2]);
     let tiles_m = (forward.taps() * forward.src[2]).div_ceil(TILE);
-    let tiles = tiles_m * forward.dst[2].div_ceil(TILE);
+    let tiles = tiles_m * c_out.div_ceil(TILE);
     let splits = problem.splits(tiles, WORKGROUPS);
-    let main = dispatch("grad_weight", forward, tiles_m, splits)
+    let mut workspaces = Vec::new();
+    let (part, part_b) = if splits.0 == 1 {
+        (Operand::Output(0), bias.unwrap_or_else(|| scratch(&mut workspaces, Spec::f32([c_out]))))
+    } else {
+        let part = scratch(&mut workspaces, Spec::f32([splits.0, len]));
+        (part, scratch(&mut workspaces, Spec::f32([splits.0, c_out])))
+    };
+    let main = dispatch("grad_weight", forward, forward.pixels(), tiles_m, splits, behind)
+        .set("bias", usize::from(bias.is_some()))
         .bind("src", src)
         .bind("dy", dy)
-        .bind("part", Operand::Workspace(0))
+        .bind("part", part)
+        .bind("part_b", part_b)
         .workgroups(tiles * splits.0)
         .trips(splits.1 + splits.1 / DEPTH + 1);
-    let sum = sum_splits(Operand::Workspace(0), Operand::Output(0), splits.0, problem.len());
-    Lowered { variant: NAME, workspaces: vec![Spec::f32([splits.0, problem.len()])], dispatches: vec![main, sum] }
+    let main = match behind {
+        None => main,
+        Some(PoolBehind { places, saved, .. }) => {
+            main.link("arriving_pixels", "shared/arriving_maxima.wgsl").bind("places", *places).bind("saved", *saved)
+        }
+    };
+    let mut dispatches = vec![main];
+    if splits.0 > 1 {
+        dispatches.push(match bias {
+            None => sum_splits(part, Operand::Output(0), splits.0, len),
+            Some(bias) => sum_both([part, part_b], [Operand::Output(0), bias], splits.0, [len, c_out]),
+        });
+    }
+    Lowered { variant: NAME, workspaces, dispatches }
 }

@@ -1,10 +1,10 @@
 //! Linear layers on the GPU: to the fast variants a convolution whose kernel covers the image, or one pixel, with weights `[out, in]`.
 
 use super::activation::epilogue;
-use super::conv2d::{gather, weight_grad};
+use super::conv2d::{gather, weight_grad, with_bias};
 use super::conv2d_gather::{Gather, Lattice, WeightGrad};
 use super::reduce::sum_splits;
-use super::{BASELINE, Dispatch, Lowered, Operand, Problem};
+use super::{BASELINE, Dispatch, Lowered, Operand, Problem, conv2d_tiled};
 use crate::error::Result;
 use crate::ops::linear::pixels_channels;
 use crate::ops::{Activation, LinearGradWeight};
@@ -132,4 +132,12 @@ pub(super) fn grad_weight(_op: &LinearGradWeight, problem: &Problem, variant: &'
         workspaces: vec![Spec::f32([splits, len])],
         dispatches: vec![dispatch, sum_splits(Operand::Workspace(0), Operand::Output(0), splits, len)],
     })
+}
+
+/// Lowers the gradient of the weights with that of a bias: in one kernel for GPUs, else one after the other.
+pub(super) fn bias_grad_weight(op: &LinearGradWeight, problem: &Problem, variant: &'static str) -> Result<Lowered> {
+    if variant == conv2d_tiled::NAME {
+        return Ok(conv2d_tiled::weight_grad(&weight_shape(problem), None, Some(Operand::Output(1))));
+    }
+    with_bias(grad_weight(op, problem, variant)?, problem)
 }

@@ -4,7 +4,8 @@ use super::reduce::{column_sums, fold_splits, scratch, split_sum_trips, vector_s
 use super::{Dispatch, Lowered, Operand, Problem};
 use crate::error::Result;
 use crate::ops::{
-    MixupCrossEntropy, MixupCrossEntropyGrad, MseLoss, MseLossGrad, SoftmaxCrossEntropy, SoftmaxCrossEntropyGrad,
+    MixupCrossEntropy, MixupCrossEntropyGrad, MseLoss, MseLossGrad, SoftmaxCrossEntropy, SoftmaxCrossEntropyAndGrad,
+    SoftmaxCrossEntropyGrad,
 };
 use crate::tensor::Spec;
 
@@ -40,10 +41,23 @@ fn labelled(entry: &'static str, smoothing: f64, mixed: Mixed, problem: &Problem
         .invocations(rows)
 }
 
-/// `part` summed over its splits, divided by the number of rows, as output 0.
-fn mean(part: Operand, rows: usize, splits: usize) -> Dispatch {
-    let dispatch = sized("mean", [rows, 1], splits, 0.0, false).bind("part", part).bind("loss", Output(0));
+/// `part` summed over its splits, divided by the number of rows.
+fn mean(part: Operand, loss: Operand, rows: usize, splits: usize) -> Dispatch {
+    let dispatch = sized("mean", [rows, 1], splits, 0.0, false).bind("part", part).bind("loss", loss);
     dispatch.invocations(1).trips(split_sum_trips(splits))
+}
+
+/// The mean of the rows' losses.
+fn mean_of_rows(row_loss: Operand, loss: Operand, rows: usize, workspaces: &mut Vec<Spec>) -> Vec<Dispatch> {
+    // So many rows one invocation adds up quickly.
+    const FEW_ROWS: usize = 1024;
+    if rows <= FEW_ROWS {
+        return vec![mean(row_loss, loss, rows, rows)];
+    }
+    let sum = scratch(workspaces, Spec::f32([1]));
+    let mut dispatches = column_sums(row_loss, [rows, 1], sum, workspaces);
+    dispatches.push(mean(sum, loss, rows, 1));
+    dispatches
 }
 
 fn logits_of(problem: &Problem) -> [usize; 2] {
@@ -60,18 +74,32 @@ pub(super) fn mixup_cross_entropy(op: &MixupCrossEntropy, problem: &Problem) -> 
 }
 
 fn rows_and_mean(smoothing: f64, mixed: Mixed, problem: &Problem) -> Result<Lowered> {
-    // So many rows one invocation adds up quickly.
-    const FEW_ROWS: usize = 1024;
     let [rows, k] = logits_of(problem);
     let losses = labelled("cross_entropy", smoothing, mixed, problem).bind("row_loss", Output(1));
     let mut dispatches = vec![losses.trips(3 * k + 2 * k.div_ceil(256))];
     let mut workspaces = Vec::new();
-    if rows <= FEW_ROWS {
-        dispatches.push(mean(Output(1), rows, rows));
-    } else {
-        let sum = scratch(&mut workspaces, Spec::f32([1]));
-        dispatches.extend(column_sums(Output(1), [rows, 1], sum, &mut workspaces));
-        dispatches.push(mean(sum, rows, 1));
+    dispatches.extend(mean_of_rows(Output(1), Output(0), rows, &mut workspaces));
+    Ok(Lowered { workspaces, ..Lowered::baseline(dispatches) })
+}
+
+pub(super) fn cross_entropy_and_grad(op: &SoftmaxCrossEntropyAndGrad, problem: &Problem) -> Result<Lowered> {
+    let [rows, k] = logits_of(problem);
+    let bound = |entry| labelled(entry, op.label_smoothing, None, problem);
+    let both = bound("cross_entropy_and_grad")
+        .bind("dloss", Input(2))
+        .bind("row_loss", Output(0))
+        .bind("dlogits", Output(1))
+        .trips(4 * k + 2 * k.div_ceil(256));
+    let mut dispatches = vec![both];
+    if dispatches[0].trips > problem.caps.most_trips() {
+        // So many classes that one invocation may not do both.
+        let loss = bound("cross_entropy").bind("row_loss", Output(0)).trips(3 * k + 2 * k.div_ceil(256));
+        let grad = bound("cross_entropy_grad").bind("dloss", Input(2)).bind("dlogits", Output(1));
+        dispatches = vec![loss, grad.trips(3 * k + k.div_ceil(256))];
+    }
+    let mut workspaces = Vec::new();
+    if op.mean {
+        dispatches.extend(mean_of_rows(Output(0), Output(2), rows, &mut workspaces));
     }
     Ok(Lowered { workspaces, ..Lowered::baseline(dispatches) })
 }
@@ -107,7 +135,7 @@ pub(super) fn mse(_op: &MseLoss, problem: &Problem) -> Result<Lowered> {
     let (part, few, fold) = fold_splits(part, splits, 1, &mut workspaces);
     let mut dispatches = vec![squares];
     dispatches.extend(fold);
-    dispatches.push(mean(part, len, few));
+    dispatches.push(mean(part, Output(0), len, few));
     Ok(Lowered { workspaces, ..Lowered::baseline(dispatches) })
 }
 

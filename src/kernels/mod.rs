@@ -3,7 +3,7 @@
 
 use crate::error::{Error, Result};
 use crate::gpu::Caps;
-use crate::graph::check_size;
+use crate::graph::{Graph, check_size};
 use crate::ops::{Op, Operator};
 use crate::tensor::Spec;
 
@@ -129,11 +129,11 @@ pub fn names() -> Vec<&'static str> {
 pub fn known(op: &Op) -> &'static [Variant] {
     match op {
         Op::Conv2d(_) | Op::Conv2dActivation(_) | Op::Conv2dGradWeight(_) => &CONVOLUTION,
-        Op::Conv2dMaxPool2d(_) | Op::Conv2dMaxPool2dGradWeight(_) => &CONVOLUTION,
+        Op::Conv2dMaxPool2d(_) | Op::Conv2dMaxPool2dGradWeight(_) | Op::Conv2dGradWeightBias(_) => &CONVOLUTION,
         // An image whose gradient is wanted has many channels.
         Op::Conv2dGradInput(_) | Op::Conv2dGradInputActivationGrad(_) => CONVOLUTION.split_at(6).0,
         Op::Linear(_) | Op::LinearActivation(_) | Op::LinearGradInput(_) | Op::LinearGradWeight(_) => &FAST,
-        Op::LinearGradInputActivationGrad(_) => &FAST,
+        Op::LinearGradInputActivationGrad(_) | Op::LinearGradWeightBias(_) => &FAST,
         Op::MaxPool2d(_) | Op::MaxPool2dGrad(_) => &POOLING,
         _ => &[BASELINE_VARIANT],
     }
@@ -144,6 +144,7 @@ mod augment;
 mod batch;
 mod batch_norm2d;
 mod control;
+mod control_settle;
 mod conv2d;
 mod conv2d_broadcast;
 mod conv2d_depthwise;
@@ -176,17 +177,32 @@ pub fn variants(op: &Op, problem: &Problem) -> Vec<&'static str> {
         Op::Conv2dGradInput(op) => conv2d::grad_input_variants(op, problem),
         Op::Conv2dGradInputActivationGrad(op) => conv2d::grad_input_variants(&op.sum, problem),
         Op::Conv2dGradWeight(op) => conv2d::grad_weight_variants(op, problem),
+        Op::Conv2dGradWeightBias(op) => conv2d::grad_weight_variants(&op.weight, problem),
         Op::Linear(_) | Op::LinearActivation(_) => {
             conv2d::gather_variants(&linear::forward_shape(problem), problem.caps)
         }
         Op::LinearGradInput(_) | Op::LinearGradInputActivationGrad(_) => {
             conv2d::gather_variants(&linear::input_shape(problem), problem.caps)
         }
-        Op::LinearGradWeight(_) => conv2d::weight_variants(&linear::weight_shape(problem), problem.caps),
+        Op::LinearGradWeight(_) | Op::LinearGradWeightBias(_) => {
+            conv2d::weight_variants(&linear::weight_shape(problem), problem.caps)
+        }
         Op::MaxPool2d(op) => pool2d::variants(&op.0, problem),
         Op::MaxPool2dGrad(op) => pool2d::variants(&op.pool, problem),
         _ => vec![BASELINE],
     }
+}
+
+/// The nodes of a graph as dispatches on a device of which nothing but its capabilities is known, each in the variant that is
+/// preferred there before anything was proven or measured.
+pub fn plan(graph: &Graph, caps: &Caps) -> Result<Vec<Lowered>> {
+    let lowered = graph.nodes().iter().map(|node| {
+        let (inputs, outputs) = (graph.specs(&node.inputs), graph.specs(&node.outputs));
+        let problem = Problem { inputs: &inputs, outputs: &outputs, caps };
+        let variant = variants(&node.op, &problem).first().copied().unwrap_or(BASELINE);
+        lower(&node.op, &problem, variant)
+    });
+    lowered.collect()
 }
 
 /// Turns a node into dispatches with the given variant (see [`variants`]).
@@ -200,6 +216,7 @@ pub fn lower(op: &Op, problem: &Problem, variant: &'static str) -> Result<Lowere
         Op::Conv2dGradInput(op) => conv2d::grad_input(op, None, problem, variant),
         Op::Conv2dGradInputActivationGrad(op) => conv2d::grad_input(&op.sum, Some(op.activation), problem, variant),
         Op::Conv2dGradWeight(op) => conv2d::grad_weight(op, problem, variant),
+        Op::Conv2dGradWeightBias(op) => conv2d::bias_grad_weight(&op.weight, problem, variant),
         Op::SumRows(op) => reduce::sum_rows(op, problem),
         Op::MaxPool2d(op) => pool2d::max_forward(op, problem, variant),
         Op::MaxPool2dGrad(op) => pool2d::max_grad(op, problem, variant),
@@ -212,6 +229,7 @@ pub fn lower(op: &Op, problem: &Problem, variant: &'static str) -> Result<Lowere
         Op::LinearGradInput(_) => linear::grad_input(None, problem, variant),
         Op::LinearGradInputActivationGrad(op) => linear::grad_input(Some(op.activation), problem, variant),
         Op::LinearGradWeight(op) => linear::grad_weight(op, problem, variant),
+        Op::LinearGradWeightBias(op) => linear::bias_grad_weight(&op.weight, problem, variant),
         Op::Activation(op) => activation::forward(op, problem),
         Op::ActivationGrad(op) => activation::grad(op, problem),
         Op::Softmax(op) => softmax::softmax(op, problem),
@@ -239,6 +257,7 @@ pub fn lower(op: &Op, problem: &Problem, variant: &'static str) -> Result<Lowere
         Op::SoftmaxCrossEntropyGrad(op) => loss::cross_entropy_grad(op, problem),
         Op::MixupCrossEntropy(op) => loss::mixup_cross_entropy(op, problem),
         Op::MixupCrossEntropyGrad(op) => loss::mixup_cross_entropy_grad(op, problem),
+        Op::SoftmaxCrossEntropyAndGrad(op) => loss::cross_entropy_and_grad(op, problem),
         Op::MseLoss(op) => loss::mse(op, problem),
         Op::MseLossGrad(op) => loss::mse_grad(op, problem),
         Op::GradNorm(op) => optimizer::grad_norm(op, problem),
@@ -253,6 +272,7 @@ pub fn lower(op: &Op, problem: &Problem, variant: &'static str) -> Result<Lowere
         Op::Guard(op) => control::guard(op, problem),
         Op::RecordStep(op) => control::record_step(op, problem),
         Op::RecordEvaluation(op) => control::record_evaluation(op, problem),
+        Op::Settle(op) => control_settle::settle(op, problem),
         Op::Advance(op) => control::advance(op, problem),
         Op::Statistics(op) => statistics::statistics(op, problem),
         Op::MergeStatistics(op) => statistics::merge(op, problem),

@@ -103,26 +103,47 @@ fn norm_splits(terms: usize) -> usize {
     vector_splits(terms).max(terms.div_ceil(FEWEST_TERMS).min(BLOCK))
 }
 
-pub(super) fn grad_norm(_op: &GradNorm, problem: &Problem) -> Result<Lowered> {
-    let ranges = ranges(problem.inputs[0].len(), problem.caps);
+/// A range of a flat buffer, and the splits of the sum of its squares among all of them.
+#[derive(Debug, Clone)]
+pub(super) struct NormPart {
+    /// Elements.
+    pub range: Range<usize>,
+    /// The first of the splits.
+    pub first: usize,
+    /// How many there are.
+    pub splits: usize,
+}
+
+/// How a buffer of so many elements is cut for a norm; where four divides that, elements come in fours.
+pub(super) fn norm_parts(len: usize, caps: &Caps) -> Vec<NormPart> {
+    let ranges = ranges(len, caps);
     // Ranges begin at multiples of four, so if one has a length of fours, all of them have.
-    let each = if problem.inputs[0].len().is_multiple_of(4) { 4 } else { 1 };
-    let mut counts: Vec<usize> = ranges.iter().map(|range| norm_splits(range.len() / each)).collect();
-    if counts.len() > 1 {
+    let each = if len.is_multiple_of(4) { 4 } else { 1 };
+    let several = ranges.len() > 1;
+    let mut first = 0;
+    let part = |range: Range<usize>| {
+        let splits = norm_splits(range.len() / each);
         // Together they must be a multiple of what folding leaves; empty splits sum to 0.
-        counts.iter_mut().for_each(|count| *count = count.next_multiple_of(256));
-    }
-    let splits: usize = counts.iter().sum();
+        let splits = if several { splits.next_multiple_of(BLOCK) } else { splits };
+        first += splits;
+        NormPart { range, first: first - splits, splits }
+    };
+    ranges.into_iter().map(part).collect()
+}
+
+pub(super) fn grad_norm(_op: &GradNorm, problem: &Problem) -> Result<Lowered> {
+    let each = if problem.inputs[0].len().is_multiple_of(4) { 4 } else { 1 };
+    let parts = norm_parts(problem.inputs[0].len(), problem.caps);
+    let splits: usize = parts.iter().map(|part| part.splits).sum();
     let mut workspaces = Vec::new();
     let part = scratch(&mut workspaces, Spec::f32([splits, 2]));
-    let (mut dispatches, mut first_split) = (Vec::new(), 0);
-    for (range, count) in ranges.into_iter().zip(counts) {
+    let mut dispatches = Vec::new();
+    for NormPart { range, first, splits } in parts {
         let len = range.len() / each;
-        let dispatch = clip_dispatch("square_part", len, count, first_split, 0.0);
+        let dispatch = clip_dispatch("square_part", len, splits, first, 0.0);
         let dispatch = if each == 4 { dispatch.link("elements1", "shared/elements4.wgsl") } else { dispatch };
         let dispatch = dispatch.bind_range("grad", Input(0), range).bind("part_out", part);
-        dispatches.push(dispatch.invocations(count).trips(vector_trips(len, count)));
-        first_split += count;
+        dispatches.push(dispatch.invocations(splits).trips(vector_trips(len, splits)));
     }
     let (part, few, fold) = fold_splits(part, splits, 2, &mut workspaces);
     dispatches.extend(fold);

@@ -44,6 +44,22 @@ pub(super) fn sum_splits(part: Operand, out: Operand, splits: usize, len: usize)
     sized(dispatch, 0, len, Splits { count: splits, rows: 0 }, 1).trips(split_sum_trips(splits))
 }
 
+/// The same of two partial sums, of `len` columns each, in one dispatch.
+pub(super) fn sum_both(part: [Operand; 2], out: [Operand; 2], splits: usize, len: [usize; 2]) -> Dispatch {
+    Dispatch::new(FILE, "sum_both")
+        .bind("part", part[0])
+        .bind("part2", part[1])
+        .bind("out", out[0])
+        .bind("out2", out[1])
+        .set("rows", 0u32)
+        .set("len", len[0])
+        .set("len2", len[1])
+        .set("splits", splits)
+        .set("rows_per_split", 0u32)
+        .invocations(len[0] + len[1])
+        .trips(split_sum_trips(splits))
+}
+
 /// Sets every uniform of the file, and runs an invocation for each of `len` columns of `out_rows` rows: four of them at a time where
 /// they come out even.
 fn sized(dispatch: Dispatch, rows: usize, len: usize, splits: Splits, out_rows: usize) -> Dispatch {
@@ -53,6 +69,7 @@ fn sized(dispatch: Dispatch, rows: usize, len: usize, splits: Splits, out_rows: 
     dispatch
         .set("rows", rows)
         .set("len", terms)
+        .set("len2", 0u32)
         .set("splits", splits.count)
         .set("rows_per_split", splits.rows)
         .invocations(out_rows * terms)

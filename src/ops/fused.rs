@@ -8,7 +8,16 @@
 //!   grad_weight:     dw = conv2d_grad_weight(x, max_pool2d_grad(g, argmax)), db = sum_rows(g)  with g = f'(y) · dy
 //! conv2d_grad_input_activation_grad: dx = f'(saved) · conv2d_grad_input(dy, w)
 //! linear_grad_input_activation_grad: dx = f'(saved) · linear_grad_input(dy, w)
+//! conv2d_bias_grad_weight: dw = conv2d_grad_weight(x, dy), db = sum_rows(dy)
+//! linear_bias_grad_weight: dw = linear_grad_weight(x, dy), db = sum_rows(dy)
 //! ```
+//! and those of the loss and of the end of a step ([`step`]).
+
+mod bias;
+pub mod step;
+
+pub use bias::{Conv2dGradWeightBias, GradWeight, GradWeightBias, LinearGradWeightBias};
+pub use step::{Settle, SoftmaxCrossEntropyAndGrad};
 
 use super::{
     Activation, ActivationGrad, Conv2d, Conv2dGradInput, Conv2dGradWeight, Linear, LinearGradInput, MaxPool2d,

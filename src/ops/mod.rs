@@ -37,8 +37,8 @@ pub use conv2d::{Conv2d, Conv2dGradInput, Conv2dGradWeight};
 pub use dropout::Dropout;
 pub use elementwise::{Add, Concat, Copy, Flatten, FlattenGrad, Mul, Slice};
 pub use fused::{
-    Conv2dActivation, Conv2dGradInputActivationGrad, Conv2dMaxPool2d, Conv2dMaxPool2dGradWeight, LinearActivation,
-    LinearGradInputActivationGrad,
+    Conv2dActivation, Conv2dGradInputActivationGrad, Conv2dGradWeightBias, Conv2dMaxPool2d, Conv2dMaxPool2dGradWeight,
+    LinearActivation, LinearGradInputActivationGrad, LinearGradWeightBias, Settle, SoftmaxCrossEntropyAndGrad,
 };
 pub use group_norm::{GroupNorm, GroupNormGrad, LayerNorm, LayerNormGrad};
 pub use linear::{Linear, LinearGradInput, LinearGradWeight};
@@ -159,6 +159,8 @@ operators! {
     Statistics, MergeStatistics, Alive,
     Conv2dActivation, LinearActivation, Conv2dMaxPool2d, Conv2dMaxPool2dGradWeight,
     Conv2dGradInputActivationGrad, LinearGradInputActivationGrad,
+    Conv2dGradWeightBias, LinearGradWeightBias,
+    SoftmaxCrossEntropyAndGrad, Settle,
 }
 
 impl Op {
@@ -173,6 +175,8 @@ impl Op {
             (Self::LinearActivation(op), _) => op.element(inputs, index),
             (Self::Conv2dGradInputActivationGrad(op), _) => op.element(inputs, index),
             (Self::LinearGradInputActivationGrad(op), _) => op.element(inputs, index),
+            (Self::Conv2dGradWeightBias(op), _) => op.element(inputs, index),
+            (Self::LinearGradWeightBias(op), _) => op.element(inputs, index),
             (Self::Conv2dMaxPool2d(op), _) => op.element(inputs, outputs, index)?,
             (Self::Conv2dMaxPool2dGradWeight(op), _) => op.element(inputs, index)?,
             (Self::MaxPool2d(op), [x]) => pool2d::max_element(&op.0, x, &outputs[0].shape, index).0,

@@ -57,9 +57,10 @@ impl Divergence {
         // Forward and backward pass come once for each micro-batch.
         let mut before = graph.nodes()[..=position].iter().enumerate().rev();
         let mark = before.find_map(|(at, node)| match &node.op {
-            Op::GradNorm(_) => Some("update"),
-            Op::SoftmaxCrossEntropy(_) | Op::MixupCrossEntropy(_) if at == position => Some("forward"),
-            Op::SoftmaxCrossEntropy(_) | Op::MixupCrossEntropy(_) => Some("backward"),
+            Op::GradNorm(_) | Op::Settle(_) => Some("update"),
+            Op::SoftmaxCrossEntropy(_) | Op::SoftmaxCrossEntropyAndGrad(_) | Op::MixupCrossEntropy(_) => {
+                Some(if at == position { "forward" } else { "backward" })
+            }
             Op::GatherBatch(_) => Some("forward"),
             _ => None,
         });
@@ -69,8 +70,8 @@ impl Divergence {
     /// What the axes of an output are.
     pub(super) fn axes(op: &Op, shape: &[usize]) -> &'static str {
         match (op, shape.len()) {
-            (Op::Conv2dGradWeight(_), _) => "(k_h, k_w, c_in, c_out)",
-            (Op::LinearGradWeight(_), _) => "(out, in)",
+            (Op::Conv2dGradWeight(_) | Op::Conv2dGradWeightBias(_), 4) => "(k_h, k_w, c_in, c_out)",
+            (Op::LinearGradWeight(_) | Op::LinearGradWeightBias(_), 2) => "(out, in)",
             (_, 4) => "(n, h, w, c)",
             (_, 2) => "(n, features)",
             _ => "",

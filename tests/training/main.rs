@@ -46,3 +46,4 @@ fn noise(count: usize, shape: [usize; 3], classes: u32) -> Dataset {
     };
     Dataset::new("noise", split(1), split(2), (0..classes).map(|class| class.to_string()).collect()).unwrap()
 }
+mod plan;

@@ -3,11 +3,13 @@
 //! A pass keeps the ids of all values that remain, so what is known of a value before fusion holds after it. Values that a pass
 //! makes needless have no node any more, and so no memory.
 
+mod bias;
 mod derivative;
 mod epilogue;
 mod flatten;
 mod loads;
 mod pool_gradient;
+mod step;
 
 use serde::{Deserialize, Serialize};
 
@@ -35,6 +37,12 @@ pub enum Pass {
     /// The gradient of an activation is taken by the gradient of a convolution's or linear layer's input before it, when that
     /// writes its output.
     Derivative,
+    /// The gradient of a bias is summed by the gradient of the weights, which loads the same.
+    Bias,
+    /// Norm, guard, records, the mean of the rows' losses and the step counter are one node before the optimiser.
+    Settle,
+    /// The loss and its gradient are one node.
+    Loss,
 }
 
 /// What a pass did at one place.
@@ -50,8 +58,18 @@ pub struct Fusion {
 
 impl Pass {
     /// Every pass, in the order in which they run.
-    pub const ALL: [Self; 6] =
-        [Self::Flatten, Self::PoolGradient, Self::Epilogue, Self::Pooling, Self::Loads, Self::Derivative];
+    pub const ALL: [Self; 9] = [
+        Self::Flatten,
+        Self::PoolGradient,
+        Self::Epilogue,
+        Self::Pooling,
+        Self::Loads,
+        Self::Derivative,
+        Self::Bias,
+        // Before the loss, whose mean it takes over.
+        Self::Settle,
+        Self::Loss,
+    ];
 
     /// What `--no-fuse` calls it.
     pub fn name(self) -> &'static str {
@@ -62,6 +80,9 @@ impl Pass {
             Self::Pooling => "pooling",
             Self::Loads => "loads",
             Self::Derivative => "derivative",
+            Self::Bias => "bias",
+            Self::Settle => "settle",
+            Self::Loss => "loss",
         }
     }
 
@@ -73,6 +94,9 @@ impl Pass {
             Self::Pooling => epilogue::pools(graph),
             Self::Loads => loads::run(graph),
             Self::Derivative => derivative::run(graph),
+            Self::Bias => bias::run(graph),
+            Self::Settle => step::settle(graph),
+            Self::Loss => step::losses(graph),
         }
     }
 }

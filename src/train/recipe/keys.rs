@@ -207,7 +207,8 @@ pub static NETWORK: Section = Section {
     ],
 };
 
-const PASSES: [&str; 6] = ["flatten", "pool-gradient", "epilogue", "pooling", "loads", "derivative"];
+const PASSES: [&str; 9] =
+    ["flatten", "pool-gradient", "epilogue", "pooling", "loads", "derivative", "bias", "settle", "loss"];
 
 /// How it is trained.
 pub static TRAIN: Section = Section {

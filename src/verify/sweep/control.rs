@@ -1,8 +1,9 @@
 //! Flags, counters and records.
 
+use super::specials;
 use crate::gpu::Caps;
-use crate::ops::{Advance, Guard, RecordEvaluation, RecordStep};
-use crate::verify::case::{Case, Depth, Operand, control, integers, noise, values};
+use crate::ops::{Advance, Guard, RecordEvaluation, RecordStep, Settle};
+use crate::verify::case::{Case, Depth, Operand, control, floats, integers, noise, values};
 
 fn float(values_of: &[f32]) -> Operand {
     values([values_of.len()], values_of)
@@ -29,6 +30,52 @@ fn recorded(name: &str, op: RecordStep, [n, k, places]: [usize; 3], (step, flag)
 fn evaluation(n: usize, len: usize, step: u32) -> Case {
     let inputs = [control(step, 0), noise(1, [n, 10]), noise(2, [n]), noise(3, [len]), integers(4, [len], 9)];
     Case::new(format!("{n}_rows_into_{len}_step_{step}"), RecordEvaluation, inputs)
+}
+
+/// The end of a step of so many rows and classes, with records of so many places and a table of three steps' rates.
+fn ending(name: &str, [n, k, places]: [usize; 3], [step, flag]: [u32; 2], gradients: Operand) -> Case {
+    let inputs = [
+        control(step, flag),
+        floats(6, [n], 0.5, 2.5),
+        noise(1, [n, k]),
+        integers(2, [n], k as u32),
+        gradients,
+        noise(7, [3, 4]),
+        noise(3, [places]),
+        noise(4, [places]),
+        integers(5, [places], 100),
+    ];
+    Case::new(name, Settle, inputs)
+}
+
+fn endings() -> Vec<Case> {
+    let gradients = |len: usize| floats(8, [len], 0.5, 1.5);
+    let mut cases = vec![
+        ending("fours", [64, 10, 7], [3, 0], gradients(1000)).at(Depth::Quick),
+        ending("ones", [65, 3, 4], [7, 0], gradients(1001)).at(Depth::Quick),
+        ending("one_of_all", [1, 1, 1], [5, 0], gradients(1)),
+        ending("flagged", [64, 10, 7], [3, 1], gradients(1000)),
+        ending("the_counter_wraps", [9, 4, 5], [u32::MAX, 0], gradients(100)),
+        ending("a_block_of_rows", [256, 3, 5], [1, 0], gradients(4000)),
+        ending("more_rows_than_a_block", [257, 3, 5], [1, 0], gradients(70_001)),
+        ending("more_rows_than_a_block_of_blocks", [66_000, 2, 5], [1, 0], gradients(64)),
+        ending("many_splits", [33, 2, 5], [2, 0], gradients(1_000_003)),
+        ending("many_splits_of_fours", [33, 2, 5], [2, 0], gradients(1_000_004)),
+        ending("ranges", [400, 3, 5], [1, 0], gradients(5000)).squeezed(),
+    ];
+    let mut tie = ending("ties", [20, 4, 5], [4, 0], gradients(64));
+    tie.operands[2] = values([20, 4], &[1.0, 3.0, 3.0, 2.0, 0.0]);
+    cases.push(tie);
+    for (name, gradients) in specials(&[1000], 8) {
+        cases.push(ending(name, [64, 10, 7], [3, 0], gradients).special());
+    }
+    for (name, value) in [("nan", f32::NAN), ("infinite", f32::INFINITY)] {
+        let mut case = ending(&format!("{name}_loss"), [64, 10, 7], [3, 0], gradients(1000));
+        case.operands[1] = noise(6, [64]).strewn(64, 63, value);
+        cases.push(case.special());
+    }
+    cases.push(ending("squares_overflow", [64, 10, 7], [3, 0], values([300], &[1e30, 1.0])).overflowing());
+    cases
 }
 
 pub(super) fn cases(_caps: &Caps) -> Vec<Case> {
@@ -62,6 +109,7 @@ pub(super) fn cases(_caps: &Caps) -> Vec<Case> {
         recorded("a_later_part", RecordStep { adds: true }, [70, 5, 4], (6, 0), noise(1, [70, 5])),
         record("folded", [400, 3, 5], 1, 0, noise(1, [400, 3])).squeezed(),
     ]);
+    cases.extend(endings());
     for (n, len, step) in [
         (8, 30, 0),
         (8, 30, 2),

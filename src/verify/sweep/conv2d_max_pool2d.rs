@@ -57,7 +57,7 @@ const POOLED: [Pooled; 6] = [
         [2, 11, 9, 3],
         [3, 3, 3, 68],
     ),
-    ("windows_hang_over", PLAIN, RELU, Pool2d { ceil_mode: true, ..tiles([2, 2]) }, [2, 9, 8, 1], [2, 2, 1, 4]),
+    ("windows_hang_over", PLAIN, RELU, Pool2d { ceil_mode: true, ..tiles([2, 3]) }, [2, 9, 8, 1], [2, 2, 1, 4]),
     ("overlapping", PADDED, RELU, OVERLAPPING, [2, 7, 9, 3], [3, 3, 3, 8]),
     ("two_groups", Conv2d { groups: 2, ..PADDED }, RELU, tiles([2, 2]), [2, 6, 7, 6], [3, 3, 3, 8]),
     ("fours", PADDED, RELU, tiles([2, 2]), [3, 13, 6, 12], [3, 3, 12, 20]),
@@ -105,8 +105,9 @@ fn gradient(name: &str, forward: Conv2dMaxPool2d, operands: &[Operand], upstream
 
 pub(super) fn cases() -> Vec<Case> {
     let mut cases = few_channels();
-    for row in QUICK {
-        cases.extend(directions(row, false, true).into_iter().map(|case| case.at(Depth::Quick)));
+    for (i, row) in QUICK.into_iter().enumerate() {
+        // Few channels have a program of their own without a bias, which is asked without a pool.
+        cases.extend(directions(row, false, i > 0).into_iter().map(|case| case.at(Depth::Quick)));
     }
     for row in CROPPED {
         cases.extend(directions(row, true, false).into_iter().map(|case| case.at(Depth::Quick)));

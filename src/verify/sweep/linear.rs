@@ -5,6 +5,7 @@ use crate::gpu::Caps;
 use crate::kernels::BASELINE;
 use crate::ops::{
     Activation, Linear, LinearActivation, LinearGradInput, LinearGradInputActivationGrad, LinearGradWeight,
+    LinearGradWeightBias,
 };
 use crate::verify::case::{Case, Depth, floats, noise, values};
 
@@ -17,7 +18,7 @@ const SIZES: [[usize; 3]; 10] = [
     [31, 33, 1],
     [2, 3, 5],
     [65, 64, 65],
-    [7, 1600, 32],
+    [3, 1600, 32],
     [13, 31, 7],
     [1000, 3, 5],
     [17, 47, 41],
@@ -29,6 +30,7 @@ const LARGE: [[usize; 3]; 3] = [[70_000, 3, 61], [3, 20_000, 70], [300_000, 3, 5
 
 /// The gradient of an input that is no image.
 const ROWS: LinearGradInput = LinearGradInput { image: None };
+const WITH_BIAS: LinearGradWeightBias = LinearGradWeightBias { weight: LinearGradWeight };
 
 fn directions(name: &str, [n, inputs, outputs]: [usize; 3]) -> Vec<Case> {
     let (x, w, dy) = (noise(1, [n, inputs]), noise(2, [outputs, inputs]), noise(4, [n, outputs]));
@@ -36,7 +38,8 @@ fn directions(name: &str, [n, inputs, outputs]: [usize; 3]) -> Vec<Case> {
         Case::new(name, Linear, [x.clone(), w.clone()]),
         named(&[name, "bias"], Linear, [x.clone(), w.clone(), noise(3, [outputs])]),
         Case::new(name, ROWS, [dy.clone(), w]),
-        Case::new(name, LinearGradWeight, [x, dy]),
+        Case::new(name, LinearGradWeight, [x.clone(), dy.clone()]),
+        Case::new(name, WITH_BIAS, [x, dy]),
     ]
 }
 
@@ -51,12 +54,15 @@ fn images() -> Vec<Case> {
         let sum = LinearGradInput { image: Some([h, w, c]) };
         let scaled = LinearGradInputActivationGrad { sum, activation: Activation::Relu };
         let relu = LinearActivation { activation: Activation::Relu };
+        let quick_or_baseline = |case: Case| if depth == Depth::Quick { case } else { case.only(BASELINE) };
         for case in [
             Case::new(&name, Linear, [image.clone(), weights.clone()]),
             Case::new(&name, relu, [image.clone(), weights.clone(), noise(3, [outputs])]),
             Case::new(&name, sum, [dy.clone(), weights.clone()]),
-            Case::new(&name, scaled, [dy.clone(), weights, noise(5, x)]),
-            Case::new(&name, LinearGradWeight, [image, dy]),
+            // The other kernels that scale are those that sum, with another ending.
+            quick_or_baseline(Case::new(&name, scaled, [dy.clone(), weights, noise(5, x)])),
+            Case::new(&name, LinearGradWeight, [image.clone(), dy.clone()]),
+            Case::new(&name, WITH_BIAS, [image, dy]),
         ] {
             cases.push(case.at(depth));
         }
@@ -101,13 +107,13 @@ pub(super) fn cases(caps: &Caps) -> Vec<Case> {
         let depth = if activation == Activation::Relu { Depth::Quick } else { Depth::Standard };
         let operands = [noise(1, [9, 21]), noise(2, [18, 21]), noise(3, [18])];
         let op = LinearActivation { activation };
-        let both = [
-            named(&[activation.name(), "bias"], op, operands.clone()),
-            Case::new(activation.name(), op, &operands[..2]),
-        ];
-        // The kernels of the other variants are those of a convolution, which is asked with it.
-        let of = |case: Case| if depth == Depth::Quick { case } else { case.only(BASELINE) };
-        cases.extend(both.into_iter().map(|case| of(case).at(depth)));
+        let biased = named(&[activation.name(), "bias"], op, operands.clone()).at(depth);
+        if depth == Depth::Quick {
+            cases.extend([biased, Case::new(activation.name(), op, &operands[..2]).at(depth)]);
+        } else {
+            // The kernels of the other variants are those of a convolution, which is asked with it.
+            cases.push(biased.only(BASELINE));
+        }
     }
     for (name, x, special) in hard(&[9, 21], 1) {
         let operands = [x, noise(2, [18, 21]), noise(3, [18])];
@@ -133,10 +139,12 @@ pub(super) fn cases(caps: &Caps) -> Vec<Case> {
         cases.push(mark(Case::new(name, LinearGradWeight, [x, noise(4, [n, outputs])]), special));
     }
     for (name, dy, special) in hard(&[n, outputs], 4) {
+        cases.push(mark(Case::new(name, WITH_BIAS, [noise(1, [n, inputs]), dy.clone()]), special));
         cases.push(mark(Case::new(name, ROWS, [dy, noise(2, [outputs, inputs])]), special));
     }
     let one_sided = |seed: u32, width: usize| floats(seed, [20_000, width], 0.5, 2.5);
     cases.push(Case::new("sum_over_20000_rows", LinearGradWeight, [one_sided(1, 2), one_sided(2, 3)]));
+    cases.push(Case::new("sum_over_20000_rows", WITH_BIAS, [one_sided(1, 2), one_sided(2, 70)]));
     let operands = [values([1 << 20, 1], &DRIFTING[..1]), values([1 << 20, 1], &[1.0])];
     cases.push(Case::new("drifting", LinearGradWeight, operands).only(BASELINE));
     cases

@@ -3,7 +3,8 @@
 use super::specials;
 use crate::gpu::Caps;
 use crate::ops::{
-    MixupCrossEntropy, MixupCrossEntropyGrad, MseLoss, MseLossGrad, SoftmaxCrossEntropy, SoftmaxCrossEntropyGrad,
+    MixupCrossEntropy, MixupCrossEntropyGrad, MseLoss, MseLossGrad, SoftmaxCrossEntropy, SoftmaxCrossEntropyAndGrad,
+    SoftmaxCrossEntropyGrad,
 };
 use crate::verify::case::{Case, Depth, Operand, floats, integers, noise, spread, values, words};
 
@@ -44,7 +45,9 @@ pub(super) fn cases(_caps: &Caps) -> Vec<Case> {
             let inputs = [logits.clone(), labels.clone()];
             cases.push(how(Case::new(&name, SoftmaxCrossEntropy { label_smoothing }, inputs).at(depth)));
             let inputs = [logits.clone(), labels.clone(), values([1], &[0.37])];
-            cases.push(how(Case::new(&name, SoftmaxCrossEntropyGrad { label_smoothing }, inputs).at(depth)));
+            cases.push(how(Case::new(&name, SoftmaxCrossEntropyGrad { label_smoothing }, inputs.clone()).at(depth)));
+            let both = SoftmaxCrossEntropyAndGrad { label_smoothing, mean: label_smoothing == 0.0 };
+            cases.push(how(Case::new(&name, both, inputs).at(depth)));
         }
         // Rows of one label and rows of two, and some whose two labels are one.
         let (others, shares) = (integers(16, [n], k as u32), values([n], &[0.3, 0.0, 0.5, 1.0, 0.0625, 0.3, 0.45]));

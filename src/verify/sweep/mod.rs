@@ -9,6 +9,7 @@ mod batch;
 mod batch_norm2d;
 mod control;
 mod conv2d;
+mod conv2d_bias;
 mod conv2d_max_pool2d;
 mod dropout;
 mod elementwise;

@@ -1,0 +1,37 @@
+//! What a step of training costs on a GPU, which this machine need not have: plans follow from a device's capabilities alone.
+
+use wgrad::gpu::Caps;
+use wgrad::graph::{Graph, Node, Pass};
+use wgrad::kernels::{self, Lowered};
+use wgrad::nn::shipped;
+use wgrad::train::TrainConfig;
+use wgrad::train::program::{self, Resident};
+
+/// A step of the reference network at 64 images, without some passes.
+fn step(without: &[Pass]) -> Graph {
+    let network = shipped::network("reference", [28, 28, 1], 10).unwrap();
+    let data = Resident::new("train", 8000, [28, 28, 1], u64::MAX);
+    let config = TrainConfig { batch: 64, ..TrainConfig::default() };
+    let graph = program::train(&network, &network.layout().unwrap(), &data, &config).unwrap();
+    graph.fuse(without).unwrap().0
+}
+
+/// Each dispatch on such a device, with the node that it is of.
+fn dispatches(graph: &Graph, caps: &Caps) -> Vec<String> {
+    let of = |(node, lowered): (&Node, Lowered)| {
+        let named = lowered.dispatches.iter().map(|dispatch| format!("{}: {}", node.name, dispatch.entry));
+        named.collect::<Vec<_>>()
+    };
+    graph.nodes().iter().zip(kernels::plan(graph, caps).unwrap()).flat_map(of).collect()
+}
+
+#[test]
+fn the_reference_networks_step_is_few_dispatches_on_a_gpu() {
+    let all = dispatches(&step(&[]), &Caps::DEFAULT);
+    assert!(all.len() <= 26, "{} dispatches:\n{}", all.len(), all.join("\n"));
+    // Each pass is worth something there.
+    for pass in Pass::ALL {
+        let without = dispatches(&step(&[pass]), &Caps::DEFAULT);
+        assert!(without.len() > all.len(), "{pass:?}: {} dispatches without it, {} with it", without.len(), all.len());
+    }
+}
