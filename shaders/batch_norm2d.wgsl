@@ -4,7 +4,7 @@
 //   mean_finish  mean[0,c] = pivot[c], mean[1,c] = offset[c] = sum_s part[s,c] / rows
 //   square_part  part[s,c] = sum over the rows of split s of ((x[row,c] - pivot[c]) - offset[c])^2
 //   rstd_finish  var = sum_s part[s,c] / rows, rstd[c] = 1 / sqrt(var + eps), var_unbiased[c] = var * rows / (rows - 1) (rows > 1)
-//   forward      y[row,c] = ((x - pivot) - offset) * rstd * weight + bias
+//   forward      y[row,c] = f(((x - pivot) - offset) * rstd * weight + bias), f an activation, or nothing (shared/activate.wgsl)
 //   grad_part    part_w[s,c] = sum over the rows of split s of dy * xhat, part_b[s,c] = sum of dy
 //                (the splits are added in order by `shaders/reduce.wgsl`: they are dweight and dbias)
 //   grad         dx = weight * rstd * (dy - dbias / rows - xhat * dweight / rows)
@@ -17,6 +17,7 @@
 // Definition: src/ops/batch_norm2d.rs. Host: src/kernels/batch_norm2d.rs.
 
 #import grid
+#import activate
 #import split_sum
 
 struct Params {
@@ -27,6 +28,7 @@ struct Params {
     eps: f32,
     momentum: f32,
     rest: f32, // 1 - momentum
+    slope: f32, // of the activation
 }
 
 const WORKGROUP: u32 = 64u;
@@ -136,7 +138,7 @@ fn forward(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) gro
         return;
     }
     let c = index % params.c;
-    y[index] = ((x[index] - mean[c]) - mean[params.c + c]) * (rstd[c] * weight[c]) + bias[c];
+    y[index] = activate(((x[index] - mean[c]) - mean[params.c + c]) * (rstd[c] * weight[c]) + bias[c], params.slope);
 }
 
 @compute @workgroup_size(WORKGROUP)

@@ -1,6 +1,6 @@
 // Sums, products, copies and permutations, baseline: one element an invocation.
 //
-//   add             y[i] = a[i] + b[i]
+//   add             y[i] = f(a[i] + b[i]), f an activation, or nothing (shared/activate.wgsl)
 //   mul             y[i] = a[i] * b[i]
 //   place           to[r * stride + start + e] = from[r * chunk + e]     (concat, one input a dispatch)
 //   cut             to[r * chunk + e] = from[r * stride + start + e]     (slice; copy with one row)
@@ -12,6 +12,7 @@
 // Definition: src/ops/elementwise.rs. Host: src/kernels/elementwise.rs.
 
 #import grid
+#import activate
 
 struct Params {
     len: u32, // elements that are computed or moved
@@ -20,6 +21,7 @@ struct Params {
     start: u32, // where the smaller row lies in the larger
     pixels: u32,
     c: u32,
+    slope: f32, // of the activation
 }
 
 const WORKGROUP: u32 = 64u;
@@ -35,7 +37,7 @@ const WORKGROUP: u32 = 64u;
 fn add(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let index = linear_index(group, groups, lane, WORKGROUP);
     if index < params.len {
-        y[index] = a[index] + b[index];
+        y[index] = activate(a[index] + b[index], params.slope);
     }
 }
 

@@ -1,9 +1,10 @@
 //! Batch normalisation on the GPU: statistics in two stages each (mean, then centred squares), then the image.
 
+use super::activation::epilogue;
 use super::reduce::{Splits, scratch, split_sum_trips, sum_splits};
 use super::{Dispatch, Lowered, Operand, Problem};
 use crate::error::Result;
-use crate::ops::{BatchNorm2d, BatchNorm2dEval, BatchNorm2dEvalGrad, BatchNorm2dGrad, RunningStats};
+use crate::ops::{Activation, BatchNorm2d, BatchNorm2dEval, BatchNorm2dEvalGrad, BatchNorm2dGrad, RunningStats};
 use crate::tensor::Spec;
 
 use Operand::{Input, Output};
@@ -26,7 +27,12 @@ impl Sizes {
 
     /// Sets every uniform of the file.
     fn dispatch(&self, entry: &'static str) -> Dispatch {
-        Dispatch::new("batch_norm2d.wgsl", entry)
+        self.activated(entry, None)
+    }
+
+    /// The same, with an activation that is applied to what is written.
+    fn activated(&self, entry: &'static str, activation: Option<Activation>) -> Dispatch {
+        epilogue(Dispatch::new("batch_norm2d.wgsl", entry), activation)
             .set("rows", self.rows)
             .set("c", self.c)
             .set("splits", self.splits.count)
@@ -47,8 +53,8 @@ impl Sizes {
     }
 
     /// One invocation an element of the image.
-    fn image(&self, entry: &'static str) -> Dispatch {
-        self.dispatch(entry).invocations(self.rows * self.c)
+    fn image(&self, entry: &'static str, activation: Option<Activation>) -> Dispatch {
+        self.activated(entry, activation).invocations(self.rows * self.c)
     }
 
     /// The gradients of weight and bias, outputs 1 and 2, from the splits that `part` computes.
@@ -67,7 +73,7 @@ impl Sizes {
     }
 }
 
-pub(super) fn forward(op: &BatchNorm2d, problem: &Problem) -> Result<Lowered> {
+pub(super) fn forward(op: &BatchNorm2d, activation: Option<Activation>, problem: &Problem) -> Result<Lowered> {
     let sizes = Sizes::of(&problem.inputs[0], op.eps);
     let mut workspaces = Vec::new();
     let part = scratch(&mut workspaces, Spec::f32([sizes.splits.count, sizes.c]));
@@ -77,7 +83,7 @@ pub(super) fn forward(op: &BatchNorm2d, problem: &Problem) -> Result<Lowered> {
         sizes.part("square_part").bind("x", Input(0)).bind("mean", Output(1)).bind("part_out", part),
         sizes.finish("rstd_finish").bind("part", part).bind("rstd_out", Output(2)).bind("var_unbiased", Output(3)),
         sizes
-            .image("forward")
+            .image("forward", activation)
             .bind("x", Input(0))
             .bind("weight", Input(1))
             .bind("bias", Input(2))
@@ -95,7 +101,7 @@ pub(super) fn grad(_op: &BatchNorm2dGrad, problem: &Problem) -> Result<Lowered> 
         sizes.part("grad_part").bind("x", Input(0)).bind("mean", Input(2)).bind("rstd", Input(3)).bind("dy", Input(4));
     let mut dispatches = sizes.weight_gradients(part, &mut workspaces);
     let image = sizes
-        .image("grad")
+        .image("grad", None)
         .bind("x", Input(0))
         .bind("weight", Input(1))
         .bind("mean", Input(2))
@@ -110,7 +116,7 @@ pub(super) fn grad(_op: &BatchNorm2dGrad, problem: &Problem) -> Result<Lowered> 
 
 pub(super) fn eval(op: &BatchNorm2dEval, problem: &Problem) -> Result<Lowered> {
     let dispatch = Sizes::of(&problem.inputs[0], op.eps)
-        .image("eval")
+        .image("eval", None)
         .bind("x", Input(0))
         .bind("weight", Input(1))
         .bind("bias", Input(2))
@@ -131,7 +137,7 @@ pub(super) fn eval_grad(op: &BatchNorm2dEvalGrad, problem: &Problem) -> Result<L
         .bind("dy", Input(4));
     let mut dispatches = sizes.weight_gradients(part, &mut workspaces);
     let image = sizes
-        .image("eval_grad")
+        .image("eval_grad", None)
         .bind("weight", Input(1))
         .bind("running_var", Input(3))
         .bind("dy", Input(4))

@@ -1,8 +1,9 @@
 //! Sums, products, copies and permutations on the GPU.
 
+use super::activation::epilogue;
 use super::{Dispatch, Lowered, Operand, Problem};
 use crate::error::{Error, Result};
-use crate::ops::{Add, Concat, Copy, Flatten, FlattenGrad, Mul, Operator, Slice};
+use crate::ops::{Activation, Concat, Copy, Flatten, FlattenGrad, Mul, Operator, Slice};
 use crate::tensor::{DType, Spec};
 
 const FILE: &str = "elementwise.wgsl";
@@ -17,7 +18,18 @@ struct Window {
 
 /// Sets every uniform of the file.
 fn sized(entry: &'static str, len: usize, window: Window, [pixels, c]: [usize; 2]) -> Dispatch {
-    Dispatch::new(FILE, entry)
+    activated(entry, None, len, window, [pixels, c])
+}
+
+/// The same, with an activation that is applied to what is written.
+fn activated(
+    entry: &'static str,
+    activation: Option<Activation>,
+    len: usize,
+    window: Window,
+    [pixels, c]: [usize; 2],
+) -> Dispatch {
+    epilogue(Dispatch::new(FILE, entry), activation)
         .set("len", len)
         .set("chunk", window.chunk)
         .set("stride", window.stride)
@@ -27,20 +39,20 @@ fn sized(entry: &'static str, len: usize, window: Window, [pixels, c]: [usize; 2
         .invocations(len)
 }
 
-fn pairwise(entry: &'static str, problem: &Problem) -> Result<Lowered> {
-    let dispatch = sized(entry, problem.outputs[0].len(), Window::default(), [0, 0])
+fn pairwise(entry: &'static str, activation: Option<Activation>, problem: &Problem) -> Result<Lowered> {
+    let dispatch = activated(entry, activation, problem.outputs[0].len(), Window::default(), [0, 0])
         .bind("a", Operand::Input(0))
         .bind("b", Operand::Input(1))
         .bind("y", Operand::Output(0));
     Ok(Lowered::baseline(vec![dispatch]))
 }
 
-pub(super) fn add(_op: &Add, problem: &Problem) -> Result<Lowered> {
-    pairwise("add", problem)
+pub(super) fn add(activation: Option<Activation>, problem: &Problem) -> Result<Lowered> {
+    pairwise("add", activation, problem)
 }
 
 pub(super) fn mul(_op: &Mul, problem: &Problem) -> Result<Lowered> {
-    pairwise("mul", problem)
+    pairwise("mul", None, problem)
 }
 
 /// Moves happen in words of four bytes.

@@ -4,6 +4,8 @@
 //! ```text
 //! conv2d_activation: y = f(conv2d(x, w, b))
 //! linear_activation: y = f(linear(x, w, b))
+//! add_activation: y = f(a + b)
+//! batch_norm2d_activation: y = f(batch_norm2d(x, w, b)), and what else that answers
 //! conv2d_max_pool2d: y, argmax = max_pool2d(f(conv2d(x, w, b)))
 //!   grad_weight:     dw = conv2d_grad_weight(x, max_pool2d_grad(g, argmax)), db = sum_rows(g)  with g = f'(y) · dy
 //! conv2d_grad_input_activation_grad: dx = f'(saved) · conv2d_grad_input(dy, w)
@@ -13,9 +15,11 @@
 //! ```
 //! and those of the loss and of the end of a step ([`step`]).
 
+mod activated;
 mod bias;
 pub mod step;
 
+pub use activated::{Activatable, Activated, AddActivation, BatchNorm2dActivation};
 pub use bias::{Conv2dGradWeightBias, GradWeight, GradWeightBias, LinearGradWeightBias};
 pub use step::{Settle, SoftmaxCrossEntropyAndGrad};
 

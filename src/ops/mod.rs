@@ -37,8 +37,9 @@ pub use conv2d::{Conv2d, Conv2dGradInput, Conv2dGradWeight};
 pub use dropout::Dropout;
 pub use elementwise::{Add, Concat, Copy, Flatten, FlattenGrad, Mul, Slice};
 pub use fused::{
-    Conv2dActivation, Conv2dGradInputActivationGrad, Conv2dGradWeightBias, Conv2dMaxPool2d, Conv2dMaxPool2dGradWeight,
-    LinearActivation, LinearGradInputActivationGrad, LinearGradWeightBias, Settle, SoftmaxCrossEntropyAndGrad,
+    AddActivation, BatchNorm2dActivation, Conv2dActivation, Conv2dGradInputActivationGrad, Conv2dGradWeightBias,
+    Conv2dMaxPool2d, Conv2dMaxPool2dGradWeight, LinearActivation, LinearGradInputActivationGrad, LinearGradWeightBias,
+    Settle, SoftmaxCrossEntropyAndGrad,
 };
 pub use group_norm::{GroupNorm, GroupNormGrad, LayerNorm, LayerNormGrad};
 pub use linear::{Linear, LinearGradInput, LinearGradWeight};
@@ -161,6 +162,7 @@ operators! {
     Conv2dGradInputActivationGrad, LinearGradInputActivationGrad,
     Conv2dGradWeightBias, LinearGradWeightBias,
     SoftmaxCrossEntropyAndGrad, Settle,
+    AddActivation, BatchNorm2dActivation,
 }
 
 impl Op {

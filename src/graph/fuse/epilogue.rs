@@ -1,11 +1,12 @@
-//! `conv2d → activation` and `linear → activation` become one node: the kernel applies the activation to each sum before it
+//! `conv2d → activation`, `linear → activation`, `add → activation` and `batch_norm2d → activation` become one node: the kernel applies the activation to each sum before it
 //! writes it. Only where nothing else reads the sum: an activation whose gradient wants its input keeps it in memory. And
 //! `conv2d → max_pool2d`, with or without an activation between them, where nothing else reads what is pooled. Rows and columns
 //! that no window covers are then not computed, and nothing is summed over their gradients, which are 0.
 
 use super::{Fusion, Graph, Node, Pass, Storage, ValueId};
 use crate::error::Result;
-use crate::ops::{Conv2dActivation, Conv2dMaxPool2d, LinearActivation, Op, Pool2d};
+use crate::ops::{AddActivation, BatchNorm2dActivation, Conv2dActivation, Conv2dMaxPool2d};
+use crate::ops::{LinearActivation, Op, Pool2d};
 
 pub(super) fn activations(graph: &mut Graph) -> Result<Vec<Fusion>> {
     run(graph, Pass::Epilogue, activated)
@@ -32,7 +33,9 @@ fn run(graph: &mut Graph, pass: Pass, fused: fn(&Graph, usize) -> Option<(usize,
                 }
                 let node = &mut graph.nodes[maker];
                 node.name = format!("{}+{}", node.name, behind.name);
-                (node.op, node.outputs) = (op, behind.outputs);
+                node.op = op;
+                // A batch normalisation has more outputs than what is activated.
+                node.outputs.splice(..1, behind.outputs);
                 done.push(Fusion { pass, before, after: vec![graph.title(maker)] });
             }
         }
@@ -52,9 +55,16 @@ fn activated(graph: &Graph, position: usize) -> Option<(usize, Op)> {
     let op = match graph.nodes[maker].op {
         Op::Conv2d(conv) => Conv2dActivation { conv, activation }.into(),
         Op::Linear(_) => LinearActivation { activation }.into(),
+        Op::Add(op) => AddActivation { op, activation }.into(),
+        Op::BatchNorm2d(op) if reads_result(graph, position, maker) => BatchNorm2dActivation { op, activation }.into(),
         _ => return None,
     };
     Some((maker, op))
+}
+
+/// Whether the node at `position` reads the first result of `maker`.
+fn reads_result(graph: &Graph, position: usize, maker: usize) -> bool {
+    graph.nodes[position].inputs[0] == graph.nodes[maker].outputs[0]
 }
 
 fn pooled(graph: &Graph, position: usize) -> Option<(usize, Op)> {

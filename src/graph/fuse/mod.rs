@@ -27,7 +27,8 @@ pub enum Pass {
     /// The gradient of an activation before a max pool is taken of the pooled values, before they are spread out again, and so
     /// is the gradient of a bias.
     PoolGradient,
-    /// An activation is applied by the convolution or linear layer before it, when that writes its output.
+    /// An activation is applied by what is before it, when that writes its output: a convolution, a linear layer, a sum, a batch
+    /// normalisation.
     Epilogue,
     /// A max pool is computed by the convolution before it.
     Pooling,

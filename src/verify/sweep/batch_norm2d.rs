@@ -2,7 +2,8 @@
 
 use super::specials;
 use crate::gpu::Caps;
-use crate::ops::{BatchNorm2d, BatchNorm2dEval, BatchNorm2dEvalGrad, BatchNorm2dGrad, RunningStats};
+use crate::ops::{Activation, BatchNorm2d, BatchNorm2dActivation, BatchNorm2dEval};
+use crate::ops::{BatchNorm2dEvalGrad, BatchNorm2dGrad, Op, RunningStats};
 use crate::verify::case::{Case, Depth, Operand, control, floats, noise, outputs_of, spread, values};
 
 const EPS: f64 = 1e-5;
@@ -53,6 +54,25 @@ fn with_upstream(name: &str, x: &Operand, middle: f32, dy: &Operand) -> [Case; 4
     ]
 }
 
+/// With an activation behind it, which changes nothing but y.
+fn activated() -> Vec<Case> {
+    let activation = Activation::Relu;
+    let case = |case: Case| {
+        let op: Op = match case.op {
+            Op::BatchNorm2d(op) => BatchNorm2dActivation { op, activation }.into(),
+            _ => return None,
+        };
+        Some(Case { op, ..case })
+    };
+    let image = || noise(2, [3, 5, 7, 5]);
+    let quick = all("relu", &image(), 0.0).into_iter().filter_map(case).map(|case| case.at(Depth::Quick));
+    let mut cases: Vec<Case> = quick.collect();
+    for (name, x) in specials(&[3, 5, 7, 5], 2) {
+        cases.extend(all(name, &x, 0.0).into_iter().filter_map(case).map(Case::special));
+    }
+    cases
+}
+
 pub(super) fn cases(_caps: &Caps) -> Vec<Case> {
     let mut cases = Vec::new();
     for (name, x, middle, depth) in images() {
@@ -67,6 +87,7 @@ pub(super) fn cases(_caps: &Caps) -> Vec<Case> {
         let [_, training, _, evaluation] = with_upstream(&format!("upstream_{name}"), &plain, 0.0, &dy);
         cases.extend([training.special(), evaluation.special()]);
     }
+    cases.extend(activated());
     // The unbiased variance divides by one less than two.
     let x = noise(25, [2, 1, 1, 3]);
     let [weight, bias] = scale(&x);

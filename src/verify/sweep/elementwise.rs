@@ -2,7 +2,7 @@
 
 use super::{hard, mark, specials};
 use crate::gpu::Caps;
-use crate::ops::{Add, Concat, Copy, Flatten, FlattenGrad, Mul, Slice};
+use crate::ops::{Activation, Add, AddActivation, Concat, Copy, Flatten, FlattenGrad, Mul, Slice};
 use crate::verify::case::{Case, Depth, integers, noise};
 
 const QUICK: [&[usize]; 2] = [&[2, 3, 5, 31], &[65, 33]];
@@ -21,11 +21,15 @@ pub(super) fn cases(_caps: &Caps) -> Vec<Case> {
             cases.extend(pairs(&name, shape).map(|case| case.at(depth)));
         }
     }
+    let relu = AddActivation { op: Add, activation: Activation::Relu };
+    cases.push(Case::new("relu", relu, [noise(1, [2, 3, 5, 31]), noise(2, [2, 3, 5, 31])]).at(Depth::Quick));
     cases.extend(pairs("folded", &[9, 77]).map(Case::squeezed));
     cases.push(Case::new("integers_that_are_no_floats", Copy, [integers(3, [100], u32::MAX)]));
     for (name, a, special) in hard(&[4, 33], 4) {
         // An infinity and its opposite, or a zero, give a NaN: in the reference too.
         cases.push(mark(Case::new(name, Add, [a.clone(), noise(5, [4, 33])]), special));
+        let relu = AddActivation { op: Add, activation: Activation::Relu };
+        cases.push(mark(Case::new(name, relu, [a.clone(), noise(5, [4, 33])]), special));
         cases.push(mark(Case::new(name, Mul, [a.clone(), noise(5, [4, 33])]), special));
         cases.push(mark(Case::new(name, Copy, [a]), special));
     }
