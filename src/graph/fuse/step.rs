@@ -90,7 +90,9 @@ fn ending(graph: &Graph) -> Option<Ending> {
     for reader in graph.readers(control) {
         let node = &graph.nodes[reader];
         let slot = match node.op {
-            Op::RecordStep(_) if node.inputs[1..5] == [loss, norm_value, scored.inputs[0], scored.inputs[1]] => {
+            Op::RecordStep(op)
+                if !op.adds && node.inputs[1..5] == [loss, norm_value, scored.inputs[0], scored.inputs[1]] =>
+            {
                 &mut record
             }
             Op::Advance(_) if graph.readers(node.outputs[0]).is_empty() => &mut advance,

@@ -28,6 +28,9 @@ pub struct SoftmaxCrossEntropyAndGrad {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Settle;
 
+/// What settling records: the batch as a whole, not one micro-batch of several.
+const RECORD: RecordStep = RecordStep { adds: false };
+
 impl SoftmaxCrossEntropyAndGrad {
     fn parts(&self) -> (SoftmaxCrossEntropy, SoftmaxCrossEntropyGrad) {
         let label_smoothing = self.label_smoothing;
@@ -71,7 +74,7 @@ impl Operator for Settle {
         expect_operands("settle", inputs, 9..=9)?;
         let (scalar, norm) = (Spec::f32([1]), GradNorm.infer(&inputs[4..5])?);
         let record = [&inputs[0], &scalar, &norm[0], &inputs[2], &inputs[3], &inputs[6], &inputs[7], &inputs[8]];
-        let records = RecordStep { adds: false }.infer(&record.map(Clone::clone))?;
+        let records = RECORD.infer(&record.map(Clone::clone))?;
         expect_spec("settle", "the rows' losses", &inputs[1], &Spec::f32([inputs[3].len()]))?;
         let steps = inputs[5].shape.first().copied().unwrap_or(0).max(1);
         expect_spec("settle", "the table of rates", &inputs[5], &Spec::f32([steps, RATES]))?;
@@ -85,7 +88,7 @@ impl Operator for Settle {
         let norm = GradNorm.reference(&inputs[4..5], &outputs[1..2]).swap_remove(0);
         let guarded = Guard.reference(&[inputs[0], &loss, &norm], &outputs[..1]).swap_remove(0);
         let record = [&guarded, &loss, &norm, inputs[2], inputs[3], inputs[6], inputs[7], inputs[8]];
-        let records = RecordStep { adds: false }.reference(&record, &outputs[3..]);
+        let records = RECORD.reference(&record, &outputs[3..]);
         let row = inputs[0].u32s()[control::STEP] as usize % inputs[5].shape[0];
         let rates = Tensor::float([1, RATES], inputs[5].floats()[row * RATES..][..RATES].to_vec());
         let advanced = Advance.reference(&[&guarded], &outputs[..1]);

@@ -66,7 +66,7 @@ const FOURS: [Row; 14] = [
     ("rows_of_11_pixels", PLAIN, [3, 6, 13, 32], [3, 3, 32, 64]),
     ("rows_of_17_pixels", padded(1), [2, 3, 17, 4], [3, 3, 4, 20]),
     ("rows_of_22_pixels", padded(1), [1, 12, 22, 8], [3, 3, 8, 8]),
-    ("pixels_in_one_row", PLAIN, [3, 6, 4, 36], [1, 1, 36, 28]),
+    ("pixels_in_one_row", PLAIN, [3, 4, 4, 36], [1, 1, 36, 28]),
     ("taps_2x2", PLAIN, [2, 5, 9, 8], [2, 2, 8, 8]),
     ("taps_5x5", padded(2), [2, 7, 6, 8], [5, 5, 8, 12]),
     ("taps_7x4_padded_unevenly", Conv2d { padding: [3, 1, 0, 2], ..PLAIN }, [1, 8, 6, 12], [7, 4, 12, 8]),

@@ -103,18 +103,11 @@ pub(super) fn cases(caps: &Caps) -> Vec<Case> {
     let relu = LinearActivation { activation: Activation::Relu };
     let fours = [noise(1, [9, 20]), noise(2, [20, 20]), noise(3, [20])];
     cases.push(Case::new("relu_fours", relu, fours).at(Depth::Quick));
-    for activation in [Activation::Relu, Activation::Elu { alpha: 1.25 }] {
-        let depth = if activation == Activation::Relu { Depth::Quick } else { Depth::Standard };
-        let operands = [noise(1, [9, 21]), noise(2, [18, 21]), noise(3, [18])];
-        let op = LinearActivation { activation };
-        let biased = named(&[activation.name(), "bias"], op, operands.clone()).at(depth);
-        if depth == Depth::Quick {
-            cases.extend([biased, Case::new(activation.name(), op, &operands[..2]).at(depth)]);
-        } else {
-            // The kernels of the other variants are those of a convolution, which is asked with it.
-            cases.push(biased.only(BASELINE));
-        }
-    }
+    let operands = [noise(1, [9, 21]), noise(2, [18, 21]), noise(3, [18])];
+    cases.push(Case::new("relu_bias", relu, operands.clone()).at(Depth::Quick));
+    // The kernels of the other variants are those of a convolution, which is asked with it.
+    let elu = LinearActivation { activation: Activation::Elu { alpha: 1.25 } };
+    cases.push(Case::new("elu", elu, &operands[..2]).only(BASELINE));
     for (name, x, special) in hard(&[9, 21], 1) {
         let operands = [x, noise(2, [18, 21]), noise(3, [18])];
         cases.push(mark(Case::new(name, LinearActivation { activation: Activation::Relu }, operands), special));
