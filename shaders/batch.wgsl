@@ -1,7 +1,7 @@
 // The batch of the current step out of a data set that lives on the device, baseline.
 //
-//   pick    order[r] = permute(seed, step / per_epoch, (step % per_epoch) * batch + from + r, len),
-//                      or (step * batch + from + r) % len; y[r] = labels[order[r]]
+//   pick    order[r] = permute(seed, step / per_epoch, (step % per_epoch) * batch + first_row + r, len),
+//                      or (step * batch + first_row + r) % len; y[r] = labels[order[r]]
 //   gather  x[r,h,w,c] = image[order[r]][h,w,c] * scale[c] + offset[c]    for the images of one shard
 //   gather_words  the same, for images whose size four divides
 //
@@ -15,7 +15,7 @@
 struct Params {
     batch: u32, // images of a step
     taken: u32, // those of them that are gathered
-    from: u32, // the first of these
+    first_row: u32, // place of the first of these in the batch
     len: u32, // images in all shards
     shuffle: u32,
     seed: u32,
@@ -65,7 +65,7 @@ fn pick(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
         return;
     }
     let step = control[0];
-    let place = params.from + row;
+    let place = params.first_row + row;
     var image: u32;
     if params.shuffle != 0u {
         let per_epoch = params.len / params.batch;

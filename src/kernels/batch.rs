@@ -16,7 +16,7 @@ fn sized(entry: &'static str, op: &GatherBatch, image: &[usize], [first, rows]: 
     let mut dispatch = Dispatch::new("batch.wgsl", entry)
         .set("batch", op.batch)
         .set("taken", op.rows.len())
-        .set("from", op.rows.start)
+        .set("first_row", op.rows.start)
         .set("len", op.len)
         .set("shuffle", u32::from(op.shuffle.is_some()))
         .set("seed", op.shuffle.unwrap_or(0))

@@ -189,6 +189,17 @@ impl Conv2dMaxPool2d {
         Ok(between)
     }
 
+    /// What the pool reads, computed from the operands; nothing where they do not fit.
+    pub fn unpooled<T: Real>(&self, inputs: &[&Tensor<T>]) -> Option<Tensor<T>> {
+        let specs: Vec<Spec> = inputs.iter().map(|tensor| tensor.spec()).collect();
+        let between = [self.before_pool(&specs).ok()?];
+        let computed = match self.activation {
+            None => self.conv.reference(inputs, &between),
+            Some(activation) => Conv2dActivation { conv: self.conv, activation }.reference(inputs, &between),
+        };
+        computed.into_iter().next()
+    }
+
     /// Element `index` of the pooled output.
     pub(super) fn element<T: Real>(&self, inputs: &[&Tensor<T>], outputs: &[Spec], index: usize) -> Option<T> {
         let specs: Vec<Spec> = inputs.iter().map(|tensor| tensor.spec()).collect();
@@ -240,14 +251,9 @@ impl Operator for Conv2dMaxPool2d {
     }
 
     fn reference<T: Real>(&self, inputs: &[&Tensor<T>], outputs: &[Spec]) -> Vec<Tensor<T>> {
-        let specs: Vec<Spec> = inputs.iter().map(|tensor| tensor.spec()).collect();
         // What infer answered, it answers again.
-        let Ok(between) = self.before_pool(&specs) else { return Vec::new() };
-        let between = match self.activation {
-            None => self.conv.reference(inputs, &[between]),
-            Some(activation) => Conv2dActivation { conv: self.conv, activation }.reference(inputs, &[between]),
-        };
-        MaxPool2d(self.pool).reference(&[&between[0]], outputs)
+        let Some(between) = self.unpooled(inputs) else { return Vec::new() };
+        MaxPool2d(self.pool).reference(&[&between], outputs)
     }
 
     fn flops(&self, inputs: &[Spec], outputs: &[Spec]) -> u64 {

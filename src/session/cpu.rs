@@ -108,7 +108,8 @@ impl<T: Real> CpuSession<T> {
         })
     }
 
-    fn with_operands<A>(
+    /// What `compute` makes of a node, its operands and the specs of its outputs.
+    pub fn with_operands<A>(
         &self,
         graph: usize,
         node: usize,

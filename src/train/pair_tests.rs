@@ -141,3 +141,14 @@ fn a_plan_that_leaves_something_else_behind_is_named_with_the_parameter() {
     let story = divergence.to_string();
     assert!(story.contains("the memory plan or the schedule, seen in parameters of dense1.weight"), "{story}");
 }
+
+#[test]
+fn a_place_names_a_number_in_its_window_alone() {
+    let pool = Pool2d { kernel: [2, 2], stride: [2, 2], padding: [0; 4], ceil_mode: false };
+    let image = Tensor::float([1, 2, 4, 2], (0..16).map(f64::from).collect());
+    let at = |places: [u32; 4]| named(&pool, &image, &Tensor::u32([1, 1, 2, 2], places.to_vec()));
+    assert_eq!(at([5, 0, 2, 7]), Some(vec![10.0, 1.0, 4.0, 15.0]));
+    // In the other window, and below the image.
+    assert_eq!(at([2, 0, 2, 7]), None);
+    assert_eq!(at([8, 0, 2, 7]), None);
+}

@@ -89,7 +89,7 @@ fn a_wrong_kernel_fails_with_its_story_and_its_tensors() {
 fn a_kernel_that_writes_beyond_its_buffer_fails() {
     let Some(device) = adapter() else { return };
     let dir = workplace();
-    let guard = "    if index < params.len {\n        y[index] = a[index] + b[index];";
+    let guard = "    if index < params.len {\n        y[index] = activate(a[index] + b[index], params.slope);";
     let shaders = broken(dir.path(), "elementwise.wgsl", guard, &guard.replace("index < params.len", "true"));
     let options = ["verify", "--op", "add", "--device", device, "--json"];
     let output = wgrad(dir.path(), &options).env("WGRAD_SHADERS", &shaders).output().unwrap();
@@ -206,7 +206,7 @@ fn what_does_not_exist_is_refused() {
     let dir = workplace();
     let cpu = ["--device", "cpu"];
     let refuse = |options: &[&str]| refused(dir.path(), &[&["verify"], options, &cpu].concat());
-    assert!(refuse(&["--op", "conv3d"]).contains("there is no operator `conv3d`; there are activation"));
+    assert!(refuse(&["--op", "conv3d"]).contains("there is no operator `conv3d`; there are accumulate"));
     assert!(refuse(&["--variant", "warp"]).contains("there is no variant `warp`; there are baseline"));
     assert!(refuse(&["--op", "relu", "--case", "nonesuch"]).contains("no case's name contains `nonesuch`"));
     assert!(refuse(&["--oracle", "nowhere"]).contains("nowhere"));
