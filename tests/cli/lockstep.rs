@@ -93,7 +93,7 @@ fn a_broken_kernel_is_named() {
             "params.rows) + params.eps + 0.01",
             "residual_bn",
             "block1_bn1",
-            "batch_norm2d_activation",
+            "batch_norm2d",
             "forward",
         ),
     ] {
