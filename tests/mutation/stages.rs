@@ -11,7 +11,11 @@ pub fn stages(file: &str) -> Vec<Vec<&'static str>> {
         "linear.wgsl" => &["linear baseline"],
         "pool2d_windows.wgsl" => &["pool2d windows"],
         // What only long sums show is asked last: a tile of 64 by 64 takes its time over a million pixels.
-        "conv2d_tiled.wgsl" => &["conv2d tiled", "linear tiled", "conv2d tiled --full --case drifting"],
+        "conv2d_tiled.wgsl" | "shared/arriving_pixels.wgsl" => {
+            &["conv2d tiled", "linear tiled", "conv2d_max_pool2d tiled", "conv2d tiled --full --case drifting"]
+        }
+        "shared/arriving_maxima.wgsl" => &["conv2d_max_pool2d_grad_weight tiled"],
+        "control_settle.wgsl" => &["settle"],
         "conv2d_broadcast.wgsl"
         | "shared/chunk1.wgsl"
         | "shared/chunk4.wgsl"
@@ -116,6 +120,7 @@ pub fn modules(file: &str) -> Vec<Module> {
         ("shared/partials_apart.wgsl", "partials_inputs", "conv2d_rows.wgsl"),
         ("shared/finish_gradient.wgsl", "finish", "conv2d.wgsl"),
         ("shared/fours_textures.wgsl", "fours_buffers", "conv2d_depthwise.wgsl"),
+        ("shared/arriving_maxima.wgsl", "arriving_pixels", "conv2d_tiled.wgsl"),
     ] {
         if file == linked || (file == program && program != "conv2d.wgsl") {
             let links = vec![("chunk1", "shared/chunk4.wgsl"), (name, linked)];
