@@ -12,6 +12,7 @@
 
 #import grid
 #import finite
+#import largest
 
 struct Params {
     rows: u32, // n
@@ -38,20 +39,6 @@ const FLAG: u32 = 1u;
 @group(0) @binding(11) var<storage, read_write> corrects: array<u32>; // [len]
 @group(0) @binding(12) var<storage, read> row_loss: array<f32>; // [rows]
 @group(0) @binding(13) var<storage, read_write> classes: array<u32>; // [len]
-
-// The class of the largest logit of a row, the first of equals.
-fn largest(row: u32) -> u32 {
-    var best = logits[row * params.k];
-    var place = 0u;
-    for (var j = 1u; j < params.k; j++) {
-        let z = logits[row * params.k + j];
-        if z > best {
-            best = z;
-            place = j;
-        }
-    }
-    return place;
-}
 
 @compute @workgroup_size(WORKGROUP)
 fn guard(@builtin(local_invocation_index) lane: u32) {

@@ -14,6 +14,8 @@
 #import grid
 #import finite
 #import elements1
+#import squares
+#import largest
 
 struct Params {
     len: u32, // `Elements` in this range
@@ -48,37 +50,11 @@ const BLOCK: u32 = 256u;
 @group(0) @binding(12) var<storage, read_write> norms: array<f32>; // [places]
 @group(0) @binding(13) var<storage, read_write> corrects: array<u32>; // [places]
 
-// Whether the largest logit of a row, the first of equals, is its label.
-fn hit(row: u32) -> bool {
-    var best = logits[row * params.k];
-    var place = 0u;
-    for (var j = 1u; j < params.k; j++) {
-        let z = logits[row * params.k + j];
-        if z > best {
-            best = z;
-            place = j;
-        }
-    }
-    return place == labels[row];
-}
-
 @compute @workgroup_size(WORKGROUP)
 fn settle_part(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let index = linear_index(group, groups, lane, WORKGROUP);
     if index < params.splits {
-        var total = Elements(0.0);
-        var broken = Elements(0.0);
-        for (var start = index; start < params.len; start += BLOCK * params.splits) {
-            var sum = Elements(0.0);
-            let stop = min(start + BLOCK * params.splits, params.len);
-            for (var i = start; i < stop; i += params.splits) {
-                let g = grad[i];
-                sum += g * g;
-                broken += select(Elements(1.0), Elements(0.0), finite(g));
-            }
-            total += sum;
-        }
-        part_out[params.first_split + index] = vec2<f32>(sum_of(total), sum_of(broken));
+        part_out[params.first_split + index] = squares(index);
         return;
     }
     let first = index - params.splits;
@@ -88,7 +64,7 @@ fn settle_part(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups)
     // Never more than BLOCK of them.
     var sums = vec2<f32>(0.0);
     for (var row = first; row < params.rows; row += params.row_parts) {
-        sums += vec2<f32>(row_loss[row], select(0.0, 1.0, hit(row)));
+        sums += vec2<f32>(row_loss[row], select(0.0, 1.0, largest(row) == labels[row]));
     }
     part_out[params.rows_at + first] = sums;
 }

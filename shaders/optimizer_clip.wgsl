@@ -14,6 +14,7 @@
 #import finite
 #import elements1
 #import split_sum
+#import squares
 
 struct Params {
     len: u32, // elements in this range; of square_part as many at a time as it takes
@@ -49,21 +50,10 @@ fn square_part(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups)
     if split >= params.splits {
         return;
     }
-    var total = Elements();
-    var broken = Elements();
-    for (var start = split; start < params.len; start += BLOCK * params.splits) {
-        var sum = Elements();
-        let stop = min(start + BLOCK * params.splits, params.len);
-        for (var i = start; i < stop; i += params.splits) {
-            let g = grad[i];
-            sum += g * g;
-            broken += select(Elements(1.0), Elements(), finite(g));
-        }
-        total += sum;
-    }
+    let found = squares(split);
     let at = (params.first_split + split) * 2u;
-    part_out[at] = sum_of(total);
-    part_out[at + 1u] = sum_of(broken);
+    part_out[at] = found.x;
+    part_out[at + 1u] = found.y;
 }
 
 @compute @workgroup_size(WORKGROUP)

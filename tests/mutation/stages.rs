@@ -16,6 +16,8 @@ pub fn stages(file: &str) -> Vec<Vec<&'static str>> {
         }
         "shared/arriving_maxima.wgsl" => &["conv2d_max_pool2d_grad_weight tiled"],
         "control_settle.wgsl" => &["settle"],
+        "shared/largest.wgsl" => &["control", "settle"],
+        "shared/squares.wgsl" => &["grad_norm", "settle", "grad_norm baseline --full --case more_than_16777216"],
         "conv2d_broadcast.wgsl"
         | "shared/chunk1.wgsl"
         | "shared/chunk4.wgsl"
