@@ -1,30 +1,23 @@
 //! `conv2d_grad_input → activation_grad` and `linear_grad_input → activation_grad` become one node: the kernel multiplies each sum with
 //! the derivative before it writes it. Only where nothing else reads the sum.
 
-use super::{Fusion, Graph, Pass};
+use super::{Fusion, Graph, Pass, everywhere};
 use crate::error::Result;
 use crate::ops::{Conv2dGradInputActivationGrad, LinearGradInputActivationGrad, Op};
 
 pub(super) fn run(graph: &mut Graph) -> Result<Vec<Fusion>> {
-    let mut done = Vec::new();
-    let mut position = 0;
-    while position < graph.nodes.len() {
-        match fused(graph, position) {
-            None => position += 1,
-            Some((maker, op)) => {
-                let before = vec![graph.title(maker), graph.title(position)];
-                let mut node = graph.nodes.remove(position);
-                // Where the activation's gradient stood, since its other operand may come after the sum's.
-                let sum = graph.nodes.remove(maker);
-                node.name = format!("{}+{}", sum.name, node.name);
-                node.inputs = vec![sum.inputs[0], sum.inputs[1], node.inputs[0]];
-                node.op = op;
-                graph.nodes.insert(position - 1, node);
-                done.push(Fusion { pass: Pass::Derivative, before, after: vec![graph.title(position - 1)] });
-            }
-        }
-    }
-    Ok(done)
+    Ok(everywhere(graph, |graph, position| {
+        let (maker, op) = fused(graph, position)?;
+        let before = vec![graph.title(maker), graph.title(position)];
+        let mut node = graph.nodes.remove(position);
+        // Where the activation's gradient stood, since its other operand may come after the sum's.
+        let sum = graph.nodes.remove(maker);
+        node.name = format!("{}+{}", sum.name, node.name);
+        node.inputs = vec![sum.inputs[0], sum.inputs[1], node.inputs[0]];
+        node.op = op;
+        graph.nodes.insert(position - 1, node);
+        Some(Fusion { pass: Pass::Derivative, before, after: vec![graph.title(position - 1)] })
+    }))
 }
 
 /// The node that can compute the activation's gradient at `position`, and what it becomes.

@@ -1,9 +1,9 @@
-//! `conv2d → activation`, `linear → activation`, `add → activation` and `batch_norm2d → activation` become one node: the kernel applies the activation to each sum before it
-//! writes it. Only where nothing else reads the sum: an activation whose gradient wants its input keeps it in memory. And
+//! `conv2d → activation`, `linear → activation`, `add → activation` and `batch_norm2d → activation` become one node: the kernel
+//! applies the activation to each sum before it writes it. Only where nothing else reads the sum: an activation whose gradient wants its input keeps it in memory. And
 //! `conv2d → max_pool2d`, with or without an activation between them, where nothing else reads what is pooled. Rows and columns
 //! that no window covers are then not computed, and nothing is summed over their gradients, which are 0.
 
-use super::{Fusion, Graph, Node, Pass, Storage, ValueId};
+use super::{Fusion, Graph, Node, Pass, Storage, ValueId, everywhere};
 use crate::error::Result;
 use crate::ops::{AddActivation, BatchNorm2dActivation, Conv2dActivation, Conv2dMaxPool2d};
 use crate::ops::{LinearActivation, Op, Pool2d};
@@ -18,29 +18,22 @@ pub(super) fn pools(graph: &mut Graph) -> Result<Vec<Fusion>> {
 
 /// Lets nodes compute what stands behind them: `fused` answers which one can compute the node at a position, and what it becomes.
 fn run(graph: &mut Graph, pass: Pass, fused: fn(&Graph, usize) -> Option<(usize, Op)>) -> Result<Vec<Fusion>> {
-    let mut done = Vec::new();
-    let mut position = 0;
-    while position < graph.nodes.len() {
-        match fused(graph, position) {
-            None => position += 1,
-            Some((maker, op)) => {
-                let before = vec![graph.title(maker), graph.title(position)];
-                let behind = graph.nodes.remove(position);
-                if let Op::Conv2dMaxPool2d(op) = &op
-                    && op.crop
-                {
-                    crop(graph, &behind, &op.pool);
-                }
-                let node = &mut graph.nodes[maker];
-                node.name = format!("{}+{}", node.name, behind.name);
-                node.op = op;
-                // A batch normalisation has more outputs than what is activated.
-                node.outputs.splice(..1, behind.outputs);
-                done.push(Fusion { pass, before, after: vec![graph.title(maker)] });
-            }
+    Ok(everywhere(graph, |graph, position| {
+        let (maker, op) = fused(graph, position)?;
+        let before = vec![graph.title(maker), graph.title(position)];
+        let behind = graph.nodes.remove(position);
+        if let Op::Conv2dMaxPool2d(op) = &op
+            && op.crop
+        {
+            crop(graph, &behind, &op.pool);
         }
-    }
-    Ok(done)
+        let node = &mut graph.nodes[maker];
+        node.name = format!("{}+{}", node.name, behind.name);
+        node.op = op;
+        // A batch normalisation has more outputs than what is activated.
+        node.outputs.splice(..1, behind.outputs);
+        Some(Fusion { pass, before, after: vec![graph.title(maker)] })
+    }))
 }
 
 /// The node that alone makes the first operand of the one at `position`, which alone reads it.

@@ -2,25 +2,16 @@
 //! as flattening would have ordered them. Only where nothing but linear layers and the gradients of their weights reads what is
 //! flattened, and where nothing else reads the gradient that is flattened back.
 
-use super::{Fusion, Graph, Pass, ValueId};
+use super::{Fusion, Graph, Pass, ValueId, everywhere};
 use crate::error::Result;
 use crate::ops::{LinearGradInput, Op};
 
 pub(super) fn run(graph: &mut Graph) -> Result<Vec<Fusion>> {
-    let mut done = Vec::new();
-    let mut position = 0;
-    while position < graph.nodes.len() {
-        let fused = match graph.nodes[position].op {
-            Op::Flatten(_) => forward(graph, position),
-            Op::FlattenGrad(_) => backward(graph, position),
-            _ => None,
-        };
-        match fused {
-            None => position += 1,
-            Some(fusion) => done.push(fusion),
-        }
-    }
-    Ok(done)
+    Ok(everywhere(graph, |graph, position| match graph.nodes[position].op {
+        Op::Flatten(_) => forward(graph, position),
+        Op::FlattenGrad(_) => backward(graph, position),
+        _ => None,
+    }))
 }
 
 /// Whether a node takes this value as rows that may be an image.

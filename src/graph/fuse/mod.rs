@@ -102,6 +102,19 @@ impl Pass {
     }
 }
 
+/// Lets `rewrite` change the graph at every position, and asks it again where it did: a node that it removed has another in its place.
+fn everywhere(graph: &mut Graph, mut rewrite: impl FnMut(&mut Graph, usize) -> Option<Fusion>) -> Vec<Fusion> {
+    let mut done = Vec::new();
+    let mut position = 0;
+    while position < graph.nodes.len() {
+        match rewrite(graph, position) {
+            None => position += 1,
+            Some(fusion) => done.push(fusion),
+        }
+    }
+    done
+}
+
 impl std::str::FromStr for Pass {
     type Err = Error;
 
