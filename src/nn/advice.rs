@@ -88,7 +88,7 @@ impl Network {
         while let [reader] = self.readers(at)[..] {
             let layer = self.layers[reader].layer;
             match layer {
-                Layer::BatchNorm2d { .. } | Layer::GroupNorm { .. } | Layer::LayerNorm { .. } => normalised = true,
+                _ if layer.normalises() => normalised = true,
                 Layer::MaxPool2d(_) | Layer::AvgPool2d(_) => {}
                 _ if layer.activation().is_some() => return (normalised, Some(layer)),
                 _ => break,

@@ -315,6 +315,11 @@ impl Layer {
         matches!(self, Self::Conv2d(_) | Self::Linear(_))
     }
 
+    /// Whether it brings numbers back to one scale: it is a batch, group or layer normalisation.
+    pub fn normalises(&self) -> bool {
+        matches!(self, Self::BatchNorm2d { .. } | Self::GroupNorm { .. } | Self::LayerNorm { .. })
+    }
+
     /// What a layer of this kind is called when nobody names it, before its number.
     pub fn stem(&self) -> &'static str {
         if let Some(activation) = self.activation() {

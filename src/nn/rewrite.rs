@@ -5,10 +5,6 @@
 use super::{Init, Layer, NamedLayer, Network};
 use crate::error::{Error, Result};
 
-fn normalises(layer: &Layer) -> bool {
-    matches!(layer, Layer::BatchNorm2d { .. } | Layer::GroupNorm { .. } | Layer::LayerNorm { .. })
-}
-
 impl Network {
     /// The same with a ReLU in the place of each sigmoid and tanh.
     ///
@@ -52,7 +48,7 @@ impl Network {
         let mut network = self.explicit();
         let bare = |network: &Self, at: usize| {
             matches!(network.layers[at].layer, Layer::Conv2d(_))
-                && !network.read_by(&network.layers[at].name).any(|reader| normalises(&reader.layer))
+                && !network.read_by(&network.layers[at].name).any(|reader| reader.layer.normalises())
         };
         // The output is no place for a normalisation.
         for at in (0..network.layers.len().saturating_sub(1)).rev().collect::<Vec<_>>() {
@@ -77,7 +73,7 @@ impl Network {
     /// None, if the network is sound.
     pub fn without_norm(&self) -> Result<Option<Self>> {
         let mut network = self.explicit();
-        while let Some(at) = network.layers.iter().position(|named| normalises(&named.layer)) {
+        while let Some(at) = network.layers.iter().position(|named| named.layer.normalises()) {
             let before = network.take_out(at, 0);
             match network.layers.iter_mut().find(|named| named.name == before).map(|named| &mut named.layer) {
                 Some(Layer::Conv2d(options)) => options.bias = true,
@@ -108,7 +104,7 @@ impl Network {
         let into = |at: usize| if at == 0 { &self.inputs[0].shape } else { &shapes[at - 1] };
         // Each unit: its weighted layer, and the last layer behind that which normalises or activates. The head is none.
         let weighted: Vec<usize> = (0..self.layers.len()).filter(|&at| self.layers[at].layer.is_weighted()).collect();
-        let follows = |layer: &Layer| normalises(layer) || layer.activation().is_some();
+        let follows = |layer: &Layer| layer.normalises() || layer.activation().is_some();
         let end = |at: usize| at + self.layers[at + 1..].iter().take_while(|named| follows(&named.layer)).count();
         let units: Vec<[usize; 2]> = weighted.iter().rev().skip(1).rev().map(|&at| [at, end(at)]).collect();
         let mut bridges = Vec::new();
@@ -242,7 +238,7 @@ mod tests {
             let plain = deep(Norm::None, false, activation);
             assert!(plain.without_norm().unwrap().is_none() && plain.without_shortcuts().unwrap().is_none());
             let normed = plain.with_batch_norm().unwrap().unwrap();
-            assert_eq!(count(&normed, normalises), 6);
+            assert_eq!(count(&normed, Layer::normalises), 6);
             assert_eq!(
                 normed.layout().unwrap().trained(),
                 deep(Norm::Batch, false, activation).layout().unwrap().trained()

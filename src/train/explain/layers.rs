@@ -67,8 +67,7 @@ fn last_convolution<'a>(network: &Network, all: &'a [Spatial]) -> Option<&'a Spa
     let mut at = last.index;
     while let [reader] = network.readers(at)[..] {
         let layer = network.layers[reader].layer;
-        let normalises = matches!(layer, Layer::BatchNorm2d { .. } | Layer::GroupNorm { .. } | Layer::LayerNorm { .. });
-        if !normalises && layer != Layer::Add && layer.activation().is_none() {
+        if !layer.normalises() && layer != Layer::Add && layer.activation().is_none() {
             break;
         }
         at = reader;

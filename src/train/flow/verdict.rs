@@ -140,12 +140,9 @@ impl Facts {
             activation: named.layer.activation(),
         });
         let any = |wanted: fn(&Layer) -> bool| network.layers.iter().any(|named| wanted(&named.layer));
-        let normalises = |layer: &Layer| {
-            matches!(layer, Layer::BatchNorm2d { .. } | Layer::GroupNorm { .. } | Layer::LayerNorm { .. })
-        };
         Self {
             layers: layers.collect(),
-            normalised: any(normalises),
+            normalised: any(Layer::normalises),
             shortcuts: any(|layer| matches!(layer, Layer::Add | Layer::Concat)),
             classes,
             label_smoothing: config.label_smoothing,
