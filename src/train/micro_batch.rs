@@ -30,6 +30,16 @@ fn settled(config: &TrainConfig, most: usize) -> TrainConfig {
     TrainConfig { micro_batch: (most < config.batch).then_some(most), ..config.clone() }
 }
 
+/// Whether a device can bind what a graph holds; what keeps it from being made but for its size is an error of its own.
+fn bindable(device: &Device, graph: Result<Graph>) -> Result<Result<()>> {
+    match graph {
+        Ok(graph) => Ok(device.fits(&graph)),
+        // Tensors of 2^31 elements are refused when the graph is built.
+        Err(error @ Error::Shape { .. }) => Ok(Err(error)),
+        Err(error) => Err(error),
+    }
+}
+
 /// The configuration with as few micro-batches as it asks for and as the device can bind.
 ///
 /// # Errors
@@ -42,12 +52,8 @@ pub fn fitting(
 ) -> Result<TrainConfig> {
     let fits = |images: usize| -> Result<Result<()>> {
         let part = TrainConfig { batch: images, micro_batch: None, ..config.clone() };
-        // Tensors of 2^31 elements are refused when the graph is built.
-        match program::train(network, layout, data, &part).and_then(|graph| graph.fuse(&config.no_fuse)) {
-            Ok((graph, _)) => Ok(device.fits(&graph)),
-            Err(error @ Error::Shape { .. }) => Ok(Err(error)),
-            Err(error) => Err(error),
-        }
+        let graph = program::train(network, layout, data, &part).and_then(|graph| graph.fuse(&config.no_fuse));
+        bindable(device, graph.map(|(graph, _)| graph))
     };
     let images = |count: usize| config.batch.div_ceil(count);
     let (mut low, most) = (micro_batches(config.batch, config.micro_batch).len(), MOST.min(config.batch.max(1)));
@@ -92,12 +98,7 @@ pub fn within_memory<T>(config: &TrainConfig, make: impl Fn(&TrainConfig) -> Res
 pub fn largest(device: &Device, most: usize, graph: impl Fn(usize) -> Result<Graph>) -> Result<usize> {
     let mut images = most;
     loop {
-        let problem = match graph(images) {
-            Ok(graph) => device.fits(&graph),
-            Err(error @ Error::Shape { .. }) => Err(error),
-            Err(error) => return Err(error),
-        };
-        match problem {
+        match bindable(device, graph(images))? {
             Ok(()) => return Ok(images),
             Err(problem) if images <= 1 => {
                 let device = device.name();
