@@ -24,7 +24,7 @@ use data::{classes, image};
 
 pub use augment::AugmentArgs;
 pub use bench::BenchArgs;
-pub use data::{MirrorArgs, PictureArgs, SkipArgs};
+pub use data::{DataArgs, MirrorArgs, PictureArgs, SkipArgs};
 pub use explain::ExplainArgs;
 pub use flow::FlowArgs;
 pub use lockstep::LockstepArgs;
@@ -217,17 +217,8 @@ pub struct TrainArgs {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Data and network")]
 pub struct SubjectArgs {
-    /// builtin (digits drawn by the program), builtin:SEED, mnist, fashion-mnist, cifar10, or a directory: with a folder of PNG or
-    /// JPEG pictures for each class, with IDX files, or with CIFAR-10's binary files [default: builtin, or the recipe's]
-    #[arg(long, value_name = "NAME|DIR")]
-    pub data: Option<String>,
     #[command(flatten)]
-    pub pictures: PictureArgs,
-    #[command(flatten)]
-    pub mirror: MirrorArgs,
-    /// How many classes the labels of IDX files have [default: 10, or the recipe's]
-    #[arg(long, value_name = "N", value_parser = classes)]
-    pub classes: Option<usize>,
+    pub data: DataArgs,
     /// A name that `wgrad networks` lists, or a TOML file [default: reference, or the recipe's]
     #[arg(long, value_name = "NAME|FILE")]
     pub network: Option<String>,

@@ -20,11 +20,7 @@ pub fn run(args: &AugmentArgs) -> Result<()> {
     let output = Output::new(args.json);
     output::writable(&args.out)?;
     let mut recipe = open::whole_recipe(args.recipe.as_deref())?;
-    if let Some(source) = &args.data {
-        recipe.data = recipe.data.with_source(source);
-    }
-    recipe.data.classes = args.classes.unwrap_or(recipe.data.classes);
-    recipe.data.mirror = args.mirror.mirror.clone().or(recipe.data.mirror);
+    recipe.data = args.data.applied(recipe.data);
     let asked = args.augment.as_deref().map(Augmentation::parse).transpose()?;
     let (augment, seed) = (asked.unwrap_or(recipe.train.augment), args.seed.unwrap_or(recipe.train.seed));
     if augment.is_off() {
@@ -33,7 +29,7 @@ pub fn run(args: &AugmentArgs) -> Result<()> {
     }
     let device = open::device(&args.device)?;
     open::introduce(&output, &device);
-    let data = open::data_of(&output, &recipe.data, args.pictures)?;
+    let data = open::data_of(&output, &recipe.data, args.data.pictures)?;
     let images = of_each_class(&data.train, args.images as usize)?;
     let mut views = Views::new(&device, &images, &augment, seed)?;
     let (shape, size) = (images.shape, images.image_len());

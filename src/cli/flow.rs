@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context, Result};
 use serde_json::json;
-use wgrad::data::{Dataset, PictureOptions};
+use wgrad::data::Dataset;
 use wgrad::report::experiment as page;
 use wgrad::session::Device;
 use wgrad::train::experiment::claims::{effects, written};
@@ -88,7 +88,7 @@ fn subject(output: &Output, args: &FlowArgs, thresholds: Thresholds) -> Result<S
         Ok(Subject { network: network.name, data, depths: vec![(depth, all)] })
     };
     let Some(word) = &args.subject else {
-        let data = open::data_of(output, &asked(args, DataRecipe::default()), args.pictures)?;
+        let data = open::data_of(output, &args.data.applied(DataRecipe::default()), args.data.pictures)?;
         let (image, classes, images) = (data.train.shape, data.classes.len(), data.train.len());
         let common = common(&TrainConfig::default());
         let mut depths = if args.depths.is_empty() { vec![args.depth.unwrap_or(DEPTH)] } else { args.depths.clone() };
@@ -104,8 +104,8 @@ fn subject(output: &Output, args: &FlowArgs, thresholds: Thresholds) -> Result<S
     let path = Path::new(word);
     if !path.is_dir() {
         let mut recipe = open::recipe_named(word, "RUN_OR_RECIPE may also be the directory of a run")?;
-        recipe.data = asked(args, recipe.data);
-        let data = open::data_of(output, &recipe.data, args.pictures)?;
+        recipe.data = args.data.applied(recipe.data);
+        let data = open::data_of(output, &recipe.data, args.data.pictures)?;
         let network = recipe.network(data.train.shape, data.classes.len())?;
         // The schedule is that of the steps that are asked for here.
         recipe.train = common(&recipe.train).applied(recipe.train, data.train.len());
@@ -113,23 +113,8 @@ fn subject(output: &Output, args: &FlowArgs, thresholds: Thresholds) -> Result<S
         return own(network, config, data);
     }
     let record = read_record(path)?;
-    let source = args.data.as_deref().unwrap_or(&record.data.source);
-    let wanted = args.pictures.options();
-    let of_run = open::pictures_of(&record, args.data.as_deref(), wanted.skip_bad);
-    let pictures = PictureOptions { size: wanted.size.or(of_run.size), ..of_run };
-    let data = open::data(output, source, &args.mirror, args.classes.unwrap_or(record.classes.len()), pictures)?;
+    let data = open::data_of_run(output, &record, &args.data)?;
     own(record.network, record.config, data)
-}
-
-/// The data of a recipe, with what the command line says instead.
-fn asked(args: &FlowArgs, recipe: DataRecipe) -> DataRecipe {
-    let mut data = match &args.data {
-        Some(source) => recipe.with_source(source),
-        None => recipe,
-    };
-    data.classes = args.classes.unwrap_or(data.classes);
-    data.mirror = args.mirror.mirror.clone().or(data.mirror.take());
-    data
 }
 
 /// The record of an experiment that has not begun, and its versions with their depths.

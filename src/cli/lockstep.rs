@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use anyhow::Result;
 use serde_json::{Value, json};
-use wgrad::data::{Dataset, PictureOptions};
+use wgrad::data::Dataset;
 use wgrad::nn::{Network, shipped};
 use wgrad::session::Device;
 use wgrad::train::lockstep::{Start, StepReport};
@@ -93,21 +93,13 @@ fn task(output: &Output, args: &LockstepArgs) -> Result<Task> {
     }
     let Some(record) = record else {
         let mut recipe = Recipe { train: config, ..recipe };
-        if let Some(source) = &args.data {
-            recipe.data = recipe.data.with_source(source);
-        }
-        recipe.data.classes = args.classes.unwrap_or(recipe.data.classes);
-        recipe.data.mirror = args.mirror.mirror.clone().or(recipe.data.mirror.take());
-        let data = open::data_of(output, &recipe.data, args.pictures)?;
+        recipe.data = args.data.applied(recipe.data);
+        let data = open::data_of(output, &recipe.data, args.data.pictures)?;
         let network = recipe.network(data.train.shape, data.classes.len())?;
         let config = recipe.config(data.train.len());
         return Ok(Task { network, data, config, start: None });
     };
-    let source = args.data.as_deref().unwrap_or(&record.data.source);
-    let asked = args.pictures.options();
-    let of_run = open::pictures_of(&record, args.data.as_deref(), asked.skip_bad);
-    let pictures = PictureOptions { size: asked.size.or(of_run.size), ..of_run };
-    let data = open::data(output, source, &args.mirror, args.classes.unwrap_or(record.classes.len()), pictures)?;
+    let data = open::data_of_run(output, &record, &args.data)?;
     let start = match path.join(run::MODEL).exists() && args.seed.is_none() {
         false => None,
         true => {

@@ -14,7 +14,7 @@ use wgrad::train::recipe::shipped::{ALL, Shipped};
 use wgrad::train::recipe::{DataRecipe, NetworkRecipe, Recipe};
 use wgrad::train::run::{DeviceRecord, RunRecord, read_record};
 
-use super::args::{DeviceArgs, ImageArgs, MirrorArgs, PictureArgs};
+use super::args::{DataArgs, DeviceArgs, ImageArgs, MirrorArgs, PictureArgs};
 use super::bar::Loading;
 use super::output::Output;
 use super::{report, text};
@@ -105,6 +105,16 @@ pub fn data_of(output: &Output, recipe: &DataRecipe, asked: PictureArgs) -> anyh
         );
     }
     Ok(data)
+}
+
+/// Loads the data set of a run, or the one that is asked for instead, with its pictures read as the run's were.
+pub fn data_of_run(output: &Output, record: &RunRecord, asked: &DataArgs) -> anyhow::Result<Dataset> {
+    let source = asked.source.as_deref();
+    let wanted = asked.pictures.options();
+    let of_run = pictures_of(record, source, wanted.skip_bad);
+    let pictures = PictureOptions { size: wanted.size.or(of_run.size), ..of_run };
+    let classes = asked.classes.unwrap_or(record.classes.len());
+    data(output, source.unwrap_or(&record.data.source), &asked.mirror, classes, pictures)
 }
 
 /// Images of a network that comes with the program, where nobody says another size.

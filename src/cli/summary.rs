@@ -39,17 +39,16 @@ pub fn run(args: &SummaryArgs) -> Result<()> {
             let data = one_batch(image, config.batch);
             let layout = network.layout()?;
             let settled = micro_batch::fitting(&device, (&network, &layout), &data, &config)?;
-            let (settled, flops, bytes) = micro_batch::within_memory(&settled, |config| {
+            let (settled, flops, (graph, fusions), bytes) = micro_batch::within_memory(&settled, |config| {
                 let graph = step(&network, image, config)?;
-                let (flops, graph) = (graph.flops(), graph.fuse(&config.no_fuse)?.0);
-                let bytes = trust::session(&device, vec![graph], Options::default())?.bytes();
-                Ok((config.clone(), flops, bytes))
+                let (flops, fused) = (graph.flops(), graph.fuse(&config.no_fuse)?);
+                let bytes = trust::session(&device, vec![fused.0.clone()], Options::default())?.bytes();
+                Ok((config.clone(), flops, fused, bytes))
             })?;
             output.say(format!("step      {} for one training step: forward, backward and update", text::flops(flops)));
             if let Some(parts) = report::micro_batches(&network, &settled, config.micro_batch) {
                 output.say(format!("          {parts}"));
             }
-            let (graph, fusions) = step(&network, image, &settled)?.fuse(&settled.no_fuse)?;
             let rows = plan(&graph)?;
             let dispatches: usize = rows.iter().map(|row| row.dispatches).sum();
             output.say(format!("          {dispatches} dispatches on a GPU with WebGPU's default limits"));

@@ -33,7 +33,7 @@ pub fn run(args: &TrainArgs, started: Instant) -> Result<()> {
     let device = open::device(&args.device)?;
     open::introduce(&output, &device);
     open::warn_of_software(&output, &device);
-    let data = open::data_of(&output, &recipe.data, args.subject.pictures)?;
+    let data = open::data_of(&output, &recipe.data, args.subject.data.pictures)?;
     let network = recipe.network(data.train.shape, data.classes.len())?;
     let config = TrainConfig { watch, ..recipe.config(data.train.len()) };
     config.check(data.train.len())?;
@@ -81,13 +81,8 @@ fn recipe(args: &TrainArgs) -> Result<Recipe> {
     if let Some(word) = &args.subject.network {
         recipe.network = open::recipe(word)?.network;
     }
-    if let Some(source) = &args.subject.data {
-        recipe.data = recipe.data.with_source(source);
-    }
-    let data = &mut recipe.data;
-    data.classes = args.subject.classes.unwrap_or(data.classes);
-    data.mirror = args.subject.mirror.mirror.clone().or(data.mirror.take());
-    data.validation = args.learning.validation.or(data.validation);
+    recipe.data = args.subject.data.applied(recipe.data);
+    recipe.data.validation = args.learning.validation.or(recipe.data.validation);
     recipe.train = configure(&args.learning, recipe.train)?;
     Ok(recipe)
 }

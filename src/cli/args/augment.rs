@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{DeviceArgs, MirrorArgs, PictureArgs, classes};
+use super::{DataArgs, DeviceArgs};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -37,16 +37,8 @@ pub struct AugmentArgs {
     /// Seed of what is drawn [default: 0, or the recipe's]
     #[arg(long)]
     pub seed: Option<u64>,
-    /// Data set, named as for `train` [default: builtin, or the recipe's]
-    #[arg(long, value_name = "NAME|DIR")]
-    pub data: Option<String>,
     #[command(flatten)]
-    pub pictures: PictureArgs,
-    #[command(flatten)]
-    pub mirror: MirrorArgs,
-    /// How many classes the labels of IDX files have [default: 10, or the recipe's]
-    #[arg(long, value_name = "N", value_parser = classes)]
-    pub classes: Option<usize>,
+    pub data: DataArgs,
     #[command(flatten)]
     pub device: DeviceArgs,
     /// Print one JSON object on stdout, and everything else on stderr

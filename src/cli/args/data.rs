@@ -2,6 +2,7 @@
 
 use clap::Args;
 use wgrad::data::{ImageSize, PictureOptions};
+use wgrad::train::recipe::DataRecipe;
 
 /// Where data sets with names come from.
 #[derive(Debug, Args)]
@@ -33,6 +34,36 @@ impl PictureArgs {
     /// The library's word for it.
     pub fn options(self) -> PictureOptions {
         PictureOptions { size: self.image, skip_bad: self.skip.skip_bad }
+    }
+}
+
+/// The data set of a command that trains, or does what training does.
+#[derive(Debug, Args)]
+pub struct DataArgs {
+    /// builtin (digits drawn by the program), builtin:SEED, mnist, fashion-mnist, cifar10, or a directory: with a folder of PNG or
+    /// JPEG pictures for each class, with IDX files, or with CIFAR-10's binary files [default: builtin, or what a recipe or run
+    /// says]
+    #[arg(long = "data", value_name = "NAME|DIR")]
+    pub source: Option<String>,
+    #[command(flatten)]
+    pub pictures: PictureArgs,
+    #[command(flatten)]
+    pub mirror: MirrorArgs,
+    /// How many classes the labels of IDX files have [default: 10, or what a recipe or run says]
+    #[arg(long, value_name = "N", value_parser = classes)]
+    pub classes: Option<usize>,
+}
+
+impl DataArgs {
+    /// The data of a recipe, with what the command line says instead; of pictures, the loading asks [`DataArgs::pictures`].
+    pub fn applied(&self, recipe: DataRecipe) -> DataRecipe {
+        let mut data = match &self.source {
+            Some(source) => recipe.with_source(source),
+            None => recipe,
+        };
+        data.classes = self.classes.unwrap_or(data.classes);
+        data.mirror = self.mirror.mirror.clone().or(data.mirror);
+        data
     }
 }
 

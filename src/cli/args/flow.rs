@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{DeviceArgs, MirrorArgs, PictureArgs, classes};
+use super::{DataArgs, DeviceArgs};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -58,16 +58,8 @@ pub struct FlowArgs {
     /// Repeat each version's first step in float64 on the CPU, and say how far the device's gradients are off
     #[arg(long)]
     pub reference: bool,
-    /// Data set, named as for `train` [default: builtin, or the recipe's or run's]
-    #[arg(long, value_name = "NAME|DIR")]
-    pub data: Option<String>,
     #[command(flatten)]
-    pub pictures: PictureArgs,
-    #[command(flatten)]
-    pub mirror: MirrorArgs,
-    /// How many classes the labels of IDX files have [default: 10, or the recipe's or run's]
-    #[arg(long, value_name = "N", value_parser = classes)]
-    pub classes: Option<usize>,
+    pub data: DataArgs,
     /// Directory for the page, the plots and a run of each version [default: runs/DATE-TIME-flow]
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,

@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::{Backend, MirrorArgs, PictureArgs, TrustArgs, classes};
+use super::{Backend, DataArgs, TrustArgs};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -32,16 +32,8 @@ pub struct LockstepArgs {
     /// Graphics API to look for adapters in
     #[arg(long, value_enum, default_value_t = Backend::Auto)]
     pub backend: Backend,
-    /// Data set, named as for `train` [default: builtin, or the recipe's or run's]
-    #[arg(long, value_name = "NAME|DIR")]
-    pub data: Option<String>,
     #[command(flatten)]
-    pub pictures: PictureArgs,
-    #[command(flatten)]
-    pub mirror: MirrorArgs,
-    /// How many classes the labels of IDX files have [default: 10, or the recipe's or run's]
-    #[arg(long, value_name = "N", value_parser = classes)]
-    pub classes: Option<usize>,
+    pub data: DataArgs,
     /// Training steps
     #[arg(long, default_value_t = 20, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub steps: u64,
