@@ -32,6 +32,7 @@ struct Params {
     groups: u32,
     splits: u32,
     pixels_per_split: u32, // of n * h_out * w_out
+    bias: u32, // whether b is one
     slope: f32, // of the activation
 }
 
@@ -42,7 +43,7 @@ const BLOCK: u32 = 256u;
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> x: array<f32>; // [n, h_in, w_in, c_in]
 @group(0) @binding(2) var<storage, read> w: array<f32>; // [k_h, k_w, c_in / groups, c_out]
-@group(0) @binding(3) var<storage, read> b: array<f32>; // [c_out]
+@group(0) @binding(3) var<storage, read> b: array<f32>; // [c_out], or anything
 @group(0) @binding(4) var<storage, read> dy: array<f32>; // [n, h_out, w_out, c_out]
 @group(0) @binding(5) var<storage, read_write> y: array<f32>; // [n, h_out, w_out, c_out]
 @group(0) @binding(6) var<storage, read_write> dx: array<f32>; // [n, h_in, w_in, c_in]
@@ -84,16 +85,11 @@ fn forward(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) gro
     if index >= params.n * params.h_out * params.w_out * params.c_out {
         return;
     }
-    y[index] = finish(convolve(index), index, params.slope);
-}
-
-@compute @workgroup_size(WORKGROUP)
-fn forward_bias(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let index = linear_index(group, groups, lane, WORKGROUP);
-    if index >= params.n * params.h_out * params.w_out * params.c_out {
-        return;
+    var sum = convolve(index);
+    if params.bias == 1u {
+        sum += b[index % params.c_out];
     }
-    y[index] = finish(convolve(index) + b[index % params.c_out], index, params.slope);
+    y[index] = finish(sum, index, params.slope);
 }
 
 @compute @workgroup_size(WORKGROUP)

@@ -19,6 +19,7 @@ struct Params {
     outputs: u32,
     splits: u32,
     rows_per_split: u32,
+    bias: u32, // whether b is one
     slope: f32, // of the activation
 }
 
@@ -29,7 +30,7 @@ const BLOCK: u32 = 256u;
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> x: array<f32>; // [n, pixels, channels]
 @group(0) @binding(2) var<storage, read> w: array<f32>; // [outputs, channels, pixels]
-@group(0) @binding(3) var<storage, read> b: array<f32>; // [outputs]
+@group(0) @binding(3) var<storage, read> b: array<f32>; // [outputs], or anything
 @group(0) @binding(4) var<storage, read> dy: array<f32>; // [n, outputs]
 @group(0) @binding(5) var<storage, read_write> y: array<f32>; // [n, outputs]
 @group(0) @binding(6) var<storage, read_write> dx: array<f32>; // [n, pixels, channels]
@@ -50,16 +51,12 @@ fn product(n: u32, o: u32) -> f32 {
 fn forward(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let index = linear_index(group, groups, lane, WORKGROUP);
     if index < params.n * params.outputs {
-        y[index] = finish(product(index / params.outputs, index % params.outputs), index, params.slope);
-    }
-}
-
-@compute @workgroup_size(WORKGROUP)
-fn forward_bias(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let index = linear_index(group, groups, lane, WORKGROUP);
-    if index < params.n * params.outputs {
         let o = index % params.outputs;
-        y[index] = finish(product(index / params.outputs, o) + b[o], index, params.slope);
+        var sum = product(index / params.outputs, o);
+        if params.bias == 1u {
+            sum += b[o];
+        }
+        y[index] = finish(sum, index, params.slope);
     }
 }
 

@@ -1,6 +1,6 @@
 //! Compiled kernels: each composed shader becomes a module once, each entry point a pipeline once, all in parallel.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rayon::prelude::*;
@@ -49,8 +49,9 @@ impl Kernels {
             let known = lock(&self.kernels);
             wanted.iter().filter(|key| !known.contains_key(*key)).cloned().collect()
         };
-        missing.sort_by(|a, b| (a.0.file, a.1).cmp(&(b.0.file, b.1)));
-        missing.dedup();
+        // Once each, wherever they stand.
+        let mut met = HashSet::new();
+        missing.retain(|key| met.insert(key.clone()));
         let compiled: Vec<_> = missing
             .into_par_iter()
             .map(|key| Ok((key.clone(), Arc::new(self.compile(gpu, &key)?))))

@@ -149,11 +149,11 @@ pub(super) fn forward(
     if let Some(lowered) = gather(&shape, problem, variant) {
         return Ok(lowered);
     }
-    let dispatch = match shape.operands.2 {
-        Some(bias) => unsplit(op, "forward_bias", x, y, [k_h, k_w]).bind("b", bias),
-        None => unsplit(op, "forward", x, y, [k_h, k_w]),
-    };
-    let dispatch = epilogue(dispatch, activation)
+    let bias = shape.operands.2;
+    let dispatch = epilogue(unsplit(op, "forward", x, y, [k_h, k_w]), activation)
+        // Something must be bound: without a bias the weights, which are then not read as one.
+        .bind("b", bias.unwrap_or(Operand::Input(1)))
+        .set("bias", usize::from(bias.is_some()))
         .bind("x", Operand::Input(0))
         .bind("w", Operand::Input(1))
         .bind("y", Operand::Output(0))
@@ -179,7 +179,7 @@ pub(super) fn grad_input(
         parts.into_iter().for_each(|part| lowered.append(part, |operand| operand));
         return Ok(lowered);
     }
-    let dispatch = unsplit(conv, "grad_input", dx, dy, [k_h, k_w]);
+    let dispatch = unsplit(conv, "grad_input", dx, dy, [k_h, k_w]).set("bias", 0u32);
     let dispatch = finish(dispatch, None, derivative)
         .bind("dy", Operand::Input(0))
         .bind("w", Operand::Input(1))
@@ -200,6 +200,7 @@ pub(super) fn grad_weight(op: &Conv2dGradWeight, problem: &Problem, variant: &'s
     }
     let (splits, each) = grad.splits(dw.len().div_ceil(64), 1024);
     let dispatch = epilogue(baseline(&op.conv, "grad_weight", x, dy, op.kernel, (splits, each)), None)
+        .set("bias", 0u32)
         .bind("x", Operand::Input(0))
         .bind("dy", Operand::Input(1))
         .bind("part", Operand::Workspace(0))

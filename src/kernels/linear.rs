@@ -83,11 +83,11 @@ pub(super) fn forward(activation: Option<Activation>, problem: &Problem, variant
     if let Some(lowered) = gather(&shape, problem, variant) {
         return Ok(lowered);
     }
-    let dispatch = match shape.operands.2 {
-        Some(bias) => baseline("forward_bias", x, outputs, (1, 1)).bind("b", bias),
-        None => baseline("forward", x, outputs, (1, 1)),
-    };
-    let dispatch = epilogue(dispatch, activation)
+    let bias = shape.operands.2;
+    let dispatch = epilogue(baseline("forward", x, outputs, (1, 1)), activation)
+        // Something must be bound: without a bias the weights, which are then not read as one.
+        .bind("b", bias.unwrap_or(Operand::Input(1)))
+        .set("bias", usize::from(bias.is_some()))
         .bind("x", Operand::Input(0))
         .bind("w", Operand::Input(1))
         .bind("y", Operand::Output(0))
@@ -106,6 +106,7 @@ pub(super) fn grad_input(derivative: Option<Activation>, problem: &Problem, vari
     }
     let dispatch = shape
         .finish(baseline("grad_input", dx, outputs, (1, 1)))
+        .set("bias", 0u32)
         .bind("dy", Operand::Input(0))
         .bind("w", Operand::Input(1))
         .bind("dx", Operand::Output(0))
@@ -122,6 +123,7 @@ pub(super) fn grad_weight(_op: &LinearGradWeight, problem: &Problem, variant: &'
     }
     let (splits, each) = grad.splits(len.div_ceil(64), 1024);
     let dispatch = epilogue(baseline("grad_weight", x, outputs, (splits, each)), None)
+        .set("bias", 0u32)
         .bind("x", Operand::Input(0))
         .bind("dy", Operand::Input(1))
         .bind("part", Operand::Workspace(0))

@@ -22,9 +22,13 @@ const RELU: Option<Activation> = Some(Activation::Relu);
 /// A convolution with the shapes of its image [n, h, w, c_in] and weights [k_h, k_w, c_in / groups, c_out].
 type Row = (&'static str, Conv2d, [usize; 4], [usize; 4]);
 
-/// Widths that cells of four pixels divide or not, output channels that fill half of a workgroup, or two and some lanes.
-const FEW: [Row; 2] =
-    [("image_of_28", PLAIN, [3, 28, 28, 1], [3, 3, 1, 32]), ("steps", STEPS, [2, 15, 19, 2], [2, 5, 2, 68])];
+/// Widths that cells of four pixels divide or not, output channels that fill a workgroup, half of one, or two and some
+/// lanes.
+const FEW: [Row; 3] = [
+    ("image_of_28", PLAIN, [3, 28, 28, 1], [3, 3, 1, 32]),
+    ("colours", PADDED, [2, 7, 9, 3], [3, 3, 3, 16]),
+    ("steps", STEPS, [2, 15, 19, 2], [2, 5, 2, 68]),
+];
 
 /// A convolution, what its output goes through, and the pool behind that.
 type Pooled = (&'static str, Conv2d, Option<Activation>, Pool2d, [usize; 4], [usize; 4]);
@@ -134,7 +138,7 @@ fn few_channels() -> Vec<Case> {
     for (i, (name, conv, x, w)) in FEW.into_iter().enumerate() {
         let few = both(name, (conv, x, w)).into_iter();
         // The other variants have geometries of their own.
-        cases.extend(few.map(|case| if i == 0 { case.at(Depth::Quick) } else { case.only("few_channels") }));
+        cases.extend(few.map(|case| if i < 2 { case.at(Depth::Quick) } else { case.only("few_channels") }));
     }
     for (name, conv, x, w) in FEW.into_iter().take(1) {
         let operands = [noise(1, x), noise(2, w), noise(3, [w[3]])];
