@@ -12,6 +12,8 @@ pub struct Need {
     pub first: usize,
     /// Position of the last one.
     pub last: usize,
+    /// Whether only steps that are watched need it.
+    pub watch: bool,
 }
 
 /// Which slot serves each need, and how large the slots are.
@@ -30,7 +32,8 @@ impl MemoryPlan {
     }
 }
 
-/// Plans memory; without `reuse` every need gets a slot of its own, so that all values can be looked at afterwards.
+/// Plans memory; without `reuse` every need gets a slot of its own, so that all values can be looked at afterwards. What is needed for
+/// watching takes what room the rest leaves: a step that is not watched works in as little memory as if none were.
 pub fn plan(needs: &[Need], reuse: bool) -> MemoryPlan {
     if !reuse {
         return MemoryPlan {
@@ -39,18 +42,20 @@ pub fn plan(needs: &[Need], reuse: bool) -> MemoryPlan {
         };
     }
     let mut order: Vec<usize> = (0..needs.len()).collect();
-    order.sort_by_key(|&i| (std::cmp::Reverse(needs[i].bytes), needs[i].first));
+    order.sort_by_key(|&i| (needs[i].watch, std::cmp::Reverse(needs[i].bytes), needs[i].first));
     let mut plan = MemoryPlan { slot_of: vec![0; needs.len()], slots: Vec::new() };
     let mut users: Vec<Vec<usize>> = Vec::new();
     let overlap = |a: &Need, b: &Need| a.first <= b.last && b.first <= a.last;
     for index in order {
         let need = &needs[index];
-        let free = users.iter().position(|users| !users.iter().any(|&user| overlap(&needs[user], need)));
-        let slot = free.unwrap_or_else(|| {
+        let free = (0..users.len()).filter(|&slot| !users[slot].iter().any(|&user| overlap(&needs[user], need)));
+        // The first that is large enough, or else the one that is to grow least.
+        let slot = free.min_by_key(|&slot| need.bytes.saturating_sub(plan.slots[slot])).unwrap_or_else(|| {
             users.push(Vec::new());
-            plan.slots.push(need.bytes);
+            plan.slots.push(0);
             users.len() - 1
         });
+        plan.slots[slot] = need.bytes.max(plan.slots[slot]);
         users[slot].push(index);
         plan.slot_of[index] = slot;
     }
@@ -64,7 +69,12 @@ mod tests {
     #[test]
     fn values_that_live_at_the_same_time_never_share() {
         let needs: Vec<Need> = (0..40u64)
-            .map(|i| Need { bytes: 1 + i * 37 % 11, first: (i * 7 % 20) as usize, last: (i * 7 % 20 + i % 5) as usize })
+            .map(|i| Need {
+                bytes: 1 + i * 37 % 11,
+                first: (i * 7 % 20) as usize,
+                last: (i * 7 % 20 + i % 5) as usize,
+                watch: i % 3 == 0,
+            })
             .collect();
         let plan = plan(&needs, true);
         for a in 0..needs.len() {
@@ -78,8 +88,19 @@ mod tests {
 
     #[test]
     fn a_chain_needs_two_slots() {
-        let needs: Vec<Need> = (0..10).map(|i| Need { bytes: 8, first: i, last: i + 1 }).collect();
+        let needs: Vec<Need> = (0..10).map(|i| Need { bytes: 8, first: i, last: i + 1, watch: false }).collect();
         assert_eq!(plan(&needs, true).peak(), 16);
         assert_eq!(plan(&needs, false).peak(), 80);
+    }
+
+    #[test]
+    fn what_is_watched_moves_nothing_else() {
+        let need = |bytes, first, last, watch| Need { bytes, first, last, watch };
+        let plain = [need(8, 0, 2, false), need(6, 2, 4, false), need(4, 4, 6, false)];
+        // Larger than all others, and free where they are not.
+        let watched = [need(16, 1, 1, true), need(16, 5, 5, true), need(2, 3, 3, true)];
+        let all = plan(&[plain, watched].concat(), true);
+        assert_eq!(all.slot_of[..3], plan(&plain, true).slot_of);
+        assert_eq!((all.slot_of[3..].to_vec(), all.slots), (vec![1, 1, 0], vec![8, 16]));
     }
 }

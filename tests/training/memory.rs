@@ -2,8 +2,10 @@
 
 use wgrad::graph::{Graph, lifetimes};
 use wgrad::nn::{Builder, Conv2dLayer, Layer, LinearLayer, Network};
+use wgrad::ops;
 use wgrad::session::memory::{Need, plan};
 use wgrad::session::{Options, Session};
+use wgrad::tensor::{Spec, Tensor};
 use wgrad::train::TrainConfig;
 use wgrad::train::program::{Resident, train};
 
@@ -45,6 +47,7 @@ fn a_residual_network_needs_at_most_60_percent_of_its_values() {
         bytes: graph.spec(life.value).bytes() as u64,
         first: life.first,
         last: life.last,
+        watch: false,
     };
     let needs: Vec<Need> = lifetimes(&graph).iter().map(need).collect();
     let all: u64 = needs.iter().map(|need| need.bytes).sum();
@@ -63,4 +66,31 @@ fn a_session_allocates_what_its_plan_says() {
     let (shared, separate) = (bytes(true), bytes(false));
     println!("{shared} bytes with reuse, {separate} without");
     assert!(shared * 100 <= separate * 60, "{shared} of {separate}");
+}
+
+#[test]
+fn what_is_copied_for_those_who_watch_serves_nobody_else() {
+    let Some(device) = crate::adapter() else { return };
+    let mut g = Graph::new();
+    let x = g.persistent("x", Spec::f32([4, 16, 16, 32]));
+    let w = g.persistent("w", Spec::f32([3, 3, 32, 32]));
+    let conv = ops::Conv2d { stride: [1, 1], padding: [0; 4], dilation: [1, 1], groups: 1 };
+    g.apply1("first", ops::Copy, &[x]).unwrap();
+    let y = g.apply1("y", conv, &[x, w]).unwrap();
+    let kept = g.persistent("kept", g.spec(y).clone());
+    g.place(y, kept, 0).unwrap();
+    // The same operands, which a device that reads them from textures has copied for whoever comes first.
+    g.watch(0, "again", conv, &[x, w]).unwrap();
+    let mut session = Session::new(&device, vec![g], Options::default()).unwrap();
+    let mut result = |value: f32, watched: bool| {
+        session.write("x", &Tensor::float([4, 16, 16, 32], vec![value; 4 * 16 * 16 * 32])).unwrap();
+        session.write("w", &Tensor::float([3, 3, 32, 32], vec![0.5; 3 * 3 * 32 * 32])).unwrap();
+        let reading = match watched {
+            true => session.run_watched(0, 1, &["kept"]),
+            false => session.run(0, 1, &["kept"]),
+        };
+        let read = pollster::block_on(reading.unwrap().wait()).unwrap();
+        read[0].floats()[0]
+    };
+    assert_eq!([result(1.0, false), result(2.0, true), result(4.0, false)], [144.0, 288.0, 576.0]);
 }

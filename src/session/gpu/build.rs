@@ -129,13 +129,15 @@ fn draft(
     let lives = lifetimes(&graph);
     let mut needs: Vec<Need> = Vec::new();
     for life in &lives {
-        needs.push(Need { bytes: padded(graph.spec(life.value)), first: life.first, last: life.last });
+        let watch = graph.nodes()[life.first].watch;
+        needs.push(Need { bytes: padded(graph.spec(life.value)), first: life.first, last: life.last, watch });
     }
     for (position, lowered) in lowered.iter().enumerate() {
         needs.extend(lowered.workspaces.iter().map(|spec| Need {
             bytes: padded(spec),
             first: position,
             last: position,
+            watch: graph.nodes()[position].watch,
         }));
     }
     let memory = plan(&needs, reuse);

@@ -64,13 +64,14 @@ pub(super) fn textures(graph: &Graph, lowered: &[Lowered], reuse: bool) -> Textu
             Operand::Output(i) => graph.spec(node.outputs[i]),
             Operand::Workspace(i) => &lowered.workspaces[i],
         };
+        let before = node.watch.then(|| current.clone());
         for dispatch in &lowered.dispatches {
             let now = textures.fills.len();
             let (mut fills, mut read) = (Vec::new(), HashMap::new());
             for binding in dispatch.bindings.iter().filter(|binding| binding.texture) {
                 let copy = *current.entry(origin(binding.operand)).or_insert_with(|| {
                     let (texels, rows) = kernels::texels(spec(binding.operand));
-                    needs.push(Need { bytes: rows as u64, first: now, last: now });
+                    needs.push(Need { bytes: rows as u64, first: now, last: now, watch: node.watch });
                     let copy = needs.len() - 1;
                     fills.push(Fill { operand: binding.operand, texels, texture: copy });
                     copy
@@ -91,6 +92,8 @@ pub(super) fn textures(graph: &Graph, lowered: &[Lowered], reuse: bool) -> Textu
             textures.fills.push(fills);
             textures.read.push(read);
         }
+        // A step that nobody watches copies nothing for those who watch.
+        current = before.unwrap_or(current);
     }
     let memory = plan(&needs, reuse);
     for fill in textures.fills.iter_mut().flatten() {
