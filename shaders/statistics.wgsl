@@ -49,6 +49,9 @@ const INFINITE: u32 = 0x7f800000u;
 @group(0) @binding(9) var<storage, read_write> bins_out: array<u32>; // [rows, 64]
 @group(0) @binding(10) var<storage, read_write> out: array<f32>; // [splits, c]
 
+// How many sampled magnitudes of the row lie in each bin.
+var<workgroup> tally: array<atomic<u32>, WORKGROUP>;
+
 // The element at i.
 fn load(i: u32) -> f32 {
     if params.subtract != 0u {
@@ -74,12 +77,9 @@ fn rescale(own: u32, all: u32) -> vec2<f32> {
     return vec2<f32>(ratio * ratio, ratio);
 }
 
-// The bits of the least magnitude of a bin, and how many magnitudes lie in it: two octaves, all smaller ones in the first bin and all
-// larger ones in the last.
-fn bin(index: u32) -> vec2<u32> {
-    let first = select((LOWEST + 2u * index) << 23u, 1u, index == 0u);
-    let end = select((LOWEST + 2u + 2u * index) << 23u, INFINITE, index == WORKGROUP - 1u);
-    return vec2<u32>(first, end - first);
+// The bin of a magnitude: two octaves each, all smaller ones in the first bin and all larger ones in the last.
+fn bin(bits: u32) -> u32 {
+    return min((max(bits >> 23u, LOWEST) - LOWEST) / 2u, WORKGROUP - 1u);
 }
 
 @compute @workgroup_size(WORKGROUP)
@@ -134,19 +134,18 @@ fn part(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
     }
     var inside = 0u;
     if params.histogram != 0u {
+        atomicStore(&tally[lane], 0u);
+        workgroupBarrier();
         let samples = (len + SAMPLE - 1u) / SAMPLE;
-        let own = bin(lane);
-        for (var drawn = 0u; drawn < samples; drawn += DRAWN) {
-            let places = pcg(drawn / DRAWN);
-            //#unroll
-            for (var e = 0u; e < DRAWN; e++) {
-                let j = drawn + e;
-                let place = min(SAMPLE * j + (places >> (4u * e)) % SAMPLE, len - 1u);
-                // What is less than the least of the bin wraps.
-                let found = magnitude(load(start + place)) - own.x < own.y;
-                inside += select(0u, 1u, found & (j < samples));
+        for (var j = lane; j < samples; j += WORKGROUP) {
+            let places = pcg(j / DRAWN) >> (4u * (j % DRAWN));
+            let bits = magnitude(load(start + min(SAMPLE * j + places % SAMPLE, len - 1u)));
+            if (bits != 0u) & (bits < INFINITE) {
+                atomicAdd(&tally[bin(bits)], 1u);
             }
         }
+        workgroupBarrier();
+        inside = atomicLoad(&tally[lane]);
     }
     let at = row * WORKGROUP + lane;
     figures_out[at] = total;

@@ -3,7 +3,7 @@
 use super::reduce::{Splits, scratch};
 use super::{BLOCK, Dispatch, Lowered, Operand, Problem};
 use crate::error::Result;
-use crate::ops::statistics::{BINS, COUNTS, DRAWN, FIGURES, LANES, SAMPLE};
+use crate::ops::statistics::{BINS, COUNTS, FIGURES, LANES, SAMPLE};
 use crate::ops::{Alive, MergeStatistics, Statistics};
 use crate::tensor::Spec;
 
@@ -38,12 +38,12 @@ impl Numbers {
 /// Elements that an invocation looks at together.
 const HELD: usize = 8;
 
-/// The most loop iterations over the blocks of a row's elements, over the elements that are looked at together, and over the
-/// samples that one random number places.
+/// The most loop iterations over the blocks of a row's elements, over the elements that are looked at together, and over an
+/// invocation's samples.
 fn part_trips(longest: usize, histogram: bool) -> usize {
     let each = longest.div_ceil(LANES);
     let samples = if histogram { longest.div_ceil(SAMPLE) } else { 0 };
-    each.div_ceil(BLOCK) + each.div_ceil(HELD) + samples.div_ceil(DRAWN)
+    each.div_ceil(BLOCK) + each.div_ceil(HELD) + samples.div_ceil(LANES)
 }
 
 /// The most loop iterations that make one record of so many: their counts, then their figures in blocks.
