@@ -13,6 +13,7 @@ pub use differentiate::{Gradients, differentiate};
 pub use fuse::{Fusion, Pass};
 pub use lifetimes::{Lifetime, lifetimes};
 pub use traffic::Traffic;
+pub use watch::Moved;
 
 use crate::error::{Error, Result};
 use crate::ops::{Op, Operator};

@@ -1,6 +1,6 @@
 //! Networks as TOML: read, checked, and written.
 
-use super::{Layer, NamedLayer, Network, keys};
+use super::{Layer, Network, keys};
 use crate::error::{Error, Result};
 use crate::format::document::{Document, Table};
 
@@ -64,17 +64,22 @@ impl Network {
         Error::Invalid(format!("layer {reader} reads {circle}: a circle, and none of them can be computed first"))
     }
 
-    /// The layers from `from` to `to`, each of which reads the next; a layer that names nothing reads the one before it.
+    /// The layers that layer number `layer` reads; one that names nothing reads the one before it.
+    fn operands_of(&self, layer: usize) -> Vec<usize> {
+        match self.layers[layer].inputs.as_slice() {
+            [] => layer.checked_sub(1).into_iter().collect(),
+            names => self.layers.iter().enumerate().filter(|(_, l)| names.contains(&l.name)).map(|(i, _)| i).collect(),
+        }
+    }
+
+    /// The only operand of layer number `layer`, where that is another layer.
+    pub(crate) fn before(&self, layer: usize) -> Option<usize> {
+        let operands = self.layers[layer].inputs.len().max(1);
+        self.operands_of(layer).pop().filter(|_| operands == 1)
+    }
+
+    /// The layers from `from` to `to`, each of which reads the next.
     fn path(&self, from: usize, to: usize) -> Option<Vec<usize>> {
-        let reads = |index: usize| -> Vec<usize> {
-            let NamedLayer { inputs, .. } = &self.layers[index];
-            match inputs.as_slice() {
-                [] => index.checked_sub(1).into_iter().collect(),
-                names => {
-                    self.layers.iter().enumerate().filter(|(_, l)| names.contains(&l.name)).map(|(i, _)| i).collect()
-                }
-            }
-        };
         let mut seen = vec![false; self.layers.len()];
         let mut paths = vec![vec![from]];
         while let Some(path) = paths.pop() {
@@ -83,7 +88,7 @@ impl Network {
                 return Some(path);
             }
             if !std::mem::replace(&mut seen[last], true) {
-                paths.extend(reads(last).into_iter().map(|next| [path.as_slice(), &[next]].concat()));
+                paths.extend(self.operands_of(last).into_iter().map(|next| [path.as_slice(), &[next]].concat()));
             }
         }
         None

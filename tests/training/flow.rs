@@ -1,6 +1,7 @@
 //! Gradients that are watched while a run trains.
 
-use wgrad::nn::{Builder, Conv2dLayer, Layer, LinearLayer, Network, shipped};
+use wgrad::graph::Pass;
+use wgrad::nn::{Builder, Conv2dLayer, Layer, LinearLayer, Network, PoolLayer, shipped};
 use wgrad::session::Device;
 use wgrad::train::flow::Watch;
 use wgrad::train::{Event, Flow, TrainConfig, Trainer};
@@ -107,7 +108,7 @@ fn what_is_told_of_parameters_is_what_they_are() {
 }
 
 #[test]
-fn activations_stand_for_what_is_fused_into_them() {
+fn activations_stand_for_what_is_fused_into_them_and_pools_hide_none() {
     let Some(device) = crate::adapter() else { return };
     let network = shipped::reference([28, 28, 1], 10).unwrap();
     let (_, flows) = trained(&device, &network, 24, |config| config);
@@ -119,8 +120,10 @@ fn activations_stand_for_what_is_fused_into_them() {
     assert_eq!(
         told,
         [
-            ("pool1", vec!["conv1", "relu1"], true),
-            ("pool2", vec!["conv2", "relu2"], true),
+            ("relu1", vec!["conv1"], true),
+            ("pool1", vec![], false),
+            ("relu2", vec!["conv2"], true),
+            ("pool2", vec![], false),
             ("relu3", vec!["conv3"], true),
             ("relu4", vec!["flatten1", "dense1"], true),
             ("dense2", vec![], false),
@@ -131,4 +134,58 @@ fn activations_stand_for_what_is_fused_into_them() {
     }
     let units: Vec<u64> = flows[0].activations.iter().filter_map(|a| Some(a.units?.of)).collect();
     assert_eq!(units, [32, 64, 64, 64]);
+}
+
+#[test]
+fn what_a_pool_hides_is_measured_as_if_nothing_were_fused() {
+    let Some(device) = crate::adapter() else { return };
+    let tiled = shipped::reference([28, 28, 1], 10).unwrap();
+    let gradients = ["relu1", "pool1", "conv2", "conv3", "dense1", "dense2"];
+    compare(&device, &tiled, &["relu1", "pool1", "relu2", "pool2"], &gradients);
+    compare(&device, &overlapping(), &["bend", "pool"], &["bend", "pool", "head"]);
+}
+
+/// With windows of which each shares elements with the next.
+fn overlapping() -> Network {
+    let mut net = Builder::new("overlapping");
+    let image = net.input("image", &[28, 28, 1]);
+    let conv = net.layer("conv", Layer::Conv2d(Conv2dLayer::new(6, 3)), &[&image]);
+    let bend = net.layer("bend", Layer::Sigmoid, &[&conv]);
+    let pool = net.layer("pool", Layer::MaxPool2d(PoolLayer { stride: Some([2, 2]), ..PoolLayer::new(3) }), &[&bend]);
+    let flat = net.layer("flat", Layer::Flatten, &[&pool]);
+    net.layer("head", Layer::Linear(LinearLayer::new(10)), &[&flat]);
+    net.build().unwrap()
+}
+
+/// Holds what is told of these layers, and of these layers' gradients, against what is told where nothing is fused.
+fn compare(device: &Device, network: &Network, layers: &[&str], told: &[&str]) {
+    // The first step begins with the same weights.
+    let first = |no_fuse: &[Pass]| {
+        let (_, flows) = trained(device, network, 24, |config| TrainConfig { no_fuse: no_fuse.to_vec(), ..config });
+        flows.into_iter().next().unwrap()
+    };
+    let (fused, plain) = (first(&[]), first(&Pass::ALL));
+    let of = |flow: &Flow, layer: &str| flow.activations.iter().find(|told| told.layer == layer).unwrap().clone();
+    let close = |got: f64, want: f64| want > 0.0 && (got - want).abs() <= 1e-5 * want;
+    for &layer in layers {
+        let (got, want) = (of(&fused, layer), of(&plain, layer));
+        assert!(close(got.value.norm, want.value.norm), "{layer}: {got:?} and {want:?}");
+        assert_eq!((got.value.elements, got.value.zeros), (want.value.elements, want.value.zeros), "{layer}");
+        assert_eq!((got.units, got.saturates), (want.units, want.saturates), "{layer}");
+    }
+    let mut gradients = Vec::new();
+    for told in &fused.activations {
+        let Some(got) = &told.gradient else { continue };
+        let layer = told.gradient_of.as_ref().unwrap_or(&told.layer);
+        let want = of(&plain, layer).gradient.unwrap();
+        assert!(close(got.norm, want.norm) && close(got.largest, want.largest), "{layer}: {got:?} and {want:?}");
+        // Rows and columns that no window covers are not computed, and are zero where they are.
+        assert_eq!(got.elements - got.zeros, want.elements - want.zeros, "{layer}");
+        assert!(
+            close(got.mean * got.elements as f64, want.mean * want.elements as f64),
+            "{layer}: {got:?} and {want:?}"
+        );
+        gradients.push(layer.as_str());
+    }
+    assert_eq!(gradients, told);
 }

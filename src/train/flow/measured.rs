@@ -24,7 +24,7 @@ pub struct Measured {
     pub non_finite: u64,
     /// Elements at which the derivative of the activation that made them is below a hundredth of its largest value.
     pub saturated: u64,
-    /// Magnitudes of a sixteenth of the elements, by powers of two: bin b counts those from 2^(2b − 112) up to 2^(2b − 110), the
+    /// Magnitudes of a sixteenth of the elements, or of those that can be other than zero, by powers of two: bin b counts those from 2^(2b − 112) up to 2^(2b − 110), the
     /// first one all smaller ones too, the last one all larger ones. Empty where none was made.
     pub bins: Vec<u32>,
 }
@@ -45,6 +45,13 @@ impl Measured {
             saturated: saturated.into(),
             bins: bins.to_vec(),
         }
+    }
+
+    /// The same with so many more zeros.
+    pub(super) fn with_zeros(self, more: usize) -> Self {
+        let finite = |elements: u64| (elements - self.non_finite).max(1) as f64;
+        let (elements, zeros) = (self.elements + more as u64, self.zeros + more as u64);
+        Self { elements, zeros, mean: self.mean * (finite(self.elements) / finite(elements)), ..self }
     }
 
     /// A count's share of the elements.
@@ -117,15 +124,17 @@ pub struct Units {
 pub struct ActivationFlow {
     /// The layer.
     pub layer: String,
-    /// The layers before it whose outputs only exist inside of its kernel: a convolution and its ReLU before a max pool.
+    /// The layers before it whose outputs only exist inside of its kernel: the convolution before a ReLU.
     pub stands_for: Vec<String>,
     /// Its output.
     pub value: Measured,
-    /// The gradient of its output, where the plan keeps one in memory.
+    /// The gradient of its output, or of an output that it stands for, where the plan keeps one in memory.
     pub gradient: Option<Measured>,
-    /// Whether it can saturate: it is a sigmoid or tanh, or pools one.
+    /// The layer of that output, where it is not this one.
+    pub gradient_of: Option<String>,
+    /// Whether it can saturate: it is a sigmoid or tanh.
     pub saturates: bool,
-    /// Its units, where it is a ReLU or pools one.
+    /// Its units, where it is a ReLU.
     pub units: Option<Units>,
 }
 
@@ -140,6 +149,9 @@ impl ActivationFlow {
         object.insert("value".into(), self.value.json().into());
         if let Some(gradient) = &self.gradient {
             object.insert("gradient".into(), gradient.json().into());
+        }
+        if let Some(layer) = &self.gradient_of {
+            object.insert("gradient_of".into(), layer.clone().into());
         }
         if self.saturates {
             object.insert("saturated".into(), self.value.share(self.value.saturated).into());

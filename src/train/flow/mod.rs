@@ -6,6 +6,7 @@
 
 mod cures;
 mod findings;
+mod hidden;
 mod measured;
 mod thresholds;
 mod verdict;

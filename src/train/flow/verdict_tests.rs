@@ -32,6 +32,7 @@ fn reading(step: u64, loss: f64, gradients: [f64; 5], ratios: [f64; 5]) -> Flow 
     let activation = |number: u64| ActivationFlow {
         layer: format!("act{number}"),
         stands_for: Vec::new(),
+        gradient_of: None,
         value: of_norm(1.0),
         gradient: None,
         saturates: true,

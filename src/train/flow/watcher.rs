@@ -1,16 +1,17 @@
 //! What watches a step: nodes behind those that compute what is to be measured, in a finished graph, and the way back from the
 //! records that they leave to names.
 //!
-//! Watched is what the plan keeps in memory. Outputs that exist inside of a fused kernel alone are not; what that kernel writes
-//! stands for them. All parts of all tensors leave their records in three buffers, so one pair of dispatches makes one record
+//! Watched is what the plan keeps in memory, and activations that a pool hides in the kernel before it. What else exists inside
+//! of a fused kernel alone is not, such as the sums that an activation takes in; what that kernel writes stands for it. All parts of all tensors leave their records in three buffers, so one pair of dispatches makes one record
 //! a tensor of them, and one reading brings all.
 
 use std::collections::{HashMap, VecDeque};
 use std::ops::Range;
 
+use super::hidden;
 use super::measured::{ActivationFlow, Flow, Measured, ParameterFlow, Units};
 use crate::error::Result;
-use crate::graph::{ALIGNMENT, Graph, ValueId};
+use crate::graph::{ALIGNMENT, Graph, Moved, ValueId};
 use crate::nn::{Layer, Layout, Network, PARAMETERS, Placed};
 use crate::ops::statistics::{BINS, COUNTS, FIGURES, LANES, pieces};
 use crate::ops::{self, Activation, Op, Real};
@@ -38,10 +39,19 @@ struct WatchedActivation {
     layer: String,
     stands_for: Vec<String>,
     value: Record,
-    gradient: Option<Record>,
+    gradient: Option<WatchedGradient>,
     saturates: bool,
     /// Its units, once for each micro-batch.
     units: Vec<Range<usize>>,
+}
+
+#[derive(Debug, Clone)]
+struct WatchedGradient {
+    record: Record,
+    /// How many zeros it has besides.
+    zeros: usize,
+    /// The layer inside of the kernel whose output it is of, where it is not the activation's own.
+    of: Option<String>,
 }
 
 /// Reads what the watching nodes of a graph leave.
@@ -166,33 +176,44 @@ impl Wishes {
         watched
     }
 
-    fn activations(&mut self, graph: &Graph, network: &Network, values: &StepValues) -> Vec<WatchedActivation> {
+    /// `spread` are gradients that another one with zeros between its elements is.
+    fn activations(
+        &mut self,
+        graph: &Graph,
+        network: &Network,
+        values: &StepValues,
+        spread: &HashMap<ValueId, ValueId>,
+    ) -> Vec<WatchedActivation> {
         let Some(first) = values.layers.first() else { return Vec::new() };
         let computed = |layer: usize| graph.computed_by(first[layer].0).is_some();
         // A value that several layers have, and a gradient that passes through unchanged, are measured once.
         let mut known: HashMap<ValueId, Record> = HashMap::new();
         let mut watched = Vec::new();
         for (number, named) in network.layers.iter().enumerate() {
-            let (value, gradient) = first[number];
+            let value = first[number].0;
             let all: Vec<ValueId> = values.layers.iter().map(|part| part[number].0).collect();
-            let gradients: Option<Vec<ValueId>> = values.layers.iter().map(|part| part[number].1).collect();
             // The same numbers in another order.
             if !computed(number) || named.layer == Layer::Flatten || known.contains_key(&value) {
                 continue;
             }
-            let inside = inside(network, number, computed);
+            let inside = hidden::inside(network, number, computed);
             let makers = inside.iter().map(|&layer| &network.layers[layer].layer).chain([&named.layer]);
             let activation = makers.filter_map(Layer::activation).next_back();
             let bounds = activation.and_then(Activation::unsaturated);
             let limits = bounds.map_or(ops::Statistics::UNBOUNDED, |bounds| bounds.map(|bound| bound as f32));
             let Some(record) = self.whole(graph, &all, false, limits) else { continue };
             known.insert(value, record);
-            let gradient = gradient.zip(gradients).and_then(|(gradient, all)| {
-                let found = known.get(&gradient).copied();
-                let record = found.or_else(|| self.whole(graph, &all, true, ops::Statistics::UNBOUNDED))?;
-                known.insert(gradient, record);
-                Some(record)
-            });
+            let mut of = |layer: usize| {
+                let all: Vec<ValueId> = values.layers.iter().map(|part| part[layer].1).collect::<Option<_>>()?;
+                let there: Vec<ValueId> = all.iter().map(|id| spread.get(id).copied().unwrap_or(*id)).collect();
+                let found = known.get(&there[0]).copied();
+                let record = found.or_else(|| self.whole(graph, &there, true, ops::Statistics::UNBOUNDED))?;
+                known.insert(there[0], record);
+                let len = |ids: &[ValueId]| ids.iter().map(|&id| graph.spec(id).len()).sum::<usize>();
+                let of = (layer != number).then(|| network.layers[layer].name.clone());
+                Some(WatchedGradient { record, zeros: len(&all) - len(&there), of })
+            };
+            let gradient = of(number).or_else(|| inside.iter().rev().find_map(|&layer| of(layer)));
             let all = if activation == Some(Activation::Relu) { all } else { Vec::new() };
             let units = all.into_iter().filter_map(|value| self.life(graph, value)).collect();
             watched.push(WatchedActivation {
@@ -229,8 +250,7 @@ impl Wishes {
             graph.persistent(PARTS[2], Spec::u32([rows, BINS])),
         ];
         let alive = graph.persistent(READ[3], Spec::f32([self.alive.max(1)]));
-        let end = graph.nodes().len();
-        let mut moved = Moved { graph, before: vec![0; end] };
+        let mut moved = Moved::new(graph);
         let copies: Vec<ValueId> = self
             .copies
             .iter()
@@ -277,21 +297,6 @@ impl Wishes {
     }
 }
 
-/// A graph to which nodes are added behind its own, told by the numbers that these had before.
-struct Moved<'a> {
-    graph: &'a mut Graph,
-    /// How many nodes were added behind each.
-    before: Vec<usize>,
-}
-
-impl Moved<'_> {
-    fn watch(&mut self, after: usize, name: &str, op: impl Into<Op>, inputs: &[ValueId]) -> Result<Vec<ValueId>> {
-        let place = after + self.before[..=after].iter().sum::<usize>();
-        self.before[after] += 1;
-        self.graph.watch(place, name, op, inputs)
-    }
-}
-
 /// Parameters that lie one behind the other, as many as one binding of the device spans.
 fn groups(parameters: &[Placed], most_bytes: u64) -> Vec<&[Placed]> {
     let mut groups = Vec::new();
@@ -305,22 +310,6 @@ fn groups(parameters: &[Placed], most_bytes: u64) -> Vec<&[Placed]> {
     groups
 }
 
-/// The layers before this one, in their order, whose outputs only exist inside of the kernel that computes its own.
-fn inside(network: &Network, layer: usize, computed: impl Fn(usize) -> bool) -> Vec<usize> {
-    let before = |layer: usize| match network.layers[layer].inputs.as_slice() {
-        [] => layer.checked_sub(1),
-        [name] => network.layers.iter().position(|named| named.name == *name),
-        _ => None,
-    };
-    let mut found = Vec::new();
-    let mut at = before(layer);
-    while let Some(layer) = at.filter(|&layer| !computed(layer)) {
-        found.insert(0, layer);
-        at = before(layer);
-    }
-    found
-}
-
 impl Watcher {
     /// Adds what watches to the fused graph of a step whose values these are. `most_bytes` is what a binding of the device spans;
     /// a unit counts as dead that was zero for the last `dead_images` images, or for all of them while there were fewer.
@@ -332,8 +321,9 @@ impl Watcher {
         most_bytes: u64,
         dead_images: u64,
     ) -> Result<Self> {
+        let spread = hidden::uncover(graph, network, values, most_bytes)?;
         let mut wishes = Wishes::default();
-        let activations = wishes.activations(graph, network, values);
+        let activations = wishes.activations(graph, network, values, &spread);
         let parameters = wishes.parameters(graph, layout, most_bytes);
         wishes.write(graph)?;
         Ok(Self { elements: wishes.elements, parameters, activations, dead_images, seen: VecDeque::new() })
@@ -384,7 +374,8 @@ impl Watcher {
             layer: activation.layer.clone(),
             stands_for: activation.stands_for.clone(),
             value: measured(activation.value, false),
-            gradient: activation.gradient.map(|gradient| measured(gradient, true)),
+            gradient: activation.gradient.as_ref().map(|of| measured(of.record, true).with_zeros(of.zeros)),
+            gradient_of: activation.gradient.as_ref().and_then(|gradient| gradient.of.clone()),
             saturates: activation.saturates,
             units: units(&activation.units),
         });

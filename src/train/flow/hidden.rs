@@ -1,0 +1,90 @@
+//! Activations that fusion left inside of a kernel, computed again in watched steps, so that they are measured like all others.
+//!
+//! A convolution that pools what it computes leaves the pooled activation alone. Of that, neither how many elements are zero nor
+//! how many are saturated can be told for the activation itself, and what arrives at the pool is spread out nowhere.
+
+use std::collections::HashMap;
+
+use crate::error::Result;
+use crate::graph::{Graph, ValueId};
+use crate::nn::{Layer, Network};
+use crate::ops::{Activation, Conv2dActivation, Conv2dMaxPool2d, MaxPool2dGrad, Op};
+use crate::train::program::StepValues;
+
+/// A node that computes again what a fused one did not write.
+struct Again {
+    after: usize,
+    op: Op,
+    inputs: Vec<ValueId>,
+    output: ValueId,
+}
+
+/// A layer's output, and its gradient where a step computes one.
+type Layered = (ValueId, Option<ValueId>);
+
+/// Adds, behind each convolution that pools its activation, the activation itself. A tensor that no binding of `most_bytes` spans
+/// stays hidden. Answers which gradients of such activations have the elements of another gradient, and zeros besides: that of a
+/// pool whose windows do not overlap. The others are computed again too.
+pub(super) fn uncover(
+    graph: &mut Graph,
+    network: &Network,
+    values: &StepValues,
+    most_bytes: u64,
+) -> Result<HashMap<ValueId, ValueId>> {
+    let (mut all, mut spread) = (Vec::new(), HashMap::new());
+    for part in &values.layers {
+        for (layer, named) in network.layers.iter().enumerate() {
+            let activated = network.before(layer).filter(|_| matches!(named.layer, Layer::MaxPool2d(_)));
+            let Some(activated) = activated.map(|layer| part[layer]) else { continue };
+            let Some((fused, op, activation)) = pooling(graph, activated, part[layer]) else { continue };
+            let (node, Conv2dMaxPool2d { conv, pool, .. }) = (&graph.nodes()[fused], op);
+            let again = Conv2dActivation { conv, activation }.into();
+            all.push(Again { after: fused, op: again, inputs: node.inputs.clone(), output: activated.0 });
+            let Some((output, arriving, after)) = arriving(graph, activated, part[layer]) else { continue };
+            let [input, windows] = [activated.0, part[layer].0].map(|value| {
+                let shape = &graph.spec(value).shape;
+                [shape[1], shape[2]]
+            });
+            if pool.tiles(windows, input) {
+                spread.insert(output, arriving);
+            } else {
+                let (again, inputs) = (MaxPool2dGrad { pool, input }.into(), vec![arriving, node.outputs[1]]);
+                all.push(Again { after, op: again, inputs, output });
+            }
+        }
+    }
+    all.retain(|again| graph.spec(again.output).bytes() as u64 <= most_bytes);
+    // The last first: nodes behind an inserted one move.
+    all.sort_by_key(|again| std::cmp::Reverse(again.after));
+    for Again { after, op, inputs, output } in all {
+        graph.compute_again(after, op, inputs, output)?;
+    }
+    Ok(spread)
+}
+
+/// The node that computes a pool with the convolution and the activation before it, which nothing else computes.
+fn pooling(graph: &Graph, activated: Layered, pool: Layered) -> Option<(usize, Conv2dMaxPool2d, Activation)> {
+    let fused = graph.computed_by(pool.0)?;
+    match graph.nodes()[fused].op {
+        Op::Conv2dMaxPool2d(op) if graph.computed_by(activated.0).is_none() => Some((fused, op, op.activation?)),
+        _ => None,
+    }
+}
+
+/// The gradient of an activation that nothing computes, and the one that arrives at the pool behind it, with the number of the node
+/// that computes that.
+fn arriving(graph: &Graph, activated: Layered, pool: Layered) -> Option<(ValueId, ValueId, usize)> {
+    let (hidden, arriving) = (activated.1.filter(|&gradient| graph.computed_by(gradient).is_none())?, pool.1?);
+    Some((hidden, arriving, graph.computed_by(arriving)?))
+}
+
+/// The layers before this one, in their order, whose outputs only exist inside of the kernel that computes its own.
+pub(super) fn inside(network: &Network, layer: usize, computed: impl Fn(usize) -> bool) -> Vec<usize> {
+    let mut found = Vec::new();
+    let mut at = network.before(layer);
+    while let Some(layer) = at.filter(|&layer| !computed(layer)) {
+        found.insert(0, layer);
+        at = network.before(layer);
+    }
+    found
+}
