@@ -179,7 +179,7 @@ pub struct Flow {
     pub images: u64,
     /// Every parameter, in the order of the layers.
     pub parameters: Vec<ParameterFlow>,
-    /// Every output of a layer that the plan keeps in memory, in the order of the layers.
+    /// Every output of a layer that is in memory in a watched step, in the order of the layers.
     pub activations: Vec<ActivationFlow>,
 }
 

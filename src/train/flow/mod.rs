@@ -1,5 +1,5 @@
-//! How gradients flow through a network while it trains: what is measured of every parameter and of every activation that the
-//! plan keeps in memory, and what that means.
+//! How gradients flow through a network while it trains: what is measured of every parameter and of every activation, and what
+//! that means.
 //!
 //! [`Watcher`] adds nodes to a step's graph that measure on the device and runs in one step of [`Watch::every`];
 //! what they find is a [`Flow`]. [`judge`] makes a [`Verdict`] of several of them.
