@@ -62,7 +62,12 @@ fn lower_all(graph: &Graph) -> usize {
 fn plan_memory(graph: &Graph) -> u64 {
     let lives = lifetimes(graph).into_iter();
     let needs: Vec<Need> = lives
-        .map(|life| Need { bytes: graph.spec(life.value).bytes() as u64, first: life.first, last: life.last })
+        .map(|life| Need {
+            bytes: graph.spec(life.value).bytes() as u64,
+            first: life.first,
+            last: life.last,
+            watch: false,
+        })
         .collect();
     plan(&needs, true).peak()
 }
