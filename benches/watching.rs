@@ -9,6 +9,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
+use wgrad::bench::sample::quantile;
 use wgrad::data;
 use wgrad::gpu::device::BackendChoice;
 use wgrad::nn::{Network, shipped};
@@ -31,12 +32,6 @@ fn round(trainer: &mut Trainer) -> Result<Duration> {
     Ok(ended - begun.context("a round without steps")?)
 }
 
-/// The number that so large a part of the others is below.
-fn quantile(numbers: &mut [f64], part: f64) -> f64 {
-    numbers.sort_by(f64::total_cmp);
-    numbers[(numbers.len() as f64 * part) as usize]
-}
-
 fn measure(device: &Device, network: &Network, rounds: usize) -> Result<()> {
     let data = data::load("builtin", &data::LoadOptions::default())?;
     let trainer = |every| {
@@ -55,13 +50,14 @@ fn measure(device: &Device, network: &Network, rounds: usize) -> Result<()> {
         }
     }
     let mut ratios: Vec<f64> = times[1].iter().zip(&times[0]).map(|(watched, plain)| watched / plain).collect();
-    let [low, middle, high] = [0.25, 0.5, 0.75].map(|part| quantile(&mut ratios, part));
+    times.iter_mut().chain([&mut ratios]).for_each(|numbers| numbers.sort_by(f64::total_cmp));
+    let [low, middle, high] = [0.25, 0.5, 0.75].map(|part| quantile(&ratios, part));
     // A machine that does other things besides makes rounds longer and never shorter.
-    let quiet = times.each_mut().map(|times| quantile(times, 0.1));
+    let quiet = times.each_ref().map(|times| quantile(times, 0.1));
     println!(
         "{:12} {:8.2} ms a step · watched {middle:.3} times as long ({low:.3} to {high:.3}), {:.3} in quiet rounds",
         network.name,
-        quantile(&mut times[0], 0.5) * 1e3 / STEPS as f64,
+        quantile(&times[0], 0.5) * 1e3 / STEPS as f64,
         quiet[1] / quiet[0],
     );
     Ok(())
@@ -69,7 +65,11 @@ fn measure(device: &Device, network: &Network, rounds: usize) -> Result<()> {
 
 fn main() -> Result<()> {
     // Cargo adds options of its own.
-    let rounds = std::env::args().skip(1).find_map(|argument| argument.parse().ok()).unwrap_or(100);
+    let rounds = match std::env::args().skip(1).find(|argument| !argument.starts_with("--")) {
+        Some(rounds) => rounds.parse().ok().filter(|&rounds| rounds > 0),
+        None => Some(100),
+    };
+    let rounds = rounds.context("the only argument is a number of rounds, 1 or more")?;
     let device = pollster::block_on(Device::open("auto", BackendChoice::Auto))?;
     println!("{rounds} rounds of {STEPS} steps each, alternately; medians, the middle half, and the fastest tenth");
     for network in [shipped::reference([28, 28, 1], 10)?, shipped::residual_bn([28, 28, 1], 10)?] {

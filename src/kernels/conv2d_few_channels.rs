@@ -119,11 +119,9 @@ impl FewChannels<'_> {
         let (x, w, b) = self.conv.operands;
         let (dispatch, runs) = self.dispatch("forward", caps);
         let dispatch = epilogue(dispatch, self.conv.activation)
-            .set("bias", usize::from(b.is_some()))
             .bind("x", x)
             .bind("w", w)
-            // Something must be bound: without a bias the weights, which are then not read as one.
-            .bind("b", b.unwrap_or(w))
+            .bias(b, w)
             .bind("y", Operand::Output(0))
             .trips(runs.each + 1);
         let dispatch = if self.pool.is_some() { dispatch.bind("argmax", Operand::Output(1)) } else { dispatch };

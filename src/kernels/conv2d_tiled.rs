@@ -93,11 +93,9 @@ pub(super) fn gather(problem: &Gather) -> Lowered {
     let tiles_m = pixels.div_ceil(TILE);
     let steps = (problem.taps() * problem.src[2]).div_ceil(DEPTH);
     let main = dispatch("gather", problem, pixels, tiles_m, (1, 1), None)
-        .set("bias", usize::from(b.is_some()))
         .bind("src", src)
         .bind("w", w)
-        // Something must be bound: without a bias the weights, which are then not read as one.
-        .bind("b", b.unwrap_or(w))
+        .bias(b, w)
         .bind("dst", Operand::Output(0))
         .workgroups(tiles_m * problem.dst[2].div_ceil(TILE))
         .trips(steps * (DEPTH + 1));

@@ -120,6 +120,12 @@ impl Dispatch {
         self
     }
 
+    /// Binds `b` and says with `bias` whether it is one. Something must be bound: without a bias the weights `w`, which are then
+    /// not read as one.
+    pub fn bias(self, bias: Option<Operand>, w: Operand) -> Self {
+        self.set("bias", usize::from(bias.is_some())).bind("b", bias.unwrap_or(w))
+    }
+
     /// Binds a texture that holds a copy of an operand as it is when this dispatch runs; see [`super::TEXTURE_WIDTH`].
     pub fn bind_texture(mut self, name: &'static str, operand: Operand) -> Self {
         self.bindings.push(Binding { name, operand, range: None, texture: true });

@@ -83,11 +83,8 @@ pub(super) fn forward(activation: Option<Activation>, problem: &Problem, variant
     if let Some(lowered) = gather(&shape, problem, variant) {
         return Ok(lowered);
     }
-    let bias = shape.operands.2;
     let dispatch = epilogue(baseline("forward", x, outputs, (1, 1)), activation)
-        // Something must be bound: without a bias the weights, which are then not read as one.
-        .bind("b", bias.unwrap_or(Operand::Input(1)))
-        .set("bias", usize::from(bias.is_some()))
+        .bias(shape.operands.2, Operand::Input(1))
         .bind("x", Operand::Input(0))
         .bind("w", Operand::Input(1))
         .bind("y", Operand::Output(0))

@@ -151,7 +151,7 @@ fn overlapping() -> Network {
     let image = net.input("image", &[28, 28, 1]);
     let conv = net.layer("conv", Layer::Conv2d(Conv2dLayer::new(6, 3)), &[&image]);
     let bend = net.layer("bend", Layer::Sigmoid, &[&conv]);
-    let pool = net.layer("pool", Layer::MaxPool2d(PoolLayer { stride: Some([2, 2]), ..PoolLayer::new(3) }), &[&bend]);
+    let pool = net.layer("pool", Layer::MaxPool2d(PoolLayer::new(3).stride(2)), &[&bend]);
     let flat = net.layer("flat", Layer::Flatten, &[&pool]);
     net.layer("head", Layer::Linear(LinearLayer::new(10)), &[&flat]);
     net.build().unwrap()
