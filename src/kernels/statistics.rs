@@ -3,47 +3,32 @@
 use super::reduce::{Splits, scratch};
 use super::{BLOCK, Dispatch, Lowered, Operand, Problem};
 use crate::error::Result;
-use crate::ops::statistics::{BINS, COUNTS, FIGURES, LANES, SAMPLE};
+use crate::ops::statistics::{BINS, COUNTS, FIGURES, LANES, QUAD, SAMPLE};
 use crate::ops::{Alive, MergeStatistics, Statistics};
 use crate::tensor::Spec;
 
 use Operand::{Input, Output};
 
-/// Uniforms of `statistics.wgsl`.
-#[derive(Debug, Clone, Copy, Default)]
-struct Numbers {
-    rows: usize,
-    subtract: bool,
-    histogram: bool,
-    bounds: [f32; 2],
-    c: usize,
-    splits: usize,
-    rows_per_split: usize,
+/// A dispatch over so many rows; `part` is what the entry that looks at elements is told: how, and whether it subtracts.
+fn dispatch(entry: &'static str, rows: usize, part: Option<(&Statistics, bool)>) -> Dispatch {
+    let [low, high] = part.map_or(Statistics::UNBOUNDED, |(op, _)| op.bounds);
+    Dispatch::new("statistics.wgsl", entry)
+        .set("rows", rows)
+        .set("subtract", u32::from(part.is_some_and(|(_, subtract)| subtract)))
+        .set("histogram", u32::from(part.is_some_and(|(op, _)| op.histogram)))
+        .set("low", low)
+        .set("high", high)
 }
 
-impl Numbers {
-    fn dispatch(self, entry: &'static str) -> Dispatch {
-        Dispatch::new("statistics.wgsl", entry)
-            .set("rows", self.rows)
-            .set("subtract", u32::from(self.subtract))
-            .set("histogram", u32::from(self.histogram))
-            .set("low", self.bounds[0])
-            .set("high", self.bounds[1])
-            .set("c", self.c)
-            .set("splits", self.splits)
-            .set("rows_per_split", self.rows_per_split)
-    }
-}
+/// Quads that an invocation looks at together.
+const HELD: usize = 2;
 
-/// Elements that an invocation looks at together.
-const HELD: usize = 8;
-
-/// The most loop iterations over the blocks of a row's elements, over the elements that are looked at together, and over an
+/// The most loop iterations over the blocks of a row's quads, over the quads that are looked at together, and over an
 /// invocation's samples.
 fn part_trips(longest: usize, histogram: bool) -> usize {
-    let each = longest.div_ceil(LANES);
-    let samples = if histogram { longest.div_ceil(SAMPLE) } else { 0 };
-    each.div_ceil(BLOCK) + each.div_ceil(HELD) + samples.div_ceil(LANES)
+    let quads = longest.div_ceil(QUAD);
+    let (each, samples) = (quads.div_ceil(LANES), if histogram { quads.div_ceil(SAMPLE) } else { 0 });
+    each.div_ceil(BLOCK / QUAD) + each.div_ceil(HELD) + samples.div_ceil(LANES)
 }
 
 /// The most loop iterations that make one record of so many: their counts, then their figures in blocks.
@@ -53,9 +38,9 @@ fn merge_trips(records: usize) -> usize {
 
 pub(super) fn statistics(op: &Statistics, problem: &Problem) -> Result<Lowered> {
     let (rows, subtract) = (problem.inputs[1].shape[0], problem.inputs.len() > 2);
-    let numbers = Numbers { rows, subtract, histogram: op.histogram, bounds: op.bounds, ..Numbers::default() };
-    let dispatch = numbers
-        .dispatch("part")
+    let dispatch = dispatch("part", rows, Some((op, subtract)));
+    let dispatch = if op.whole { dispatch.link("quads_apart", "shared/quads_whole.wgsl") } else { dispatch };
+    let dispatch = dispatch
         .bind("x", Input(0))
         // What is bound here is not read where nothing is subtracted.
         .bind("before", Input(if subtract { 2 } else { 0 }))
@@ -73,9 +58,7 @@ pub(super) fn merge(op: &MergeStatistics, problem: &Problem) -> Result<Lowered> 
     let mut workspaces = Vec::new();
     let figures = scratch(&mut workspaces, Spec::f32([tensors, LANES, FIGURES]));
     let counts = scratch(&mut workspaces, Spec::u32([tensors, LANES, COUNTS]));
-    let numbers = Numbers { rows: tensors, ..Numbers::default() };
-    let rows = numbers
-        .dispatch("merge_rows")
+    let rows = dispatch("merge_rows", tensors, None)
         .bind("figures", Input(0))
         .bind("counts", Input(1))
         .bind("bins", Input(2))
@@ -83,10 +66,10 @@ pub(super) fn merge(op: &MergeStatistics, problem: &Problem) -> Result<Lowered> 
         .bind("figures_out", figures)
         .bind("counts_out", counts)
         .bind("bins_out", Output(2))
+        .bind("seen_out", Output(3))
         .invocations(tensors * BINS)
         .trips(merge_trips(op.most) + op.most);
-    let lanes = numbers
-        .dispatch("merge_lanes")
+    let lanes = dispatch("merge_lanes", tensors, None)
         .bind("figures", figures)
         .bind("counts", counts)
         .bind("figures_out", Output(0))
@@ -101,9 +84,15 @@ pub(super) fn alive(_op: &Alive, problem: &Problem) -> Result<Lowered> {
     let rows = problem.inputs[0].len() / c.max(1);
     let splits = Splits::of(rows);
     let dispatch = |x: Operand, out: Operand, [rows, splits, rows_per_split]: [usize; 3]| {
-        let numbers = Numbers { rows, c, splits, rows_per_split, ..Numbers::default() };
-        let dispatch = numbers.dispatch("alive").bind("x", x).bind("out", out);
-        dispatch.invocations(splits * c).trips(rows_per_split)
+        Dispatch::new("alive.wgsl", "alive")
+            .set("rows", rows)
+            .set("c", c)
+            .set("splits", splits)
+            .set("rows_per_split", rows_per_split)
+            .bind("x", x)
+            .bind("out", out)
+            .invocations(splits * c)
+            .trips(rows_per_split)
     };
     if splits.count == 1 {
         return Ok(Lowered::baseline(vec![dispatch(Input(0), Output(0), [rows, 1, rows])]));

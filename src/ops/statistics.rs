@@ -2,12 +2,13 @@
 //! are zero, subnormal, not finite or saturated, and how the magnitudes of a sixteenth of them are spread over the powers of two.
 //!
 //! ```text
-//! statistics        part[r,l] = the record of the elements start + l, start + l + 64, … of row r of the table
+//! statistics        part[r,l] = the record of the quads l, l + 64, … of row r of the table: of four elements each
 //! merge_statistics  record[s] = the records of all lanes of the rows first .. first + rows of row s of the table, as one
+//!                   seen[s,l] = what counts 5 is of the records of lane l of these rows, as one
 //! alive             alive[c]  = 1 where x[.., c] is not 0 anywhere, else 0
 //! ```
 //!
-//! A record is two floats and five counts; records of the parts of a tensor merge into the record of the whole.
+//! A record is two floats and six counts; records of the parts of a tensor merge into the record of the whole.
 //!
 //! | counts | |
 //! |---|---|
@@ -16,6 +17,7 @@
 //! | 2 | subnormals |
 //! | 3 | NaN and infinities |
 //! | 4 | finite elements outside of the bounds of [`Statistics::bounds`] |
+//! | 5 | bit k: whether the k-th element of a quad was not zero, in any of the quads |
 //!
 //! | figures | |
 //! |---|---|
@@ -26,8 +28,11 @@
 //! of the tensor is, and dividing by u rounds nothing. A subnormal counts as zero in the sums, since devices may flush it.
 //!
 //! Bin b of [`BINS`] counts magnitudes from 2^(2b − 112) up to 2^(2b − 110); the first takes all smaller ones too (but no zero),
-//! the last all larger ones. Counted is one element in [`SAMPLE`]: element min(16·j + d, len − 1) of each row of the table, where d is
+//! the last all larger ones. Counted is one quad in [`SAMPLE`]: quad min(16·j + d, quads − 1) of each row of the table, where d is
 //! the hexadecimal digit j mod 8 of pcg(j / 8), counted from the lowest: the same on every device.
+//!
+//! Units that lie side by side, as channels do, repeat every so many elements. Where that number divides [`REPEATS`] and rows begin
+//! with the first unit, counts 5 of all lanes tells which units were not zero: see [`unit_seen`].
 
 use std::ops::Range;
 
@@ -40,17 +45,21 @@ use crate::tensor::{DType, Spec, Tensor};
 pub const LANES: usize = 64;
 /// Bins of the histogram of magnitudes.
 pub const BINS: usize = LANES;
-/// One element in so many is counted there.
+/// Elements that lie side by side and that a lane looks at together.
+pub const QUAD: usize = 4;
+/// Elements after which it is the first lane's turn again.
+pub const REPEATS: usize = QUAD * LANES;
+/// One quad in so many is counted in bins.
 pub const SAMPLE: usize = 16;
 /// Samples that one random number places.
 pub const DRAWN: usize = 8;
 /// Counts of a record.
-pub const COUNTS: usize = 5;
+pub const COUNTS: usize = 6;
 /// Floats of a record.
 pub const FIGURES: usize = 2;
 
 /// `x [..]`, `table [r, 2]` (u32: first element and number of elements of each row), and perhaps `before`, as x → `figures
-/// [r, 64, 2]`, `counts [r, 64, 5]` (u32), `bins [r, 64]` (u32; zeros without [`Statistics::histogram`]): the records of x, or
+/// [r, 64, 2]`, `counts [r, 64, 6]` (u32), `bins [r, 64]` (u32; zeros without [`Statistics::histogram`]): the records of x, or
 /// of x − before. Every row must lie inside of x and have an element.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Statistics {
@@ -60,6 +69,8 @@ pub struct Statistics {
     pub bounds: [f32; 2],
     /// The most elements of a row of the table.
     pub longest: usize,
+    /// Whether all rows of the table begin and end at multiples of four: a device may load a quad at once then.
+    pub whole: bool,
 }
 
 impl Statistics {
@@ -67,8 +78,8 @@ impl Statistics {
     pub const UNBOUNDED: [f32; 2] = [f32::MIN, f32::MAX];
 }
 
-/// `figures [p, 64, 2]`, `counts [p, 64, 5]`, `bins [p, 64]`, `table [s, 2]` (u32: first row and number of rows of each
-/// tensor) → `figures [s, 2]`, `counts [s, 5]`, `bins [s, 64]`. Every row named must exist.
+/// `figures [p, 64, 2]`, `counts [p, 64, 6]`, `bins [p, 64]`, `table [s, 2]` (u32: first row and number of rows of each
+/// tensor) → `figures [s, 2]`, `counts [s, 6]`, `bins [s, 64]`, `seen [s, 64]`. Every row named must exist.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct MergeStatistics {
     /// The most rows of a tensor.
@@ -86,7 +97,7 @@ pub fn pieces(elements: Range<usize>) -> Vec<Range<usize>> {
     const MANY: usize = 64;
     const LONGEST: usize = 1 << 19;
     let rows = elements.len().div_ceil(EACH).clamp(1, MANY).max(elements.len().div_ceil(LONGEST));
-    let each = elements.len().div_ceil(rows).next_multiple_of(LANES).max(1);
+    let each = elements.len().div_ceil(rows).next_multiple_of(REPEATS).max(1);
     elements.clone().step_by(each).map(|start| start..elements.end.min(start + each)).collect()
 }
 
@@ -116,6 +127,12 @@ fn drawn(j: usize) -> usize {
     (pcg((j / DRAWN) as u32) >> digit) as usize % SAMPLE
 }
 
+/// Whether a unit, of so many that lie side by side, was not zero in any row, by the `seen` of a tensor. Their number must divide
+/// [`REPEATS`].
+pub fn unit_seen(seen: &[u32], units: usize, unit: usize) -> bool {
+    (unit..REPEATS).step_by(units).any(|place| seen[place / QUAD] >> (place % QUAD) & 1 == 1)
+}
+
 /// What a magnitude is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
@@ -142,19 +159,20 @@ fn bin(bits: u32) -> Option<usize> {
     }
 }
 
-/// Two floats and five counts; see the head of this file.
+/// Two floats and six counts; see the head of this file.
 #[derive(Debug, Clone, Copy, Default)]
 struct Record<T> {
     figures: [T; FIGURES],
     counts: [u32; COUNTS],
 }
 
-/// The record of some elements.
-fn record<T: Real>(elements: impl Iterator<Item = T> + Clone, [low, high]: [f32; 2]) -> Record<T> {
+/// The record of some elements, each with its place in a quad.
+fn record<T: Real>(elements: impl Iterator<Item = (usize, T)> + Clone, [low, high]: [f32; 2]) -> Record<T> {
     let mut counts = [0; COUNTS];
     let (low, high) = (T::of(low.into()), T::of(high.into()));
-    for x in elements.clone() {
+    for (place, x) in elements.clone() {
         let bits = magnitude(x);
+        counts[5] |= u32::from(bits != 0) << place;
         match kind(bits) {
             Kind::Zero => counts[1] += 1,
             Kind::Subnormal => counts[2] += 1,
@@ -164,7 +182,7 @@ fn record<T: Real>(elements: impl Iterator<Item = T> + Clone, [low, high]: [f32;
         counts[4] += u32::from(kind(bits) != Kind::NotFinite && (x < low || x > high));
     }
     let unit = T::of(unit(counts[0]));
-    let normal = elements.filter(|&x| kind(magnitude(x)) == Kind::Normal).map(|x| x.abs() / unit);
+    let normal = elements.filter(|&(_, x)| kind(magnitude(x)) == Kind::Normal).map(|(_, x)| x.abs() / unit);
     let squares: BlockSum<T> = normal.clone().map(|x| x * x).collect();
     let sum: BlockSum<T> = normal.collect();
     Record { figures: [squares.value(), sum.value()], counts }
@@ -175,7 +193,8 @@ fn merged<T: Real>(records: impl Iterator<Item = Record<T>> + Clone) -> Record<T
     let mut counts = [0; COUNTS];
     for record in records.clone() {
         counts[0] = record.counts[0].max(counts[0]);
-        (1..COUNTS).for_each(|i| counts[i] += record.counts[i]);
+        (1..5).for_each(|i| counts[i] += record.counts[i]);
+        counts[5] |= record.counts[5];
     }
     let mut sums = [BlockSum::new(), BlockSum::new()];
     for Record { figures: [squares, sum], counts: own } in records {
@@ -231,15 +250,21 @@ impl Operator for Statistics {
             None => x[i],
             Some(before) => T::of(((x[i] - before.floats()[i]).wide() as f32).into()),
         };
+        let quad = |row: &Range<usize>, quad: usize| {
+            let start = row.start + QUAD * quad;
+            (start..row.end.min(start + QUAD)).map(element).enumerate()
+        };
         let records = fill(rows * LANES, |i| {
             let row = row(i / LANES);
-            record((row.start + i % LANES..row.end).step_by(LANES).map(element), self.bounds)
+            let quads = (i % LANES..row.len().div_ceil(QUAD)).step_by(LANES);
+            record(quads.flat_map(|q| quad(&row, q)), self.bounds)
         });
         let bins = fill(rows * BINS, |i| {
             let row = row(i / BINS);
-            let sample = |j: usize| element((row.start + SAMPLE * j + drawn(j)).min(row.end - 1));
-            let samples = if self.histogram { row.len().div_ceil(SAMPLE) } else { 0 };
-            (0..samples).filter(|&j| bin(magnitude(sample(j))) == Some(i % BINS)).count() as u32
+            let quads = row.len().div_ceil(QUAD);
+            let samples = if self.histogram { quads.div_ceil(SAMPLE) } else { 0 };
+            let sampled = (0..samples).flat_map(|j| quad(&row, (SAMPLE * j + drawn(j)).min(quads - 1)));
+            sampled.filter(|&(_, x)| bin(magnitude(x)) == Some(i % BINS)).count() as u32
         });
         let [figures, counts] = tensors(&records, &[rows, LANES]);
         vec![figures, counts, Tensor::u32([rows, BINS], bins)]
@@ -262,7 +287,8 @@ impl Operator for MergeStatistics {
         expect_spec("merge_statistics", "the counts", &inputs[1], &Spec::u32([parts, LANES, COUNTS]))?;
         expect_spec("merge_statistics", "the bins", &inputs[2], &Spec::u32([parts, BINS]))?;
         let tensors = expect_table("merge_statistics", &inputs[3])?;
-        Ok(vec![Spec::f32([tensors, FIGURES]), Spec::u32([tensors, COUNTS]), Spec::u32([tensors, BINS])])
+        let [figures, counts] = [FIGURES, COUNTS].map(|last| [tensors, last]);
+        Ok(vec![Spec::f32(figures), Spec::u32(counts), Spec::u32([tensors, BINS]), Spec::u32([tensors, LANES])])
     }
 
     fn reference<T: Real>(&self, inputs: &[&Tensor<T>], outputs: &[Spec]) -> Vec<Tensor<T>> {
@@ -279,8 +305,9 @@ impl Operator for MergeStatistics {
         let lanes = fill(tensors_of * LANES, |i| merged(rows(i / LANES).map(|row| at(row * LANES + i % LANES))));
         let records: Vec<_> = lanes.chunks(LANES).map(|lanes| merged(lanes.iter().copied())).collect();
         let bins = fill(tensors_of * BINS, |i| rows(i / BINS).map(|row| bins[row * BINS + i % BINS]).sum());
+        let seen = lanes.iter().map(|lane| lane.counts[5]).collect();
         let [figures, counts] = tensors(&records, &[tensors_of]);
-        vec![figures, counts, Tensor::u32([tensors_of, BINS], bins)]
+        vec![figures, counts, Tensor::u32([tensors_of, BINS], bins), Tensor::u32([tensors_of, LANES], seen)]
     }
 
     fn flops(&self, inputs: &[Spec], _outputs: &[Spec]) -> u64 {
@@ -320,7 +347,7 @@ mod tests {
 
     fn whole(x: &[f32], histogram: bool) -> Vec<Tensor<f64>> {
         let wide = Tensor::float([x.len()], x.iter().map(|&x| f64::from(x)).collect());
-        let op = Statistics { histogram, bounds: [-2.0, 2.0], longest: x.len() };
+        let op = Statistics { histogram, bounds: [-2.0, 2.0], longest: x.len(), whole: false };
         let half = x.len() as u32 / 2;
         let table = Tensor::u32([2, 2], vec![0, half, half, x.len() as u32 - half]);
         let parts = Op::from(op).evaluate(&[&wide, &table]).unwrap();
@@ -349,7 +376,7 @@ mod tests {
         (x[3], x[4], x[5], x[700], x[701]) = (0.0, -0.0, 1e-40, f32::NAN, f32::NEG_INFINITY);
         (x[800], x[900]) = (-3.0, 2.0);
         let record = whole(&x, false);
-        assert_eq!(record[1].u32s(), [3f32.to_bits(), 2, 1, 2, 1]);
+        assert_eq!(record[1].u32s(), [3f32.to_bits(), 2, 1, 2, 1, 0b1111]);
         // In units of one.
         assert_eq!(record[0].floats(), [993.0 + 9.0 + 4.0, 993.0 + 3.0 + 2.0]);
     }
@@ -362,6 +389,16 @@ mod tests {
         assert_eq!(bin_exponent(55), -2);
         assert_eq!((bins.iter().sum::<u32>(), bins[0] + bins[55]), (200, 200));
         assert!((80..120).contains(&bins[55]), "{bins:?}");
+    }
+
+    #[test]
+    fn the_lanes_of_a_tensor_tell_which_of_its_units_were_seen() {
+        let (units, rows) = (8, 1000);
+        let mut x = vec![0.0f32; units * rows];
+        (x[3], x[units * 499 + 5], x[units * 999 + 7]) = (1.0, 1e-40, f32::NAN);
+        let seen = whole(&x, false)[3].u32s().to_vec();
+        let found: Vec<bool> = (0..units).map(|unit| unit_seen(&seen, units, unit)).collect();
+        assert_eq!(found, [false, false, false, true, false, true, false, true]);
     }
 
     #[test]

@@ -73,7 +73,7 @@ impl Trainer {
                 }
                 let watched = self.config.watch.is_due(index + count - 1, total);
                 let reading = match watched {
-                    true => self.session.run_watched(TRAIN, count as usize, &[READ, flow::READ].concat())?,
+                    true => self.session.run_watched(TRAIN, count as usize, &[&READ[..], &flow::READ].concat())?,
                     false => self.session.run(TRAIN, count as usize, &READ)?,
                 };
                 flight.push_back(Submission { from: submitted, count, watched, reading });

@@ -70,7 +70,8 @@ pub fn stages(file: &str) -> Vec<Vec<&'static str>> {
         ],
         "shared/grid.wgsl" => &["reduce", "dropout", "control", "batch", "elementwise", "conv2d baseline"],
         "shared/random.wgsl" => &["dropout", "batch"],
-        "statistics.wgsl" => &["statistics", "merge_statistics", "alive"],
+        "statistics.wgsl" => &["statistics", "merge_statistics"],
+        "shared/quads_apart.wgsl" | "shared/quads_whole.wgsl" => &["statistics"],
         "shared/exponential.wgsl" => &["softmax", "loss", "activation"],
         "shared/erf.wgsl" => &["activation"],
         // Kernels that activate nothing are asked too.

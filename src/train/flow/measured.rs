@@ -24,15 +24,15 @@ pub struct Measured {
     pub non_finite: u64,
     /// Elements at which the derivative of the activation that made them is below a hundredth of its largest value.
     pub saturated: u64,
-    /// Magnitudes of a sixteenth of the elements, or of those that can be other than zero, by powers of two: bin b counts those from 2^(2b − 112) up to 2^(2b − 110), the
-    /// first one all smaller ones too, the last one all larger ones. Empty where none was made.
+    /// Magnitudes of a sixteenth of the elements, or of those that can be other than zero, by powers of two: bin b counts those from
+    /// 2^(2b − 112) up to 2^(2b − 110), the first one all smaller ones too, the last one all larger ones. Empty where none was made.
     pub bins: Vec<u32>,
 }
 
 impl Measured {
     /// From a record as [`crate::ops::statistics`] has it.
     pub(super) fn new(elements: usize, figures: [f64; FIGURES], counts: [u32; COUNTS], bins: &[u32]) -> Self {
-        let [largest, zeros, subnormals, non_finite, saturated] = counts;
+        let [largest, zeros, subnormals, non_finite, saturated, _] = counts;
         let (unit, finite) = (unit(largest), elements as u64 - u64::from(non_finite));
         Self {
             elements: elements as u64,

@@ -9,6 +9,7 @@ mod findings;
 mod hidden;
 mod measured;
 mod thresholds;
+mod units;
 mod verdict;
 mod watcher;
 

@@ -2,29 +2,32 @@
 //! records that they leave to names.
 //!
 //! Watched is what the plan keeps in memory, and activations that a pool hides in the kernel before it. What else exists inside
-//! of a fused kernel alone is not, such as the sums that an activation takes in; what that kernel writes stands for it. All parts of all tensors leave their records in three buffers, so one pair of dispatches makes one record
-//! a tensor of them, and one reading brings all.
+//! of a fused kernel alone is not, such as the sums that an activation takes in; what that kernel writes stands for it. All parts
+//! of all tensors leave their records in three buffers, so one pair of dispatches makes one record a tensor of them, and one reading
+//! brings all.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::ops::Range;
 
 use super::hidden;
 use super::measured::{ActivationFlow, Flow, Measured, ParameterFlow, Units};
+use super::units::{Seen, Told, WatchedUnits};
 use crate::error::Result;
 use crate::graph::{ALIGNMENT, Graph, Moved, ValueId};
 use crate::nn::{Layer, Layout, Network, PARAMETERS, Placed};
-use crate::ops::statistics::{BINS, COUNTS, FIGURES, LANES, pieces};
+use crate::ops::statistics::{BINS, COUNTS, FIGURES, LANES, QUAD, REPEATS, pieces};
 use crate::ops::{self, Activation, Op, Real};
 use crate::tensor::{Spec, Tensor};
 use crate::train::program::{StepValues, names};
 
-/// What a watched step leaves to be read: the records of all tensors, and which units were not zero for each of its images.
-pub const READ: [&str; 4] = ["flow.figures", "flow.counts", "flow.bins", "flow.alive"];
+/// What a watched step leaves to be read: the records of all tensors, what their lanes saw, and which units were alive of which
+/// these do not tell it.
+pub const READ: [&str; 5] = ["flow.figures", "flow.counts", "flow.bins", "flow.seen", "flow.alive"];
 /// The records of the parts of all tensors.
 const PARTS: [&str; 3] = ["flow.parts.figures", "flow.parts.counts", "flow.parts.bins"];
 
 /// The number of a tensor among the records.
-type Record = usize;
+pub(super) type Record = usize;
 
 #[derive(Debug, Clone)]
 struct WatchedParameter {
@@ -41,8 +44,7 @@ struct WatchedActivation {
     value: Record,
     gradient: Option<WatchedGradient>,
     saturates: bool,
-    /// Its units, once for each micro-batch.
-    units: Vec<Range<usize>>,
+    units: Option<WatchedUnits>,
 }
 
 #[derive(Debug, Clone)]
@@ -61,10 +63,7 @@ pub struct Watcher {
     elements: Vec<usize>,
     parameters: Vec<WatchedParameter>,
     activations: Vec<WatchedActivation>,
-    /// How many images a unit must be zero for before it counts as dead.
-    dead_images: u64,
-    /// Which units were alive in the last readings, and for how many images.
-    seen: VecDeque<(u64, Vec<bool>)>,
+    seen: Seen,
 }
 
 /// Tensors inside of one value that one node measures.
@@ -100,12 +99,13 @@ struct Kept {
     value: ValueId,
 }
 
-/// Units of a layer whose life is watched.
+/// Units of a layer whose life a node of its own watches.
 #[derive(Debug)]
 struct Life {
     after: usize,
     value: ValueId,
-    units: Range<usize>,
+    /// Where the first one lies in what these nodes leave.
+    first: usize,
 }
 
 /// Everything that is to be watched, before the graph is touched.
@@ -214,8 +214,10 @@ impl Wishes {
                 Some(WatchedGradient { record, zeros: len(&all) - len(&there), of })
             };
             let gradient = of(number).or_else(|| inside.iter().rev().find_map(|&layer| of(layer)));
-            let all = if activation == Some(Activation::Relu) { all } else { Vec::new() };
-            let units = all.into_iter().filter_map(|value| self.life(graph, value)).collect();
+            let units = match activation {
+                Some(Activation::Relu) => self.units(graph, &all, record),
+                _ => None,
+            };
             watched.push(WatchedActivation {
                 layer: named.name.clone(),
                 stands_for: inside.into_iter().map(|layer| network.layers[layer].name.clone()).collect(),
@@ -228,12 +230,20 @@ impl Wishes {
         watched
     }
 
-    fn life(&mut self, graph: &Graph, value: ValueId) -> Option<Range<usize>> {
-        let (after, count) = (graph.computed_by(value)?, *graph.spec(value).shape.last()?);
-        let units = self.alive..self.alive + count;
-        self.alive = units.end.next_multiple_of(ALIGNMENT);
-        self.lives.push(Life { after, value, units: units.clone() });
-        Some(units)
+    /// The units of an activation that lies in these values and has this record.
+    fn units(&mut self, graph: &Graph, values: &[ValueId], record: Record) -> Option<WatchedUnits> {
+        let count = *graph.spec(values[0]).shape.last()?;
+        if REPEATS.is_multiple_of(count) {
+            return Some(WatchedUnits { count, told: Told::ByLanes(record) });
+        }
+        let first = values.iter().map(|&value| {
+            let (after, first) = (graph.computed_by(value)?, self.alive);
+            self.alive = (first + count).next_multiple_of(ALIGNMENT);
+            self.lives.push(Life { after, value, first });
+            Some(first)
+        });
+        let first = first.collect::<Option<_>>()?;
+        Some(WatchedUnits { count, told: Told::ByNodes(first) })
     }
 
     /// Adds the nodes.
@@ -249,17 +259,17 @@ impl Wishes {
             graph.persistent(PARTS[1], Spec::u32([rows, LANES, COUNTS])),
             graph.persistent(PARTS[2], Spec::u32([rows, BINS])),
         ];
-        let alive = graph.persistent(READ[3], Spec::f32([self.alive.max(1)]));
+        let alive = graph.persistent(READ[4], Spec::f32([self.alive.max(1)]));
         let mut moved = Moved::new(graph);
         let copies: Vec<ValueId> = self
             .copies
             .iter()
             .map(|kept| Ok(moved.watch(kept.after, "parameters.before", ops::Copy, &[kept.value])?[0]))
             .collect::<Result<_>>()?;
-        for Life { after, value, units } in &self.lives {
-            let name = format!("{}.alive", moved.graph.value(*value).name);
-            let found = moved.watch(*after, &name, ops::Alive, &[*value])?[0];
-            moved.graph.place(found, alive, units.start)?;
+        for &Life { after, value, first } in &self.lives {
+            let name = format!("{}.alive", moved.graph.value(value).name);
+            let found = moved.watch(after, &name, ops::Alive, &[value])?[0];
+            moved.graph.place(found, alive, first)?;
         }
         let (mut at, mut merged) = (0, Vec::new());
         for (request, cut) in self.requests.iter().zip(&cut) {
@@ -273,7 +283,8 @@ impl Wishes {
             }
             let rows: Vec<u32> = cut.iter().flatten().flat_map(|row| [row.start as u32, row.len() as u32]).collect();
             let longest = cut.iter().flatten().map(Range::len).max().unwrap_or(0);
-            let op = ops::Statistics { histogram: request.histogram, bounds: request.bounds, longest };
+            let whole = rows.iter().all(|number| number.is_multiple_of(QUAD as u32));
+            let op = ops::Statistics { histogram: request.histogram, bounds: request.bounds, longest, whole };
             let table = moved.graph.table(&format!("{}.rows", request.name), [rows.len() / 2, 2], rows);
             let inputs = match request.what {
                 What::Value(value) => vec![value, table],
@@ -326,27 +337,19 @@ impl Watcher {
         let activations = wishes.activations(graph, network, values, &spread);
         let parameters = wishes.parameters(graph, layout, most_bytes);
         wishes.write(graph)?;
-        Ok(Self { elements: wishes.elements, parameters, activations, dead_images, seen: VecDeque::new() })
+        Ok(Self { elements: wishes.elements, parameters, activations, seen: Seen::new(dead_images) })
     }
 
     /// Forgets which units were alive.
     pub fn forget(&mut self) {
-        self.seen.clear();
-    }
-
-    /// Remembers which units were alive for so many images; answers how many images the readings cover that are needed.
-    fn remember(&mut self, images: u64, alive: Vec<bool>) -> u64 {
-        self.seen.push_back((images, alive));
-        let covered = |seen: &VecDeque<(u64, Vec<bool>)>| seen.iter().map(|(images, _)| images).sum::<u64>();
-        while self.seen.front().is_some_and(|(oldest, _)| covered(&self.seen) - oldest >= self.dead_images) {
-            self.seen.pop_front();
-        }
-        covered(&self.seen)
+        self.seen.forget();
     }
 
     /// What a step of so many images has left, as [`READ`] names it. What that does not tell is left empty.
     pub fn flow<T: Real>(&mut self, read: &[Tensor<T>], images: u64) -> Flow {
-        let images = self.remember(images, read[3].floats().iter().map(|&life| life != T::zero()).collect());
+        let units = self.activations.iter().filter_map(|activation| activation.units.as_ref());
+        let alive = units.flat_map(|units| units.alive(&read[3], &read[4])).collect();
+        let images = self.seen.remember(images, alive);
         let (figures, counts, bins) = (read[0].floats(), read[1].u32s(), read[2].u32s());
         let measured = |record: Record, histogram: bool| {
             Measured::new(
@@ -356,13 +359,11 @@ impl Watcher {
                 if histogram { &bins[record * BINS..(record + 1) * BINS] } else { &[] },
             )
         };
-        let dead = |units: &[Range<usize>], unit: usize| {
-            let mut places = units.iter().map(|part| part.start + unit);
-            places.all(|place| self.seen.iter().all(|(_, alive)| !alive[place]))
-        };
-        let units = |units: &[Range<usize>]| {
-            let of = units.first()?.len();
-            Some(Units { dead: (0..of).filter(|&unit| dead(units, unit)).count() as u64, of: of as u64 })
+        let mut first = 0;
+        let mut units = |units: &WatchedUnits| {
+            let dead = self.seen.dead(first, units.count);
+            first += units.count;
+            Units { dead, of: units.count as u64 }
         };
         let parameters = self.parameters.iter().map(|parameter| ParameterFlow {
             name: parameter.name.clone(),
@@ -377,7 +378,7 @@ impl Watcher {
             gradient: activation.gradient.as_ref().map(|of| measured(of.record, true).with_zeros(of.zeros)),
             gradient_of: activation.gradient.as_ref().and_then(|gradient| gradient.of.clone()),
             saturates: activation.saturates,
-            units: units(&activation.units),
+            units: activation.units.as_ref().map(&mut units),
         });
         let (parameters, activations) = (parameters.collect(), activations.collect());
         Flow { epoch: 0, step: 0, loss: 0.0, lr: 0.0, images, parameters, activations }

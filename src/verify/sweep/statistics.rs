@@ -2,7 +2,7 @@
 
 use super::specials;
 use crate::gpu::Caps;
-use crate::ops::statistics::{BINS, COUNTS, FIGURES, LANES};
+use crate::ops::statistics::{BINS, COUNTS, FIGURES, LANES, QUAD};
 use crate::ops::{Alive, MergeStatistics, Statistics};
 use crate::verify::case::{Case, Depth, Operand, floats, integers, noise, spread, values, words};
 
@@ -18,7 +18,7 @@ fn table(start: usize, lens: &[usize]) -> Operand {
 
 fn plain(histogram: bool, lens: &[usize]) -> Statistics {
     let longest = lens.iter().copied().max().unwrap_or(0);
-    Statistics { histogram, bounds: Statistics::UNBOUNDED, longest }
+    Statistics { histogram, bounds: Statistics::UNBOUNDED, longest, whole: lens.iter().all(|len| len % QUAD == 0) }
 }
 
 /// One tensor in rows of these lengths.
@@ -106,7 +106,8 @@ fn differences() -> Vec<Case> {
 fn records(rows: usize, largest: &[f32]) -> Vec<Operand> {
     let words_of: Vec<u32> = (0..rows * LANES)
         .flat_map(|i| {
-            [largest[i % largest.len()].to_bits(), 1 + i as u32 % 7, i as u32 % 11, i as u32 % 3, i as u32 % 5]
+            let counts = [1 + i as u32 % 7, i as u32 % 11, i as u32 % 3, i as u32 % 5, i as u32 % 16];
+            std::iter::once(largest[i % largest.len()].to_bits()).chain(counts)
         })
         .collect();
     vec![
