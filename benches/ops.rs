@@ -267,7 +267,7 @@ fn statistics(criterion: &mut Criterion) {
     let pieces = wgrad::ops::statistics::pieces(0..len);
     let rows: Vec<u32> = pieces.iter().flat_map(|piece| [piece.start as u32, piece.len() as u32]).collect();
     let longest = pieces.iter().map(|piece| piece.len()).max().unwrap_or(0);
-    let op = |histogram| Statistics { histogram, bounds: Statistics::UNBOUNDED, longest };
+    let op = |histogram| Statistics { histogram, bounds: Statistics::UNBOUNDED, longest, whole: true };
     let inputs = |seed| vec![noise(seed, shape), words([pieces.len(), 2], &rows)];
     let workloads = vec![
         workload("pool1", op(false), inputs(1)),
