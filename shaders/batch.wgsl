@@ -1,12 +1,13 @@
 // The batch of the current step out of a data set that lives on the device, baseline.
 //
-//   pick    order[r] = permute(seed, step / per_epoch, (step % per_epoch) * batch + first_row + r, len),
-//                      or (step * batch + first_row + r) % len; y[r] = labels[order[r]]
-//   gather  x[r,h,w,c] = image[order[r]][h,w,c] * scale[c] + offset[c]    for the images of one shard
-//   gather_words  the same, for images whose size four divides
+//   x[r,h,w,c] = image[i][h,w,c] * scale[c] + offset[c], y[r] = labels[i]   for the images i of one shard, where
+//   i = permute(seed, step / per_epoch, (step % per_epoch) * batch + first_row + r, len),
+//       or (step * batch + first_row + r) % len
 //
-// Dispatch: one invocation a row (pick), an element of x (gather) or four (gather_words), the last two once a shard; folded
-// (shared/grid.wgsl).
+//   gather        for images of any size
+//   gather_words  for images whose size four divides
+//
+// Dispatch: as many workgroups a row as `parts` says, once a shard; folded (shared/grid.wgsl). Each looks for its image itself.
 // Definition: src/ops/batch.rs. Host: src/kernels/batch.rs.
 
 #import grid
@@ -23,6 +24,7 @@ struct Params {
     c: u32,
     first: u32, // the shard's first image
     rows: u32, // the shard's images
+    parts: u32, // workgroups of a row
     scale0: f32,
     scale1: f32,
     scale2: f32,
@@ -38,12 +40,10 @@ const WORKGROUP: u32 = 64u;
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> control: array<u32>; // [4]: step, flag, 0, 0
 @group(0) @binding(2) var<storage, read> labels: array<u32>; // [len]
-@group(0) @binding(3) var<storage, read_write> order_out: array<u32>; // [taken]
-@group(0) @binding(4) var<storage, read_write> y: array<u32>; // [taken]
-@group(0) @binding(5) var<storage, read> order: array<u32>; // [taken]
-@group(0) @binding(6) var<storage, read> shard: array<u32>; // [rows, h, w, c], four bytes a word
-@group(0) @binding(7) var<storage, read_write> x: array<f32>; // [taken, h, w, c]
-@group(0) @binding(8) var<storage, read_write> fours: array<vec4<f32>>; // [taken, h, w, c] too
+@group(0) @binding(3) var<storage, read_write> y: array<u32>; // [taken]
+@group(0) @binding(4) var<storage, read> shard: array<u32>; // [rows, h, w, c], four bytes a word
+@group(0) @binding(5) var<storage, read_write> x: array<f32>; // [taken, h, w, c]
+@group(0) @binding(6) var<storage, read_write> fours: array<vec4<f32>>; // [taken, h, w, c] too
 
 // a * b % m for a < m < 2^31, where a * b may not fit 32 bits: doubling and adding, bit by bit.
 fn multiply_modulo(a: u32, b: u32, m: u32) -> u32 {
@@ -58,23 +58,15 @@ fn multiply_modulo(a: u32, b: u32, m: u32) -> u32 {
     return sum;
 }
 
-@compute @workgroup_size(WORKGROUP)
-fn pick(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let row = linear_index(group, groups, lane, WORKGROUP);
-    if row >= params.taken {
-        return;
-    }
+// The image of a row of the batch.
+fn pick(row: u32) -> u32 {
     let step = control[0];
     let place = params.first_row + row;
-    var image: u32;
     if params.shuffle != 0u {
         let per_epoch = params.len / params.batch;
-        image = permute(params.seed, step / per_epoch, step % per_epoch * params.batch + place, params.len);
-    } else {
-        image = (multiply_modulo(step % params.len, params.batch, params.len) + place % params.len) % params.len;
+        return permute(params.seed, step / per_epoch, step % per_epoch * params.batch + place, params.len);
     }
-    order_out[row] = image;
-    y[row] = labels[image];
+    return (multiply_modulo(step % params.len, params.batch, params.len) + place % params.len) % params.len;
 }
 
 // A byte of channel c as a number.
@@ -86,34 +78,50 @@ fn normalised(byte: u32, c: u32) -> f32 {
 
 @compute @workgroup_size(WORKGROUP)
 fn gather(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let index = linear_index(group, groups, lane, WORKGROUP);
-    if index >= params.taken * params.size {
+    let index = linear_group(group, groups);
+    let row = index / params.parts;
+    if row >= params.taken {
         return;
     }
+    let picked = pick(row);
     // Wraps below zero to a large number for images of earlier shards.
-    let image = order[index / params.size] - params.first;
+    let image = picked - params.first;
     if image >= params.rows {
         return;
     }
-    let at = image * params.size + index % params.size;
-    let byte = (shard[at / 4u] >> (at % 4u * 8u)) & 0xffu;
-    x[index] = normalised(byte, index % params.c);
+    let part = index % params.parts;
+    if (part == 0u) & (lane == 0u) {
+        y[row] = labels[picked];
+    }
+    for (var i = part * WORKGROUP + lane; i < params.size; i += params.parts * WORKGROUP) {
+        let at = image * params.size + i;
+        let byte = (shard[at / 4u] >> (at % 4u * 8u)) & 0xffu;
+        x[row * params.size + i] = normalised(byte, i % params.c);
+    }
 }
 
 @compute @workgroup_size(WORKGROUP)
 fn gather_words(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let index = linear_index(group, groups, lane, WORKGROUP);
-    let words = params.size / 4u;
-    if index >= params.taken * words {
+    let index = linear_group(group, groups);
+    let row = index / params.parts;
+    if row >= params.taken {
         return;
     }
-    let image = order[index / words] - params.first;
+    let picked = pick(row);
+    let image = picked - params.first;
     if image >= params.rows {
         return;
     }
-    let word = shard[image * words + index % words];
-    let c = index * 4u % params.c;
-    let low = vec2<f32>(normalised(word & 0xffu, c), normalised((word >> 8u) & 0xffu, (c + 1u) % params.c));
-    let high = vec2<f32>(normalised((word >> 16u) & 0xffu, (c + 2u) % params.c), normalised(word >> 24u, (c + 3u) % params.c));
-    fours[index] = vec4<f32>(low, high);
+    let part = index % params.parts;
+    if (part == 0u) & (lane == 0u) {
+        y[row] = labels[picked];
+    }
+    let words = params.size / 4u;
+    for (var i = part * WORKGROUP + lane; i < words; i += params.parts * WORKGROUP) {
+        let word = shard[image * words + i];
+        let c = i * 4u % params.c;
+        let low = vec2<f32>(normalised(word & 0xffu, c), normalised((word >> 8u) & 0xffu, (c + 1u) % params.c));
+        let high = vec2<f32>(normalised((word >> 16u) & 0xffu, (c + 2u) % params.c), normalised(word >> 24u, (c + 3u) % params.c));
+        fours[row * words + i] = vec4<f32>(low, high);
+    }
 }

@@ -1,10 +1,8 @@
-//! The batch of a step on the GPU: which images first, then their bytes, a dispatch a shard.
+//! The batch of a step on the GPU, a dispatch a shard.
 
-use super::reduce::scratch;
-use super::{Dispatch, Lowered, Operand, Problem};
+use super::{Dispatch, Lowered, Operand, Problem, WORKGROUP};
 use crate::error::{Error, Result};
 use crate::ops::GatherBatch;
-use crate::tensor::Spec;
 
 use Operand::{Input, Output};
 
@@ -35,34 +33,34 @@ fn sized(entry: &'static str, op: &GatherBatch, image: &[usize], [first, rows]: 
 pub(super) fn gather(op: &GatherBatch, problem: &Problem) -> Result<Lowered> {
     // Cycle walking ends after a few rounds of the network; six iterations each.
     const WALK: usize = 6 * 1000;
+    // Elements or words of an invocation: enough of them to be worth looking for the image.
+    const EACH: usize = 8;
     if op.scale.len() > SCALES.len() {
         let problem = format!("takes images of at most 4 channels on a GPU, got {}", op.scale.len());
         return Err(Error::shape("gather_batch", problem));
     }
     let image = &problem.outputs[0].shape[1..];
-    let mut workspaces = Vec::new();
-    let order = scratch(&mut workspaces, Spec::u32([op.rows.len()]));
-    let mut dispatches = vec![
-        sized("pick", op, image, [0, 0])
-            .bind("control", Input(0))
-            .bind("labels", Input(1))
-            .bind("order_out", order)
-            .bind("y", Output(1))
-            .invocations(op.rows.len())
-            .trips(WALK),
-    ];
+    // Four bytes a word: whole words, where an image begins with one.
+    let size: usize = image.iter().product();
+    let (entry, x, units) = match size.is_multiple_of(4) {
+        true => ("gather_words", "fours", size / 4),
+        false => ("gather", "x", size),
+    };
+    let parts = units.div_ceil(EACH * WORKGROUP).max(1);
+    let mut dispatches = Vec::new();
     let mut first = 0;
     for (number, shard) in problem.inputs.iter().enumerate().skip(2) {
-        // Four bytes a word: whole words, where an image begins with one.
-        let even = image.iter().product::<usize>().is_multiple_of(4);
-        let (entry, x, each) = if even { ("gather_words", "fours", 4) } else { ("gather", "x", 1) };
         let dispatch = sized(entry, op, image, [first, shard.shape[0]])
-            .bind("order", order)
+            .set("parts", parts)
+            .bind("control", Input(0))
+            .bind("labels", Input(1))
             .bind("shard", Input(number))
+            .bind("y", Output(1))
             .bind(x, Output(0))
-            .invocations(problem.outputs[0].len() / each);
+            .workgroups(op.rows.len() * parts)
+            .trips(WALK + units.div_ceil(WORKGROUP * parts));
         dispatches.push(dispatch);
         first += shard.shape[0];
     }
-    Ok(Lowered { workspaces, ..Lowered::baseline(dispatches) })
+    Ok(Lowered::baseline(dispatches))
 }

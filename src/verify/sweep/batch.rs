@@ -53,6 +53,11 @@ pub(super) fn cases(_caps: &Caps) -> Vec<Case> {
     add("a_set_of_a_power_of_two", op(64, 64, Some(6), 1), [1, 1, 1], &[64], 3);
     add("a_whole_epoch", op(1000, 1000, Some(u32::MAX), 1), [1, 1, 1], &[1000], 70_000);
     add("a_product_past_32_bits", op(70_000, 99_991, None, 1), [1, 1, 1], &[99_991], 4_000_000_000);
+    // More than a workgroup looks at once, and images that several workgroups share.
+    add("large_grey", op(3, 10, Some(8), 1), [9, 9, 1], &[4, 6], 3);
+    add("words_of_a_large_image", op(3, 10, Some(8), 3), [12, 23, 3], &[4, 6], 3);
+    add("a_shared_image", op(3, 10, None, 1), [23, 47, 1], &[4, 6], 3);
+    add("words_of_a_shared_image", op(3, 10, Some(8), 3), [30, 44, 3], &[4, 6], 3);
     // What is gathered is a part of the batch.
     for (name, rows, batch, c, shuffle) in
         [("first", 0..3, 9, 1, Some(7)), ("last", 65..130, 130, 4, Some(3)), ("middle", 4..7, 8, 3, None)]
