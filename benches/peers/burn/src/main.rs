@@ -3,6 +3,9 @@
 //! `reference`: a training step of the reference network at batch 64 (forward, cross-entropy, backward, Adam), its batch on the
 //! device from the start. `reference/conv2`: its heaviest convolution, forward and both gradients. burn offers no input gradient
 //! of a convolution by itself, so that one is a transposed convolution, which is the same sum.
+//!
+//! burn's kernels go to the driver as WGSL, or with `--features spirv` as its own SPIR-V, which is faster on GPUs and which the
+//! software driver llvmpipe of Mesa 22.3.6 does not survive (a segmentation fault in the first step).
 
 use std::time::Instant;
 
@@ -110,7 +113,7 @@ fn step(device: &Device, seconds: f64) {
         let Some(now) = net.take() else { return };
         let gradients = loss.forward(now.forward(images.clone()), labels.clone()).backward();
         let gradients = GradientsParams::from_grads(gradients, &now);
-        net = Some(adam.step(1e-3.into(), now, gradients));
+        net = Some(adam.step(1e-3_f64, now, gradients));
     });
     tell("reference", "step", measured, None);
 }
@@ -134,7 +137,10 @@ fn main() {
         eprintln!("usage: wgrad-peer-burn [SECONDS for each row]");
         std::process::exit(2);
     };
+    #[cfg(feature = "spirv")]
     let device = Device::vulkan(DeviceKind::DefaultDevice);
+    #[cfg(not(feature = "spirv"))]
+    let device = Device::wgpu(DeviceKind::DefaultDevice);
     step(&device, seconds);
     conv2(&device, seconds);
 }
