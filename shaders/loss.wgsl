@@ -18,6 +18,7 @@
 #import finite
 #import exponential
 #import split_sum
+#import cross_entropy
 
 struct Params {
     len: u32, // elements of x
@@ -57,79 +58,14 @@ fn other_share(row: u32) -> f32 {
     return share;
 }
 
-// A loss times its share; nothing of no share, though the loss may be infinite.
-fn weighted(share: f32, loss: f32) -> f32 {
-    return select(0.0, share * loss, share > 0.0);
+// The other label of a row.
+fn other_label(row: u32) -> u32 {
+    return others[row];
 }
 
-// A row's normaliser: m (a NaN for an infinity), its place, and sum_{j != place} e^(z_j - m).
-struct Normaliser {
-    m: f32,
-    place: u32,
-    others: f32,
-}
-
-fn normaliser(first: u32) -> Normaliser {
-    var m = logits[first];
-    var place = 0u;
-    for (var j = 1u; j < params.k; j++) {
-        let z = logits[first + j];
-        if z > m || is_nan(z) {
-            m = z;
-            place = j;
-        }
-    }
-    m = finite_or_nan(m);
-    var others = 0.0;
-    for (var start = 0u; start < params.k; start += BLOCK) {
-        var sum = 0.0;
-        let stop = min(start + BLOCK, params.k);
-        for (var j = start; j < stop; j++) {
-            sum += select(exp(logits[first + j] - m), 0.0, j == place);
-        }
-        others += sum;
-    }
-    return Normaliser(m, place, others);
-}
-
-// The loss of a row whose first logit is number `first`.
-fn loss_of(row: u32, first: u32, norm: Normaliser) -> f32 {
-    let log_sum = log1p(norm.others);
-    let share = other_share(row);
-    var of_labels = weighted(1.0 - share, log_sum + (norm.m - logits[first + labels[row]]));
-    of_labels += weighted(share, log_sum + (norm.m - logits[first + others[row]]));
-    var value = params.rest * of_labels;
-    if params.smoothing > 0.0 {
-        var total = 0.0;
-        for (var start = 0u; start < params.k; start += BLOCK) {
-            var sum = 0.0;
-            let stop = min(start + BLOCK, params.k);
-            for (var j = start; j < stop; j++) {
-                sum += log_sum + (norm.m - logits[first + j]);
-            }
-            total += sum;
-        }
-        value += params.even * total;
-    }
-    return value;
-}
-
-// Stores the gradient of such a row.
-fn store_gradient(row: u32, first: u32, norm: Normaliser) {
-    let sum = 1.0 + norm.others;
-    let factor = dloss[0] / f32(params.rows);
-    let other = other_share(row);
-    for (var j = 0u; j < params.k; j++) {
-        let p = exp(logits[first + j] - norm.m) / sum;
-        let hit = j == labels[row];
-        var share = select(select(0.0, other, j == others[row]), select(1.0 - other, 1.0, j == others[row]), hit);
-        var slope = p - params.rest * share - params.even;
-        if share > 0.0 && j == norm.place {
-            // p - 1 = -others / sum, without the difference of two almost equal numbers.
-            slope = (1.0 - share) * params.rest + (params.smoothing - params.even) - norm.others / sum;
-        }
-        dlogits[first + j] = select(factor * slope, norm.m, is_nan(norm.m));
-    }
+// The logit of class j in the row whose first one is number `first`.
+fn logit(first: u32, j: u32) -> f32 {
+    return logits[first + j];
 }
 
 @compute @workgroup_size(WORKGROUP)
@@ -149,7 +85,7 @@ fn cross_entropy_grad(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_work
         return;
     }
     let first = row * params.k;
-    store_gradient(row, first, normaliser(first));
+    store_gradient(row, first, normaliser(first), 0u, 1u);
 }
 
 @compute @workgroup_size(WORKGROUP)
@@ -161,7 +97,7 @@ fn cross_entropy_and_grad(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_
     let first = row * params.k;
     let norm = normaliser(first);
     row_loss[row] = loss_of(row, first, norm);
-    store_gradient(row, first, norm);
+    store_gradient(row, first, norm, 0u, 1u);
 }
 
 @compute @workgroup_size(WORKGROUP)

@@ -43,6 +43,7 @@ impl Graph {
                 Op::SoftmaxCrossEntropyGrad(_)
                     | Op::MixupCrossEntropyGrad(_)
                     | Op::SoftmaxCrossEntropyAndGrad(_)
+                    | Op::LinearCrossEntropyAndGrad(_)
                     | Op::MseLossGrad(_)
             )
         };

@@ -48,7 +48,7 @@ fn mean(part: Operand, loss: Operand, rows: usize, splits: usize) -> Dispatch {
 }
 
 /// The mean of the rows' losses.
-fn mean_of_rows(row_loss: Operand, loss: Operand, rows: usize, workspaces: &mut Vec<Spec>) -> Vec<Dispatch> {
+pub(super) fn mean_of_rows(row_loss: Operand, loss: Operand, rows: usize, workspaces: &mut Vec<Spec>) -> Vec<Dispatch> {
     // So many rows one invocation adds up quickly.
     const FEW_ROWS: usize = 1024;
     if rows <= FEW_ROWS {

@@ -118,11 +118,19 @@ const CONVOLUTION: [Variant; 7] = [
     conv2d_few_channels::VARIANT,
 ];
 
+const HEAD: [Variant; 5] = [
+    BASELINE_VARIANT,
+    conv2d_tiled::VARIANT,
+    conv2d_broadcast::VARIANT,
+    conv2d_broadcast::TEXTURES,
+    linear_cross_entropy::VARIANT,
+];
+
 const POOLING: [Variant; 2] = [BASELINE_VARIANT, pool2d_windows::VARIANT];
 
 /// The names of all variants of all operators.
 pub fn names() -> Vec<&'static str> {
-    CONVOLUTION.iter().chain(&POOLING[1..]).map(|variant| variant.name).collect()
+    CONVOLUTION.iter().chain(&POOLING[1..]).chain(&HEAD[FAST.len()..]).map(|variant| variant.name).collect()
 }
 
 /// Every variant of an operator, whether this device can run it or not.
@@ -134,6 +142,7 @@ pub fn known(op: &Op) -> &'static [Variant] {
         Op::Conv2dGradInput(_) | Op::Conv2dGradInputActivationGrad(_) => CONVOLUTION.split_at(6).0,
         Op::Linear(_) | Op::LinearActivation(_) | Op::LinearGradInput(_) | Op::LinearGradWeight(_) => &FAST,
         Op::LinearGradInputActivationGrad(_) | Op::LinearGradWeightBias(_) => &FAST,
+        Op::LinearCrossEntropyAndGrad(_) => &HEAD,
         Op::MaxPool2d(_) | Op::MaxPool2dGrad(_) => &POOLING,
         _ => &[BASELINE_VARIANT],
     }
@@ -158,6 +167,7 @@ mod dropout;
 mod elementwise;
 mod group_norm;
 mod linear;
+mod linear_cross_entropy;
 mod loss;
 mod optimizer;
 mod pool2d;
@@ -187,6 +197,7 @@ pub fn variants(op: &Op, problem: &Problem) -> Vec<&'static str> {
         Op::LinearGradWeight(_) | Op::LinearGradWeightBias(_) => {
             conv2d::weight_variants(&linear::weight_shape(problem), problem.caps)
         }
+        Op::LinearCrossEntropyAndGrad(_) => linear_cross_entropy::variants(problem),
         Op::MaxPool2d(op) => pool2d::variants(&op.0, problem),
         Op::MaxPool2dGrad(op) => pool2d::variants(&op.pool, problem),
         _ => vec![BASELINE],
@@ -260,6 +271,7 @@ pub fn lower(op: &Op, problem: &Problem, variant: &'static str) -> Result<Lowere
         Op::MixupCrossEntropy(op) => loss::mixup_cross_entropy(op, problem),
         Op::MixupCrossEntropyGrad(op) => loss::mixup_cross_entropy_grad(op, problem),
         Op::SoftmaxCrossEntropyAndGrad(op) => loss::cross_entropy_and_grad(op, problem),
+        Op::LinearCrossEntropyAndGrad(op) => linear_cross_entropy::lower(op, problem, variant),
         Op::MseLoss(op) => loss::mse(op, problem),
         Op::MseLossGrad(op) => loss::mse_grad(op, problem),
         Op::GradNorm(op) => optimizer::grad_norm(op, problem),

@@ -38,8 +38,8 @@ pub use dropout::Dropout;
 pub use elementwise::{Add, Concat, Copy, Flatten, FlattenGrad, Mul, Slice};
 pub use fused::{
     AddActivation, BatchNorm2dActivation, Conv2dActivation, Conv2dGradInputActivationGrad, Conv2dGradWeightBias,
-    Conv2dMaxPool2d, Conv2dMaxPool2dGradWeight, LinearActivation, LinearGradInputActivationGrad, LinearGradWeightBias,
-    Settle, SoftmaxCrossEntropyAndGrad,
+    Conv2dMaxPool2d, Conv2dMaxPool2dGradWeight, LinearActivation, LinearCrossEntropyAndGrad,
+    LinearGradInputActivationGrad, LinearGradWeightBias, Settle, SoftmaxCrossEntropyAndGrad,
 };
 pub use group_norm::{GroupNorm, GroupNormGrad, LayerNorm, LayerNormGrad};
 pub use linear::{Linear, LinearGradInput, LinearGradWeight};
@@ -161,7 +161,7 @@ operators! {
     Conv2dActivation, LinearActivation, Conv2dMaxPool2d, Conv2dMaxPool2dGradWeight,
     Conv2dGradInputActivationGrad, LinearGradInputActivationGrad,
     Conv2dGradWeightBias, LinearGradWeightBias,
-    SoftmaxCrossEntropyAndGrad, Settle,
+    SoftmaxCrossEntropyAndGrad, LinearCrossEntropyAndGrad, Settle,
     AddActivation, BatchNorm2dActivation,
 }
 
@@ -175,6 +175,7 @@ impl Op {
             }
             (Self::Conv2dActivation(op), _) => op.element(inputs, outputs, index),
             (Self::LinearActivation(op), _) => op.element(inputs, index),
+            (Self::LinearCrossEntropyAndGrad(op), _) => op.element(inputs, index),
             (Self::Conv2dGradInputActivationGrad(op), _) => op.element(inputs, index),
             (Self::LinearGradInputActivationGrad(op), _) => op.element(inputs, index),
             (Self::Conv2dGradWeightBias(op), _) => op.element(inputs, index),

@@ -89,6 +89,8 @@ pub fn stages(file: &str) -> Vec<Vec<&'static str>> {
         ],
         // Several blocks a split, which takes so many elements that the standard sweep has none.
         "loss.wgsl" => &["loss", "mse_loss baseline --full --case 4200x4001"],
+        "shared/cross_entropy.wgsl" => &["loss", "linear_cross_entropy_and_grad joined"],
+        "linear_cross_entropy.wgsl" => &["linear_cross_entropy_and_grad joined"],
         "optimizer_clip.wgsl" => &["optimizer", "grad_norm baseline --full --case more_than_16777216"],
         "shared/elements1.wgsl" | "shared/elements4.wgsl" => &["optimizer"],
         _ => return vec![vec!["--op", stem(file)]],
@@ -124,6 +126,7 @@ pub fn modules(file: &str) -> Vec<Module> {
         ("shared/finish_gradient.wgsl", "finish", "conv2d.wgsl"),
         ("shared/fours_textures.wgsl", "fours_buffers", "conv2d_depthwise.wgsl"),
         ("shared/arriving_maxima.wgsl", "arriving_pixels", "conv2d_tiled.wgsl"),
+        ("shared/quads_whole.wgsl", "quads_apart", "statistics.wgsl"),
     ] {
         if file == linked || (file == program && program != "conv2d.wgsl") {
             let links = vec![("chunk1", "shared/chunk4.wgsl"), (name, linked)];

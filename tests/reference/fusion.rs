@@ -1,7 +1,7 @@
 //! Fused graphs compute what the graphs before them did.
 
 use wgrad::graph::{Graph, Pass, Storage, ValueId, differentiate, lifetimes};
-use wgrad::ops::{Activation, Add, Conv2d, Flatten, Linear, MaxPool2d, Pool2d};
+use wgrad::ops::{Activation, Add, Conv2d, Flatten, Linear, MaxPool2d, Pool2d, SoftmaxCrossEntropy};
 use wgrad::session::cpu::CpuSession;
 use wgrad::tensor::{Spec, Tensor};
 
@@ -73,7 +73,7 @@ fn fused_graphs_compute_the_same_in_float64() {
                             // Where the gradient of the bias is not summed elsewhere.
                             Pass::Bias => usize::from(!saves || missing(Pass::PoolGradient)),
                             // There is no linear layer, no layer below another one, no loss and no step.
-                            Pass::Flatten | Pass::Derivative | Pass::Settle | Pass::Loss => 0,
+                            Pass::Flatten | Pass::Derivative | Pass::Settle | Pass::Loss | Pass::Head => 0,
                         };
                         assert_eq!(count, expected, "{pass:?}: {which}: {done:?}");
                     }
@@ -130,6 +130,54 @@ fn layers_on_layers_compute_the_same_in_float64() {
                 let off = got.floats().iter().zip(want.floats()).map(|(a, b)| (a - b).abs());
                 assert!(off.fold(0.0, f64::max) < 1e-12, "{activation:?} without {without:?}");
             }
+        }
+    }
+}
+
+/// linear → loss, with the gradients of the layer's weights and input; what `between` adds to the logits before that is kept.
+fn head(bias: bool, between: impl Fn(&mut Graph, ValueId) -> ValueId) -> Graph {
+    let mut graph = Graph::new();
+    let g = &mut graph;
+    let shapes: [&[usize]; 3] = [&[6, 7], &[5, 7], &[5]];
+    let named = shapes.iter().enumerate().map(|(i, shape)| g.persistent(&format!("x{i}"), Spec::f32(shape.to_vec())));
+    let operands: Vec<_> = named.collect();
+    let labels = g.table("labels", [6], vec![4, 0, 1, 1, 3, 2]);
+    let sum = g.apply1("dense", Linear, &operands[..if bias { 3 } else { 2 }]).unwrap();
+    let logits = between(g, sum);
+    let losses = g.apply("loss", SoftmaxCrossEntropy { label_smoothing: 0.1 }, &[logits, labels]).unwrap();
+    let seed = g.persistent("seed", Spec::f32([1]));
+    let gradients = differentiate(g, losses[0], seed, &operands[..2]).unwrap();
+    for (i, value) in
+        [gradients.of(operands[0]).unwrap(), gradients.of(operands[1]).unwrap(), losses[0]].into_iter().enumerate()
+    {
+        let kept = g.persistent(&format!("d{i}"), g.spec(value).clone());
+        g.place(value, kept, 0).unwrap();
+    }
+    graph
+}
+
+#[test]
+fn a_last_layer_joins_its_loss_unless_somebody_stands_between() {
+    let nothing = |_: &mut Graph, logits| logits;
+    let activation = |g: &mut Graph, logits| g.apply1("act", Activation::Tanh, &[logits]).unwrap();
+    let reader = |g: &mut Graph, logits| {
+        let doubled = g.apply1("doubled", Add, &[logits, logits]).unwrap();
+        let kept = g.persistent("doubled.kept", g.spec(doubled).clone());
+        g.place(doubled, kept, 0).unwrap();
+        logits
+    };
+    for bias in [true, false] {
+        for (graph, expected) in [(head(bias, nothing), 1), (head(bias, activation), 0), (head(bias, reader), 0)] {
+            let (fused, done) = graph.clone().fuse(&[]).unwrap();
+            let joined: Vec<_> = done.iter().filter(|fusion| fusion.pass == Pass::Head).collect();
+            assert_eq!(joined.len(), expected, "{done:?}");
+            assert!(joined.iter().all(|fusion| fusion.before[0] == "dense (linear)" && fusion.after.len() == 1));
+            for (got, want) in results(&fused).iter().zip(&results(&graph)) {
+                assert_eq!(got, want);
+            }
+            // A layer that is not joined with its loss is a layer of its own.
+            let (apart, done) = graph.fuse(&[Pass::Loss]).unwrap();
+            assert!(done.iter().all(|fusion| fusion.pass != Pass::Head) && apart.nodes().len() > fused.nodes().len());
         }
     }
 }

@@ -7,6 +7,7 @@ mod bias;
 mod derivative;
 mod epilogue;
 mod flatten;
+mod head;
 mod loads;
 mod pool_gradient;
 mod step;
@@ -44,6 +45,8 @@ pub enum Pass {
     Settle,
     /// The loss and its gradient are one node.
     Loss,
+    /// So are the last linear layer and these two.
+    Head,
 }
 
 /// What a pass did at one place.
@@ -59,7 +62,7 @@ pub struct Fusion {
 
 impl Pass {
     /// Every pass, in the order in which they run.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Flatten,
         Self::PoolGradient,
         Self::Epilogue,
@@ -70,6 +73,7 @@ impl Pass {
         // Before the loss, whose mean it takes over.
         Self::Settle,
         Self::Loss,
+        Self::Head,
     ];
 
     /// What `--no-fuse` calls it.
@@ -84,6 +88,7 @@ impl Pass {
             Self::Bias => "bias",
             Self::Settle => "settle",
             Self::Loss => "loss",
+            Self::Head => "head",
         }
     }
 
@@ -98,6 +103,7 @@ impl Pass {
             Self::Bias => bias::run(graph),
             Self::Settle => step::settle(graph),
             Self::Loss => step::losses(graph),
+            Self::Head => head::run(graph),
         }
     }
 }

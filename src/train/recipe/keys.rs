@@ -207,8 +207,8 @@ pub static NETWORK: Section = Section {
     ],
 };
 
-const PASSES: [&str; 9] =
-    ["flatten", "pool-gradient", "epilogue", "pooling", "loads", "derivative", "bias", "settle", "loss"];
+const PASSES: [&str; 10] =
+    ["flatten", "pool-gradient", "epilogue", "pooling", "loads", "derivative", "bias", "settle", "loss", "head"];
 
 /// How it is trained.
 pub static TRAIN: Section = Section {

@@ -3,8 +3,8 @@
 use super::specials;
 use crate::gpu::Caps;
 use crate::ops::{
-    MixupCrossEntropy, MixupCrossEntropyGrad, MseLoss, MseLossGrad, SoftmaxCrossEntropy, SoftmaxCrossEntropyAndGrad,
-    SoftmaxCrossEntropyGrad,
+    LinearCrossEntropyAndGrad, MixupCrossEntropy, MixupCrossEntropyGrad, MseLoss, MseLossGrad, SoftmaxCrossEntropy,
+    SoftmaxCrossEntropyAndGrad, SoftmaxCrossEntropyGrad,
 };
 use crate::verify::case::{Case, Depth, Operand, floats, integers, noise, spread, values, words};
 
@@ -103,5 +103,38 @@ pub(super) fn cases(_caps: &Caps) -> Vec<Case> {
     let inputs = [noise(1, [90_000]), noise(2, [90_000]), values([1], &[0.5])];
     cases.push(Case::new("folded", MseLoss, inputs[..2].to_vec()).squeezed());
     cases.push(Case::new("folded", MseLossGrad, inputs).squeezed());
+    cases.extend(heads());
+    cases
+}
+
+/// Last layers with their losses: `x` and so many classes.
+fn heads() -> Vec<Case> {
+    let case = |name: &str, x: Operand, k: usize, label_smoothing: f64, bias: bool| {
+        let (n, features) = (x.spec.shape[0], x.spec.shape[1..].iter().product::<usize>());
+        let loss = SoftmaxCrossEntropyAndGrad { label_smoothing, mean: label_smoothing == 0.0 };
+        let mut inputs = vec![x, noise(2, [k, features]), integers(3, [n], k as u32), values([1], &[0.37])];
+        inputs.extend(bias.then(|| noise(4, [k])));
+        Case::new(name, LinearCrossEntropyAndGrad { loss }, inputs)
+    };
+    let mut cases = vec![
+        case("ten_classes", noise(1, [64, 64]), 10, 0.0, true).at(Depth::Quick),
+        case("one_row_without_a_bias", noise(1, [1, 5]), 3, 0.0, false),
+        case("one_class", noise(1, [3, 7]), 1, 0.1, true),
+        case("two_classes", noise(1, [5, 33]), 2, 0.0, true),
+        case("one_feature", noise(1, [5, 1]), 4, 0.0, true),
+        case("an_image", noise(1, [7, 3, 2, 5]), 12, 0.0, true),
+        case("an_image_smoothed", noise(1, [7, 2, 3, 4]), 8, 0.1, false),
+        case("all_lanes_at_once", noise(1, [4, 19]), 64, 0.0, true),
+        case("one_class_more_than_lanes", noise(1, [4, 19]), 65, 0.1, true),
+        case("as_many_classes_as_it_holds", noise(1, [3, 9]), 256, 0.1, true),
+        case("more_classes_than_it_holds", noise(1, [3, 9]), 257, 0.1, true),
+        case("as_many_weights_as_it_takes", noise(1, [2, 4096]), 16, 0.0, true),
+        case("rows_1025", noise(1, [1025, 6]), 5, 0.0, true),
+        case("folded", noise(1, [401, 6]), 5, 0.0, true).squeezed(),
+        case("of_images_without_a_bias", noise(1, [65, 4, 4, 3]), 100, 1.0, false),
+    ];
+    for (name, x) in specials(&[8, 5], 15) {
+        cases.push(case(name, x, 5, 0.0, true).special());
+    }
     cases
 }

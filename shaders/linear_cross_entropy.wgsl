@@ -1,0 +1,95 @@
+// The last layer of a classifier, its loss and the gradient of the loss, a workgroup a row of the batch.
+//
+//   joined  logits[n,o] = b[o] + sum_{p,c} x[n,p,c] * w[o,c,p], and of these row_loss and dlogits as loss.wgsl has them
+//
+// `share` lanes sum the products of one class, as many classes at once as that leaves; k is at most CLASSES.
+// x is an image, channels fastest, whose elements the weights count pixels fastest, or rows: images of one pixel.
+// Dispatch: one workgroup a row; folded (shared/grid.wgsl).
+// Definition: src/ops/fused/head.rs. Host: src/kernels/linear_cross_entropy.rs.
+
+#import grid
+#import finite
+#import exponential
+#import cross_entropy
+
+struct Params {
+    rows: u32, // n
+    pixels: u32,
+    channels: u32,
+    k: u32, // classes
+    share: u32, // lanes of a class, a power of two
+    bias: u32, // whether b is one
+    smoothing: f32, // s
+    rest: f32, // 1 - s
+    even: f32, // s / k
+}
+
+const WORKGROUP: u32 = 64u;
+const BLOCK: u32 = 256u;
+const CLASSES: u32 = 256u;
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> x: array<f32>; // [rows, pixels, channels]
+@group(0) @binding(2) var<storage, read> w: array<f32>; // [k, channels, pixels]
+@group(0) @binding(3) var<storage, read> b: array<f32>; // [k], or anything
+@group(0) @binding(4) var<storage, read> labels: array<u32>; // [rows]
+@group(0) @binding(5) var<storage, read> dloss: array<f32>; // [1]
+@group(0) @binding(6) var<storage, read_write> logits: array<f32>; // [rows, k]
+@group(0) @binding(7) var<storage, read_write> row_loss: array<f32>; // [rows]
+@group(0) @binding(8) var<storage, read_write> dlogits: array<f32>; // [rows, k]
+
+// What each lane has summed.
+var<workgroup> parts: array<f32, WORKGROUP>;
+// The row's logits.
+var<workgroup> scores: array<f32, CLASSES>;
+
+fn logit(first: u32, j: u32) -> f32 {
+    return scores[first + j];
+}
+
+// A row has one label.
+fn other_share(row: u32) -> f32 {
+    return 0.0;
+}
+
+fn other_label(row: u32) -> u32 {
+    return labels[row];
+}
+
+@compute @workgroup_size(WORKGROUP)
+fn joined(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let row = linear_group(group, groups);
+    if row >= params.rows {
+        return;
+    }
+    let inputs = params.pixels * params.channels;
+    let member = lane % params.share;
+    for (var o = 0u; o < params.k; o += WORKGROUP / params.share) {
+        let place = o + lane / params.share;
+        var sum = 0.0;
+        if place < params.k {
+            for (var i = member; i < inputs; i += params.share) {
+                sum += x[row * inputs + i] * w[place * inputs + i % params.channels * params.pixels + i / params.channels];
+            }
+        }
+        parts[lane] = sum;
+        workgroupBarrier();
+        if (member == 0u) & (place < params.k) {
+            var score = 0.0;
+            for (var s = 0u; s < params.share; s++) {
+                score += parts[lane + s];
+            }
+            if params.bias == 1u {
+                score += b[place];
+            }
+            scores[place] = score;
+            logits[row * params.k + place] = score;
+        }
+        workgroupBarrier();
+    }
+    let norm = normaliser(0u);
+    if lane == 0u {
+        row_loss[row] = loss_of(row, 0u, norm);
+    }
+    store_gradient(row, 0u, norm, lane, WORKGROUP);
+}
