@@ -8,6 +8,7 @@ pub mod catalogue;
 pub mod compare;
 pub mod network;
 pub mod operator;
+pub mod regret;
 pub mod roof;
 mod row;
 pub mod sample;

@@ -118,7 +118,8 @@ fn direction(bench: &mut Bench, gpu: &Gpu, name: &str, task: &Task, told: &mut d
         if !bench.wants(variant.name) {
             continue;
         }
-        let row = bench.row(name, task.direction, variant.name).costs(flops, bytes);
+        let mut row = bench.row(name, task.direction, variant.name).costs(flops, bytes);
+        row.guess = able.first() == Some(&variant.name);
         if let Some(why) = variant.limits.refuse(gpu.caps()) {
             told(row.not_run(why));
             continue;

@@ -29,6 +29,9 @@ pub struct Row {
     pub direction: String,
     /// The kernel variant; `chosen` where each node has its own.
     pub variant: String,
+    /// Whether this is the variant that is guessed to be the fastest before anything was measured.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub guess: bool,
     /// The device's name.
     pub device: String,
     /// Milliseconds of one run, the median.

@@ -9,6 +9,7 @@ use std::io::IsTerminal;
 use anyhow::{Result, bail};
 use serde_json::json;
 use wgrad::bench::compare::{Comparison, compare, read};
+use wgrad::bench::regret::regret;
 use wgrad::bench::roof::Roofs;
 use wgrad::bench::{self, Bench, Item, Outcome, Row, Settings};
 use wgrad::gpu::device;
@@ -230,6 +231,10 @@ fn show(output: &Output, report: &Report) {
         for line in row.reason.as_deref().unwrap_or_default().lines() {
             output.say(format!("          {line}"));
         }
+    }
+    if let Some(found) = regret(&report.rows) {
+        let told = text::wrapped(&rows::guessed(&found), "          ", 120);
+        output.say(format!("guess     {}", told.trim_start()));
     }
     if let Some(spread) = rows::busy(&report.rows) {
         let note = "something else is running on this machine, and the numbers say little";

@@ -1,6 +1,7 @@
 //! Results in tables.
 
 use wgrad::bench::compare::Comparison;
+use wgrad::bench::regret::{MARGIN, Regret, Worse};
 use wgrad::bench::{Outcome, Row};
 
 use super::Report;
@@ -70,6 +71,27 @@ pub fn operators(rows: &[Row]) -> Option<String> {
         ]);
     }
     (!rows.is_empty()).then(|| table.lines())
+}
+
+/// What guessing the variant costs, in words.
+pub fn guessed(found: &Regret) -> String {
+    let Regret { problems, ratio, worse } = found;
+    let of = text::counted(*problems as u64, "problem");
+    let all = format!(
+        "of {of} the variant that is guessed before anything is measured takes {ratio:.3} times as long as the fastest"
+    );
+    if worse.is_empty() {
+        return format!("{all}, and nowhere more than {:.0} % longer", MARGIN * 100.0);
+    }
+    let told = worse.iter().map(|worse| {
+        let Worse { problem, guess, fastest, ratio } = worse;
+        format!("{problem} {ratio:.2} ({guess}, not {fastest})")
+    });
+    format!(
+        "{all}; more than {:.0} % longer: {}; `wgrad tune` finds such",
+        MARGIN * 100.0,
+        told.collect::<Vec<_>>().join(", ")
+    )
 }
 
 /// The spread in percent that half of the rows pass, where it is so large that the machine must have been busy.
