@@ -269,12 +269,13 @@ fn statistics(criterion: &mut Criterion) {
     let longest = pieces.iter().map(|piece| piece.len()).max().unwrap_or(0);
     let op = |histogram| Statistics { histogram, bounds: Statistics::UNBOUNDED, longest, whole: true };
     let inputs = |seed| vec![noise(seed, shape), words([pieces.len(), 2], &rows)];
-    let workloads = vec![
-        workload("pool1", op(false), inputs(1)),
-        workload("pool1_gradient", op(true), inputs(2)),
-        workload("pool1_units", Alive, vec![noise(1, shape)]),
-    ];
+    let workloads = vec![workload("pool1", op(false), inputs(1)), workload("pool1_gradient", op(true), inputs(2))];
     room(criterion, "statistics", workloads);
+}
+
+fn alive(criterion: &mut Criterion) {
+    let workloads = vec![workload("pool1", Alive, vec![noise(1, [BATCH, 13, 13, 32])])];
+    room(criterion, "alive", workloads);
 }
 
 fn short() -> Criterion {
@@ -286,6 +287,6 @@ criterion_group! {
     name = benches;
     config = short();
     targets = conv2d, linear, pool2d, activation, softmax, batch_norm2d, group_norm, dropout, elementwise, loss, reduce,
-        optimizer, batch, augment, control, statistics
+        optimizer, batch, augment, control, statistics, alive
 }
 criterion_main!(benches);

@@ -4,7 +4,7 @@
 //
 // Elements are looked at by their bits: devices flush subnormals.
 // Dispatch: one invocation a split and channel; folded (shared/grid.wgsl).
-// Definition: src/ops/statistics.rs. Host: src/kernels/statistics.rs.
+// Definition: src/ops/alive.rs. Host: src/kernels/alive.rs.
 
 #import grid
 

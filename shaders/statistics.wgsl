@@ -29,7 +29,8 @@ struct Params {
 
 const WORKGROUP: u32 = 64u;
 const QUAD: u32 = 4u;
-const BLOCK: u32 = 256u; // summands of a block, and quads of as many
+// Terms that one accumulator may take.
+const BLOCK: u32 = 256u;
 const HELD: u32 = 2u; // quads that an invocation looks at together
 const SAMPLE: u32 = 16u;
 const DRAWN: u32 = 8u; // samples that one random number places

@@ -149,6 +149,7 @@ pub fn known(op: &Op) -> &'static [Variant] {
 }
 
 mod activation;
+mod alive;
 mod augment;
 mod batch;
 mod batch_norm2d;
@@ -290,7 +291,7 @@ pub fn lower(op: &Op, problem: &Problem, variant: &'static str) -> Result<Lowere
         Op::Advance(op) => control::advance(op, problem),
         Op::Statistics(op) => statistics::statistics(op, problem),
         Op::MergeStatistics(op) => statistics::merge(op, problem),
-        Op::Alive(op) => statistics::alive(op, problem),
+        Op::Alive(op) => alive::alive(op, problem),
     }?;
     let most = problem.caps.most_trips();
     match lowered.dispatches.iter().find(|dispatch| dispatch.trips > most) {

@@ -1,10 +1,10 @@
 //! What can be told of a tensor while a network trains, on the GPU.
 
-use super::reduce::{Splits, scratch};
+use super::reduce::scratch;
 use super::{BLOCK, Dispatch, Lowered, Operand, Problem};
 use crate::error::Result;
 use crate::ops::statistics::{BINS, COUNTS, FIGURES, LANES, QUAD, SAMPLE};
-use crate::ops::{Alive, MergeStatistics, Statistics};
+use crate::ops::{MergeStatistics, Statistics};
 use crate::tensor::Spec;
 
 use Operand::{Input, Output};
@@ -77,31 +77,4 @@ pub(super) fn merge(op: &MergeStatistics, problem: &Problem) -> Result<Lowered> 
         .invocations(tensors)
         .trips(merge_trips(LANES));
     Ok(Lowered { workspaces, ..Lowered::baseline(vec![rows, lanes]) })
-}
-
-pub(super) fn alive(_op: &Alive, problem: &Problem) -> Result<Lowered> {
-    let c = problem.outputs[0].len();
-    let rows = problem.inputs[0].len() / c.max(1);
-    let splits = Splits::of(rows);
-    let dispatch = |x: Operand, out: Operand, [rows, splits, rows_per_split]: [usize; 3]| {
-        Dispatch::new("alive.wgsl", "alive")
-            .set("rows", rows)
-            .set("c", c)
-            .set("splits", splits)
-            .set("rows_per_split", rows_per_split)
-            .bind("x", x)
-            .bind("out", out)
-            .invocations(splits * c)
-            .trips(rows_per_split)
-    };
-    if splits.count == 1 {
-        return Ok(Lowered::baseline(vec![dispatch(Input(0), Output(0), [rows, 1, rows])]));
-    }
-    let mut workspaces = Vec::new();
-    let part = scratch(&mut workspaces, Spec::f32([splits.count, c]));
-    let dispatches = vec![
-        dispatch(Input(0), part, [rows, splits.count, splits.rows]),
-        dispatch(part, Output(0), [splits.count, 1, splits.count]),
-    ];
-    Ok(Lowered { workspaces, ..Lowered::baseline(dispatches) })
 }

@@ -9,6 +9,7 @@
 //! `[out, in]`.
 
 pub mod activation;
+pub mod alive;
 pub mod augment;
 pub mod batch;
 pub mod batch_norm2d;
@@ -29,6 +30,7 @@ pub mod softmax;
 pub mod statistics;
 
 pub use activation::{Activation, ActivationGrad};
+pub use alive::Alive;
 pub use augment::{Augment, AugmentDraw, Mixup};
 pub use batch::GatherBatch;
 pub use batch_norm2d::{BatchNorm2d, BatchNorm2dEval, BatchNorm2dEvalGrad, BatchNorm2dGrad, RunningStats};
@@ -51,7 +53,7 @@ pub use pool2d::{AvgPool2d, AvgPool2dGrad, GlobalAvgPool2d, GlobalAvgPool2dGrad,
 pub use real::{BlockSum, Real};
 pub use reduce::SumRows;
 pub use softmax::{LogSoftmax, LogSoftmaxGrad, Softmax, SoftmaxGrad};
-pub use statistics::{Alive, MergeStatistics, Statistics};
+pub use statistics::{MergeStatistics, Statistics};
 
 use crate::error::{Error, Result};
 use crate::tensor::{DType, Spec, Tensor};

@@ -5,7 +5,6 @@
 //! statistics        part[r,l] = the record of the quads l, l + 64, … of row r of the table: of four elements each
 //! merge_statistics  record[s] = the records of all lanes of the rows first .. first + rows of row s of the table, as one
 //!                   seen[s,l] = what counts 5 is of the records of lane l of these rows, as one
-//! alive             alive[c]  = 1 where x[.., c] is not 0 anywhere, else 0
 //! ```
 //!
 //! A record is two floats and six counts; records of the parts of a tensor merge into the record of the whole.
@@ -85,10 +84,6 @@ pub struct MergeStatistics {
     /// The most rows of a tensor.
     pub most: usize,
 }
-
-/// `x [.., c]` → `alive [c]`: 1 where channel c of x has an element that is not 0, else 0.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Alive;
 
 /// How the elements of a tensor are cut into rows of a table: rows of 16,384 elements as long as there are no more than 64 of
 /// them, longer ones beyond that, and so many that an invocation never loops more than 60,000 times.
@@ -315,31 +310,6 @@ impl Operator for MergeStatistics {
     }
 }
 
-impl Operator for Alive {
-    fn name(&self) -> &'static str {
-        "alive"
-    }
-
-    fn infer(&self, inputs: &[Spec]) -> Result<Vec<Spec>> {
-        expect_operands("alive", inputs, 1..=1)?;
-        expect_float("alive", "the input", &inputs[0])?;
-        match inputs[0].shape.last() {
-            Some(&c) if !inputs[0].is_empty() => Ok(vec![Spec::f32([c])]),
-            _ => Err(Error::shape("alive", format!("needs elements, got {:?}", inputs[0].shape))),
-        }
-    }
-
-    fn reference<T: Real>(&self, inputs: &[&Tensor<T>], outputs: &[Spec]) -> Vec<Tensor<T>> {
-        let (x, c) = (inputs[0].floats(), outputs[0].len());
-        let found = |i: usize| x.iter().skip(i).step_by(c).any(|&x| x != T::zero());
-        vec![Tensor::float([c], fill(c, |i| if found(i) { T::one() } else { T::zero() }))]
-    }
-
-    fn flops(&self, inputs: &[Spec], _outputs: &[Spec]) -> u64 {
-        inputs[0].len() as u64
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -399,12 +369,5 @@ mod tests {
         let seen = whole(&x, false)[3].u32s().to_vec();
         let found: Vec<bool> = (0..units).map(|unit| unit_seen(&seen, units, unit)).collect();
         assert_eq!(found, [false, false, false, true, false, true, false, true]);
-    }
-
-    #[test]
-    fn a_unit_is_alive_that_is_not_zero_once() {
-        let x = Tensor::float([2, 3], vec![0.0, 1.0, 0.0, -0.0, 0.0, -2.0]);
-        let alive = Op::from(Alive).evaluate::<f64>(&[&x]).unwrap();
-        assert_eq!(alive[0].floats(), [0.0, 1.0, 1.0]);
     }
 }

@@ -22,7 +22,7 @@ fn every_node_has_a_row_and_the_shares_and_the_rest_are_the_step() {
         let (nodes, operators, last) = (events(&all, "node"), events(&all, "operator"), all.last().unwrap());
         assert_eq!((&last["event"], &last["network"], &last["batch"]), (&"profile".into(), &"tiny".into(), &4.into()));
         for name in
-            ["batch", "conv", "bn+relu", "head", "loss+loss.grad", "conv.grad_weight", "bn.grad", "settle", "optimizer"]
+            ["batch", "conv", "bn+relu", "head+loss+loss.grad", "conv.grad_weight", "bn.grad", "settle", "optimizer"]
         {
             assert!(nodes.iter().any(|node| node["node"] == name), "{name} has no row");
         }

@@ -5,6 +5,7 @@
 mod activation;
 #[path = "../common/adapter.rs"]
 mod adapter;
+mod alive;
 mod augment;
 mod batch;
 mod batch_norm2d;

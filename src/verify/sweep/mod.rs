@@ -4,6 +4,7 @@
 //! A room for each room of operators; what the rooms share is here.
 
 mod activation;
+mod alive;
 mod augment;
 mod batch;
 mod batch_norm2d;
@@ -30,7 +31,7 @@ use crate::ops::Op;
 type Room = fn(&Caps) -> Vec<Case>;
 
 /// Every room of operators with its cases.
-const ROOMS: [(&str, Room); 16] = [
+const ROOMS: [(&str, Room); 17] = [
     ("conv2d", conv2d::cases),
     ("linear", linear::cases),
     ("pool2d", pool2d::cases),
@@ -47,6 +48,7 @@ const ROOMS: [(&str, Room); 16] = [
     ("augment", augment::cases),
     ("control", control::cases),
     ("statistics", statistics::cases),
+    ("alive", alive::cases),
 ];
 
 /// The rooms of the sweep, by the names of the operators' files.

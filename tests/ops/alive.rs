@@ -1,0 +1,6 @@
+use crate::runner::sweep;
+
+#[test]
+fn the_sweep() {
+    sweep("alive");
+}
