@@ -7,6 +7,8 @@ use super::Row;
 pub struct Regret {
     /// Problems of which the guess and at least one other variant were timed.
     pub problems: usize,
+    /// Those of which another variant was timed and the guess was not: it was wrong, did not run or would have taken too long.
+    pub untimed: Vec<String>,
     /// The time of all guesses together over that of the fastest variants.
     pub ratio: f64,
     /// Where the guess took more than [`MARGIN`] longer than the fastest: the problem, the guess, the fastest, and how many times
@@ -36,13 +38,21 @@ pub fn regret(rows: &[Row]) -> Option<Regret> {
     let (mut guessed, mut best) = (0.0, 0.0);
     for rows in rows.chunk_by(|a, b| (&a.workload, &a.direction, a.batch) == (&b.workload, &b.direction, b.batch)) {
         let timed = || rows.iter().filter_map(|row| Some((row, row.ms?)));
-        let Some((guess, time)) = timed().find(|(row, _)| row.guess).filter(|_| timed().count() > 1) else { continue };
-        let (fastest, least) = timed().min_by(|a, b| a.1.total_cmp(&b.1))?;
+        let Some((fastest, least)) = timed().min_by(|a, b| a.1.total_cmp(&b.1)) else { continue };
+        let Some(guess) = rows.iter().find(|row| row.guess).filter(|_| rows.len() > 1) else { continue };
+        let problem = format!("{} {}", guess.workload, guess.direction);
+        let Some(time) = guess.ms else {
+            found.untimed.push(problem);
+            continue;
+        };
+        if timed().count() == 1 {
+            continue;
+        }
         found.problems += 1;
         (guessed, best) = (guessed + time, best + least);
         if time > (1.0 + MARGIN) * least {
             found.worse.push(Worse {
-                problem: format!("{} {}", guess.workload, guess.direction),
+                problem,
                 guess: guess.variant.clone(),
                 fastest: fastest.variant.clone(),
                 ratio: time / least,
@@ -50,8 +60,8 @@ pub fn regret(rows: &[Row]) -> Option<Regret> {
         }
     }
     found.worse.sort_by(|a, b| b.ratio.total_cmp(&a.ratio));
-    found.ratio = guessed / best;
-    (found.problems > 0).then_some(found)
+    found.ratio = if found.problems > 0 { guessed / best } else { 1.0 };
+    (found.problems + found.untimed.len() > 0).then_some(found)
 }
 
 #[cfg(test)]
@@ -79,10 +89,12 @@ mod tests {
             // Within noise.
             row("c", "baseline", Some(1.0), true),
             row("c", "tiled", Some(0.99), false),
-            // Nothing to compare with.
-            row("d", "tiled", Some(5.0), true),
             row("e", "baseline", Some(5.0), false),
             row("e", "tiled", None, true),
+            // Nothing to compare with.
+            row("d", "tiled", Some(5.0), true),
+            row("f", "baseline", None, false),
+            row("f", "tiled", Some(5.0), true),
         ];
         let found = regret(&rows).unwrap();
         assert_eq!(found.problems, 3);
@@ -90,6 +102,7 @@ mod tests {
         let worse =
             Worse { problem: "b forward".into(), guess: "tiled".into(), fastest: "baseline".into(), ratio: 2.0 };
         assert_eq!(found.worse, [worse]);
-        assert_eq!(regret(&rows[6..]), None);
+        assert_eq!(found.untimed, ["e forward"]);
+        assert_eq!(regret(&rows[8..]), None);
     }
 }

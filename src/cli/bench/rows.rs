@@ -75,20 +75,28 @@ pub fn operators(rows: &[Row]) -> Option<String> {
 
 /// What guessing the variant costs, in words.
 pub fn guessed(found: &Regret) -> String {
-    let Regret { problems, ratio, worse } = found;
+    let Regret { problems, ratio, worse, untimed } = found;
     let of = text::counted(*problems as u64, "problem");
     let all = format!(
         "of {of} the variant that is guessed before anything is measured takes {ratio:.3} times as long as the fastest"
     );
+    let untimed = match untimed.as_slice() {
+        [] => String::new(),
+        some => format!("the guess itself has no time for {}", some.join(", ")),
+    };
+    if *problems == 0 {
+        return untimed;
+    }
+    let untimed = if untimed.is_empty() { untimed } else { format!("; {untimed}") };
     if worse.is_empty() {
-        return format!("{all}, and nowhere more than {:.0} % longer", MARGIN * 100.0);
+        return format!("{all}, and nowhere more than {:.0} % longer{untimed}", MARGIN * 100.0);
     }
     let told = worse.iter().map(|worse| {
         let Worse { problem, guess, fastest, ratio } = worse;
         format!("{problem} {ratio:.2} ({guess}, not {fastest})")
     });
     format!(
-        "{all}; more than {:.0} % longer: {}; `wgrad tune` finds such",
+        "{all}; more than {:.0} % longer: {}; `wgrad tune` finds such{untimed}",
         MARGIN * 100.0,
         told.collect::<Vec<_>>().join(", ")
     )

@@ -98,6 +98,10 @@ fn differences() -> Vec<Case> {
     let op = plain(true, &[400]);
     let inputs = [noise(1, [1000]), table(200, &[400, 300]), noise(2, [1000])];
     cases.push(Case::new("a_part_of_the_difference", op, inputs));
+    // Rows that end within four elements.
+    let lens = [401, 299, 3];
+    let inputs = [noise(3, [703]), table(0, &lens), noise(4, [703])];
+    cases.push(Case::new("uneven_differences", plain(true, &lens), inputs));
     cases
 }
 
