@@ -69,6 +69,17 @@ fn pick(row: u32) -> u32 {
     return (multiply_modulo(step % params.len, params.batch, params.len) + place % params.len) % params.len;
 }
 
+// Where the image of a row lies in the shard, below `rows` if it does; then the `first` invocation of the row writes its label.
+fn find(row: u32, first: bool) -> u32 {
+    let picked = pick(row);
+    // Wraps below zero to a large number for images of earlier shards.
+    let image = picked - params.first;
+    if first & (image < params.rows) {
+        y[row] = labels[picked];
+    }
+    return image;
+}
+
 // A byte of channel c as a number.
 fn normalised(byte: u32, c: u32) -> f32 {
     let scale = select(select(params.scale0, params.scale1, c == 1u), select(params.scale2, params.scale3, c == 3u), c > 1u);
@@ -83,15 +94,10 @@ fn gather(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) grou
     if row >= params.taken {
         return;
     }
-    let picked = pick(row);
-    // Wraps below zero to a large number for images of earlier shards.
-    let image = picked - params.first;
+    let part = index % params.parts;
+    let image = find(row, (part == 0u) & (lane == 0u));
     if image >= params.rows {
         return;
-    }
-    let part = index % params.parts;
-    if (part == 0u) & (lane == 0u) {
-        y[row] = labels[picked];
     }
     for (var i = part * WORKGROUP + lane; i < params.size; i += params.parts * WORKGROUP) {
         let at = image * params.size + i;
@@ -107,14 +113,10 @@ fn gather_words(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups
     if row >= params.taken {
         return;
     }
-    let picked = pick(row);
-    let image = picked - params.first;
+    let part = index % params.parts;
+    let image = find(row, (part == 0u) & (lane == 0u));
     if image >= params.rows {
         return;
-    }
-    let part = index % params.parts;
-    if (part == 0u) & (lane == 0u) {
-        y[row] = labels[picked];
     }
     let words = params.size / 4u;
     for (var i = part * WORKGROUP + lane; i < words; i += params.parts * WORKGROUP) {

@@ -43,8 +43,9 @@ var<workgroup> parts: array<f32, WORKGROUP>;
 // The row's logits.
 var<workgroup> scores: array<f32, CLASSES>;
 
-fn logit(first: u32, j: u32) -> f32 {
-    return scores[first + j];
+// The logit of class j in the workgroup's row.
+fn logit(row: u32, j: u32) -> f32 {
+    return scores[j];
 }
 
 // A row has one label.
@@ -87,9 +88,9 @@ fn joined(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) grou
         }
         workgroupBarrier();
     }
-    let norm = normaliser(0u);
+    let norm = normaliser(row);
     if lane == 0u {
-        row_loss[row] = loss_of(row, 0u, norm);
+        row_loss[row] = loss_of(row, norm);
     }
-    store_gradient(row, 0u, norm, lane, WORKGROUP);
+    store_gradient(row, norm, lane, WORKGROUP);
 }

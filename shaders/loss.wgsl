@@ -63,9 +63,9 @@ fn other_label(row: u32) -> u32 {
     return others[row];
 }
 
-// The logit of class j in the row whose first one is number `first`.
-fn logit(first: u32, j: u32) -> f32 {
-    return logits[first + j];
+// The logit of class j in a row.
+fn logit(row: u32, j: u32) -> f32 {
+    return logits[row * params.k + j];
 }
 
 @compute @workgroup_size(WORKGROUP)
@@ -74,8 +74,7 @@ fn cross_entropy(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroup
     if row >= params.rows {
         return;
     }
-    let first = row * params.k;
-    row_loss[row] = loss_of(row, first, normaliser(first));
+    row_loss[row] = loss_of(row, normaliser(row));
 }
 
 @compute @workgroup_size(WORKGROUP)
@@ -84,8 +83,7 @@ fn cross_entropy_grad(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_work
     if row >= params.rows {
         return;
     }
-    let first = row * params.k;
-    store_gradient(row, first, normaliser(first), 0u, 1u);
+    store_gradient(row, normaliser(row), 0u, 1u);
 }
 
 @compute @workgroup_size(WORKGROUP)
@@ -94,10 +92,9 @@ fn cross_entropy_and_grad(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_
     if row >= params.rows {
         return;
     }
-    let first = row * params.k;
-    let norm = normaliser(first);
-    row_loss[row] = loss_of(row, first, norm);
-    store_gradient(row, first, norm, 0u, 1u);
+    let norm = normaliser(row);
+    row_loss[row] = loss_of(row, norm);
+    store_gradient(row, norm, 0u, 1u);
 }
 
 @compute @workgroup_size(WORKGROUP)

@@ -2,7 +2,7 @@
 //! the loss one after the other.
 
 use super::conv2d::gather_variants;
-use super::loss::{cross_entropy_and_grad, mean_of_rows};
+use super::loss::{cross_entropy_and_grad, mean_of_rows, smoothed};
 use super::{Dispatch, Edges, Limits, Lowered, Operand, Problem, Variant, WORKGROUP, linear};
 use crate::error::Result;
 use crate::ops::LinearCrossEntropyAndGrad;
@@ -68,16 +68,12 @@ fn joined(op: &LinearCrossEntropyAndGrad, problem: &Problem) -> Lowered {
     let (rows, k) = (problem.outputs[0].shape[0], problem.outputs[0].shape[1]);
     let [pixels, channels] = pixels_channels(&problem.inputs[0].shape);
     let share = (WORKGROUP / k.next_power_of_two()).max(1);
-    let smoothing = op.loss.label_smoothing;
     let dispatch = Dispatch::new("linear_cross_entropy.wgsl", "joined")
         .set("rows", rows)
         .set("pixels", pixels)
         .set("channels", channels)
         .set("k", k)
         .set("share", share)
-        .set("smoothing", smoothing)
-        .set("rest", 1.0 - smoothing)
-        .set("even", smoothing / k as f64)
         .bias((problem.inputs.len() > 4).then_some(Input(4)), Input(1))
         .bind("x", Input(0))
         .bind("w", Input(1))
@@ -88,7 +84,8 @@ fn joined(op: &LinearCrossEntropyAndGrad, problem: &Problem) -> Lowered {
         .bind("dlogits", Output(2))
         .workgroups(rows)
         .trips((k * share).div_ceil(WORKGROUP) * (1 + (pixels * channels).div_ceil(share) + share) + 5 * k);
-    let (mut dispatches, mut workspaces) = (vec![dispatch], Vec::new());
+    let mut dispatches = vec![smoothed(dispatch, op.loss.label_smoothing, k)];
+    let mut workspaces = Vec::new();
     if op.loss.mean {
         dispatches.extend(mean_of_rows(Output(1), Output(3), rows, &mut workspaces));
     }

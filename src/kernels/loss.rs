@@ -16,16 +16,19 @@ type Mixed = Option<[Operand; 2]>;
 
 /// Sets every uniform of the file.
 fn sized(entry: &'static str, [rows, k]: [usize; 2], splits: usize, smoothing: f64, mixed: bool) -> Dispatch {
-    Dispatch::new("loss.wgsl", entry)
+    let dispatch = Dispatch::new("loss.wgsl", entry)
         .set("len", rows * k)
         .set("rows", rows)
         .set("k", k)
         .set("splits", splits)
-        .set("smoothing", smoothing)
-        .set("rest", 1.0 - smoothing)
-        .set("even", smoothing / k as f64)
         .set("count", rows as f32)
-        .set("mixed", u32::from(mixed))
+        .set("mixed", u32::from(mixed));
+    smoothed(dispatch, smoothing, k)
+}
+
+/// Tells a dispatch how labels are smoothed over so many classes.
+pub(super) fn smoothed(dispatch: Dispatch, smoothing: f64, k: usize) -> Dispatch {
+    dispatch.set("smoothing", smoothing).set("rest", 1.0 - smoothing).set("even", smoothing / k as f64)
 }
 
 /// A dispatch of an invocation a row of logits.
