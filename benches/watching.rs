@@ -16,6 +16,7 @@ use anyhow::{Context, Result, ensure};
 use wgrad::bench::sample::quantile;
 use wgrad::data;
 use wgrad::gpu::device::BackendChoice;
+use wgrad::gpu::timing::process_seconds;
 use wgrad::nn::{Network, shipped};
 use wgrad::session::Device;
 use wgrad::train::flow::Watch;
@@ -29,24 +30,13 @@ fn round(trainer: &mut Trainer) -> Result<[f64; 2]> {
     let (mut begun, mut ended) = (None, None);
     pollster::block_on(trainer.fit(|event| {
         if let Event::Progress(_) = event {
-            let now = (Instant::now(), process_seconds());
+            let now = (Instant::now(), process_seconds().unwrap_or(f64::NAN));
             begun.get_or_insert(now);
             ended = Some(now);
         }
     }))?;
     let (begun, ended) = begun.zip(ended).context("a round without steps")?;
     Ok([(ended.0 - begun.0).as_secs_f64(), ended.1 - begun.1])
-}
-
-#[cfg(any(target_os = "linux", target_os = "macos"))]
-fn process_seconds() -> f64 {
-    let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
-    time.tv_sec as f64 + time.tv_nsec as f64 * 1e-9
-}
-
-#[cfg(not(any(target_os = "linux", target_os = "macos")))]
-fn process_seconds() -> f64 {
-    f64::NAN
 }
 
 fn measure(device: &Device, network: &Network, rounds: usize) -> Result<()> {

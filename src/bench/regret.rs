@@ -39,7 +39,7 @@ pub fn regret(rows: &[Row]) -> Option<Regret> {
     for rows in rows.chunk_by(|a, b| (&a.workload, &a.direction, a.batch) == (&b.workload, &b.direction, b.batch)) {
         let timed = || rows.iter().filter_map(|row| Some((row, row.ms?)));
         let Some((fastest, least)) = timed().min_by(|a, b| a.1.total_cmp(&b.1)) else { continue };
-        let Some(guess) = rows.iter().find(|row| row.guess).filter(|_| rows.len() > 1) else { continue };
+        let Some(guess) = rows.iter().find(|row| row.guess) else { continue };
         let problem = format!("{} {}", guess.workload, guess.direction);
         let Some(time) = guess.ms else {
             found.untimed.push(problem);

@@ -131,12 +131,23 @@ pub async fn done(gpu: &Gpu) -> Result<()> {
 
 /// Seconds that this thread has spent on a processor; `None` where the system is not asked.
 pub fn thread_seconds() -> Option<f64> {
-    #[cfg(any(target_os = "linux", target_os = "macos"))]
-    {
-        let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
-        Some(time.tv_sec as f64 + time.tv_nsec as f64 * 1e-9)
-    }
-    #[cfg(not(any(target_os = "linux", target_os = "macos")))]
+    processor_seconds(false)
+}
+
+/// The same of all threads of this process together.
+pub fn process_seconds() -> Option<f64> {
+    processor_seconds(true)
+}
+
+#[cfg(any(target_os = "linux", target_os = "macos"))]
+fn processor_seconds(whole_process: bool) -> Option<f64> {
+    use rustix::time::{ClockId, clock_gettime};
+    let time = clock_gettime(if whole_process { ClockId::ProcessCPUTime } else { ClockId::ThreadCPUTime });
+    Some(time.tv_sec as f64 + time.tv_nsec as f64 * 1e-9)
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "macos")))]
+fn processor_seconds(_whole_process: bool) -> Option<f64> {
     None
 }
 
