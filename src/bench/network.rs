@@ -120,7 +120,12 @@ struct Ready {
 
 impl Ready {
     /// The graph of the work.
-    fn graph(network: &Network, work: Work, image: [usize; 3], batch: usize) -> Result<(Graph, Resident)> {
+    fn graph(
+        device: &Device,
+        (network, work): (&Network, Work),
+        image: [usize; 3],
+        batch: usize,
+    ) -> Result<(Graph, Resident)> {
         let layout = network.layout()?;
         let count = if work == Work::Inference { batch } else { batch * BATCHES };
         let data = Resident { name: "train".into(), len: count, image, shard: count };
@@ -128,7 +133,7 @@ impl Ready {
             Work::Inference => program::predict(network, &layout, &data)?,
             _ => program::train(network, &layout, &data, &TrainConfig { batch, ..TrainConfig::default() })?,
         };
-        Ok((graph.fuse(&[])?.0, data))
+        Ok((device.fuse(graph, &[])?.0, data))
     }
 
     /// Plans, proves, compiles, uploads.
@@ -192,7 +197,7 @@ fn variant_of(
     let network = whole.network()?;
     let row = bench.row(&whole.name(), whole.work.name(), variant);
     let row = Row { batch: Some(batch), ..row };
-    let (graph, data) = match Ready::graph(&network, whole.work, whole.image(), batch) {
+    let (graph, data) = match Ready::graph(&bench.device, (&network, whole.work), whole.image(), batch) {
         Ok(made) => made,
         Err(error @ Error::Shape { .. }) => {
             told(row.not_run(error.to_string()));

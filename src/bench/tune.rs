@@ -126,7 +126,7 @@ fn step(network: &Network, config: &TrainConfig, device: &Device) -> Result<Grap
     let config = TrainConfig { schedule: Schedule::Constant, ..config.clone() };
     let layout = network.layout()?;
     let config = micro_batch::fitting(device, (network, &layout), &data, &config)?;
-    Ok(program::train(network, &layout, &data, &config)?.fuse(&config.no_fuse)?.0)
+    Ok(device.fuse(program::train(network, &layout, &data, &config)?, &config.no_fuse)?.0)
 }
 
 /// The kinds of nodes that several proven kernels can compute.

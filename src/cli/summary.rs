@@ -41,8 +41,9 @@ pub fn run(args: &SummaryArgs) -> Result<()> {
             let settled = micro_batch::fitting(&device, (&network, &layout), &data, &config)?;
             let (settled, flops, (graph, fusions), bytes) = micro_batch::within_memory(&settled, |config| {
                 let graph = step(&network, image, config)?;
+                let here = device.fuse(graph.clone(), &config.no_fuse)?.0;
+                let bytes = trust::session(&device, vec![here], Options::default())?.bytes();
                 let (flops, fused) = (graph.flops(), graph.fuse(&config.no_fuse)?);
-                let bytes = trust::session(&device, vec![fused.0.clone()], Options::default())?.bytes();
                 Ok((config.clone(), flops, fused, bytes))
             })?;
             output.say(format!("step      {} for one training step: forward, backward and update", text::flops(flops)));
@@ -101,7 +102,7 @@ fn largest_batch(network: &Network, image: [usize; 3], config: &TrainConfig, dev
         // A tensor of 2^31 elements is refused when the graph is built.
         let config = TrainConfig { batch, micro_batch: None, ..config.clone() };
         let Ok(graph) = step(network, image, &config) else { return Ok(false) };
-        Ok(device.fits(&graph.fuse(&config.no_fuse)?.0).is_ok())
+        Ok(device.fits(&device.fuse(graph, &config.no_fuse)?.0).is_ok())
     };
     let (mut fitting, mut too_large) = (0, 1);
     while too_large <= MOST && fits(too_large)? {

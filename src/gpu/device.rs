@@ -91,6 +91,8 @@ pub struct AdapterSummary {
 #[derive(Clone)]
 pub struct Gpu {
     inner: Arc<Inner>,
+    /// As plans are to see it.
+    caps: Caps,
 }
 
 struct Inner {
@@ -98,7 +100,6 @@ struct Inner {
     why: String,
     device: wgpu::Device,
     queue: wgpu::Queue,
-    caps: Caps,
     failure: Arc<Mutex<Option<String>>>,
     kernels: Kernels,
     verdicts: Mutex<HashMap<String, bool>>,
@@ -233,12 +234,12 @@ impl Gpu {
         let poller = Poller::start(device.clone());
         let (kernels, verdicts, register, workgroup_memory) = Default::default();
         Ok(Self {
+            caps,
             inner: Arc::new(Inner {
                 adapter,
                 why,
                 device,
                 queue,
-                caps,
                 failure,
                 kernels,
                 verdicts,
@@ -268,7 +269,13 @@ impl Gpu {
 
     /// What it can do.
     pub fn caps(&self) -> &Caps {
-        &self.inner.caps
+        &self.caps
+    }
+
+    /// The same device, for which plans are made as for a GPU: so a driver that computes on a processor, where other kernels are
+    /// fast, can be asked whether a GPU's plan is right.
+    pub fn as_gpu(&self) -> Self {
+        Self { caps: Caps { cpu: false, ..self.caps }, ..self.clone() }
     }
 
     /// wgpu's device.

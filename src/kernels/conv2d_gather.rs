@@ -114,9 +114,14 @@ impl WeightGrad {
     /// The most pixels of a split: old software drivers loop no longer.
     pub const MOST_PIXELS: usize = 32_768;
 
+    /// Taps and input channels, each a row of the gradient as a matrix.
+    pub fn rows(&self) -> usize {
+        self.forward.taps() * self.forward.src[2]
+    }
+
     /// Elements of the gradient.
     pub fn len(&self) -> usize {
-        self.forward.taps() * self.forward.src[2] * self.forward.dst[2]
+        self.rows() * self.forward.dst[2]
     }
 
     /// Splits of the pixels into `(splits, pixels a split)`: about `wanted` workgroups in all when one split takes `tiles`,

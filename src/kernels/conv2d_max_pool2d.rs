@@ -123,7 +123,7 @@ pub(super) fn grad_weight(op: &Conv2dMaxPool2dGradWeight, problem: &Problem, var
     if variant == conv2d_tiled::NAME && pool.tiles(count, [between.shape[1], between.shape[2]]) {
         let mut forward = forward_gather(&op.forward.conv, x, &between, &outputs[0]);
         forward.activation = op.forward.activation;
-        let saved = if forward.activation.is_some() { Operand::Input(3) } else { Operand::Input(1) };
+        let saved = forward.activation.map(|_| Operand::Input(3));
         let behind = PoolBehind { window: pool.kernel, count, places: Operand::Input(2), saved };
         let bias = op.bias.then_some(Operand::Output(1));
         return Ok(conv2d_tiled::weight_grad(&WeightGrad { forward }, Some(&behind), bias));

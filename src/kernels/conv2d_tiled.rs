@@ -1,6 +1,6 @@
 //! The register-blocked tile through workgroup memory, for GPUs: `shaders/conv2d_tiled.wgsl`.
 
-use super::conv2d_gather::{Gather, WeightGrad};
+use super::conv2d_gather::{Gather, Lattice, WeightGrad};
 use super::reduce::{scratch, sum_both, sum_splits};
 use super::{BLOCK, Dispatch, Edges, Limits, Lowered, Operand, Variant};
 use crate::ops::Op;
@@ -18,7 +18,7 @@ const WORKGROUPS: usize = 512;
 /// See [`Variant`].
 pub(super) const VARIANT: Variant = Variant {
     name: NAME,
-    limits: Limits { workgroup_bytes: 2 * 16 * 68 * 4, ..Limits::DEFAULT },
+    limits: Limits { workgroup_bytes: 2 * 16 * 17 * 16, ..Limits::DEFAULT },
     edges: |op, _| match op {
         Op::Conv2dGradWeight(_) | Op::LinearGradWeight(_) => {
             Edges { rows: vec![TILE], columns: vec![TILE], depth: vec![DEPTH, BLOCK] }
@@ -36,15 +36,14 @@ pub(super) struct PoolBehind {
     pub count: [usize; 2],
     /// Where the maxima were.
     pub places: Operand,
-    /// What the pool wrote, from which the derivative of the convolution's activation follows; anything without one.
-    pub saved: Operand,
+    /// What the pool wrote, from which the derivative of the convolution's activation follows, if there is one.
+    pub saved: Option<Operand>,
 }
 
 fn dispatch(
     entry: &'static str,
     problem: &Gather,
     pixels: usize,
-    tiles_m: usize,
     splits: (usize, usize),
     behind: Option<&PoolBehind>,
 ) -> Dispatch {
@@ -69,7 +68,6 @@ fn dispatch(
         .set("step_h", problem.step[0])
         .set("step_w", problem.step[1])
         .set("tiles_n", problem.dst[2].div_ceil(TILE))
-        .set("tiles_m", tiles_m)
         .set("splits", splits.0)
         .set("pixels_per_split", splits.1)
         .set("w_first", problem.w_first)
@@ -92,7 +90,8 @@ pub(super) fn gather(problem: &Gather) -> Lowered {
         problem.windows.map_or(problem.pixels(), |[[h, w], [rows, columns]]| problem.n * rows * columns * h * w);
     let tiles_m = pixels.div_ceil(TILE);
     let steps = (problem.taps() * problem.src[2]).div_ceil(DEPTH);
-    let main = dispatch("gather", problem, pixels, tiles_m, (1, 1), None)
+    let main = dispatch("gather", problem, pixels, (1, 1), None)
+        .set("tiles_m", tiles_m)
         .bind("src", src)
         .bind("w", w)
         .bias(b, w)
@@ -113,12 +112,47 @@ pub(super) fn gather(problem: &Gather) -> Lowered {
 /// Lowers the gradient of the weights, as output 0, and of a bias into the operand that is given, if there is one: at once, or as
 /// partial sums a split, and then their ordered sums. With a pool behind the convolution, `dy` is what arrives at that.
 pub(super) fn weight_grad(problem: &WeightGrad, behind: Option<&PoolBehind>, bias: Option<Operand>) -> Lowered {
-    let forward = &problem.forward;
-    let (src, dy, _) = forward.operands;
-    let (len, c_out) = (problem.len(), forward.dst[2]);
-    let tiles_m = (forward.taps() * forward.src[2]).div_ceil(TILE);
-    let tiles = tiles_m * c_out.div_ceil(TILE);
-    let splits = problem.splits(tiles, WORKGROUPS);
+    let tiles = weight_tiles(problem);
+    lowered(problem, behind, bias, problem.splits(tiles, WORKGROUPS), |splits| {
+        let main = dispatch("grad_weight", &problem.forward, problem.forward.pixels(), splits, behind);
+        main.workgroups(tiles * splits.0)
+    })
+}
+
+/// Lowers the same beside the gradient of the input, into `dx`, in one dispatch. The operands are image, upstream gradient and
+/// weights, the derivative is that of the activation whose output the image is.
+pub(super) fn grads(problem: &WeightGrad, behind: Option<&PoolBehind>, bias: Option<Operand>, dx: Operand) -> Lowered {
+    let forward =
+        Gather { lattice: Lattice::whole([problem.forward.src[0], problem.forward.src[1]]), ..problem.forward };
+    let (tiles, pixels) = (weight_tiles(problem), forward.n * forward.src[0] * forward.src[1]);
+    let depth = forward.taps() * forward.dst[2];
+    // A workgroup of either kind should be busy for as long as one of the other.
+    let wanted = WORKGROUPS.min(tiles * forward.pixels().div_ceil(depth));
+    lowered(problem, behind, bias, problem.splits(tiles, wanted), |splits| {
+        dispatch("grads", &forward, forward.pixels(), splits, behind)
+            .link("source_image", "shared/source_arriving.wgsl")
+            .link("bias", "shared/no_bias.wgsl")
+            .bind("w", Operand::Input(2))
+            .bind("dst", dx)
+            .workgroups(tiles * splits.0 + pixels.div_ceil(TILE) * forward.src[2].div_ceil(TILE))
+            .trips(depth.div_ceil(DEPTH) * (DEPTH + 1))
+    })
+}
+
+/// Tiles of a gradient of weights.
+fn weight_tiles(problem: &WeightGrad) -> usize {
+    problem.rows().div_ceil(TILE) * problem.forward.dst[2].div_ceil(TILE)
+}
+
+fn lowered(
+    problem: &WeightGrad,
+    behind: Option<&PoolBehind>,
+    bias: Option<Operand>,
+    splits: (usize, usize),
+    main: impl FnOnce((usize, usize)) -> Dispatch,
+) -> Lowered {
+    let (src, dy, _) = problem.forward.operands;
+    let (len, c_out) = (problem.len(), problem.forward.dst[2]);
     let mut workspaces = Vec::new();
     let (part, part_b) = if splits.0 == 1 {
         (Operand::Output(0), bias.unwrap_or_else(|| scratch(&mut workspaces, Spec::f32([c_out]))))
@@ -126,18 +160,23 @@ pub(super) fn weight_grad(problem: &WeightGrad, behind: Option<&PoolBehind>, bia
         let part = scratch(&mut workspaces, Spec::f32([splits.0, len]));
         (part, scratch(&mut workspaces, Spec::f32([splits.0, c_out])))
     };
-    let main = dispatch("grad_weight", forward, forward.pixels(), tiles_m, splits, behind)
+    let main = main(splits)
+        .set("tiles_m", problem.rows().div_ceil(TILE))
         .set("bias", usize::from(bias.is_some()))
         .bind("src", src)
         .bind("dy", dy)
         .bind("part", part)
-        .bind("part_b", part_b)
-        .workgroups(tiles * splits.0)
-        .trips(splits.1 + splits.1 / DEPTH + 1);
+        .bind("part_b", part_b);
+    let trips = main.trips.max(splits.1 + splits.1 / DEPTH + 1);
+    let main = main.trips(trips);
     let main = match behind {
         None => main,
         Some(PoolBehind { places, saved, .. }) => {
-            main.link("arriving_pixels", "shared/arriving_maxima.wgsl").bind("places", *places).bind("saved", *saved)
+            let main = main.link("arriving_pixels", "shared/arriving_maxima.wgsl").bind("places", *places);
+            match saved {
+                None => main.link("pooled_derivative", "shared/pooled_alone.wgsl"),
+                Some(saved) => main.bind("maxima", *saved),
+            }
         }
     };
     let mut dispatches = vec![main];

@@ -126,6 +126,8 @@ const HEAD: [Variant; 5] = [
     linear_cross_entropy::VARIANT,
 ];
 
+const GRADS: [Variant; 2] = [BASELINE_VARIANT, conv2d_tiled::VARIANT];
+
 const POOLING: [Variant; 2] = [BASELINE_VARIANT, pool2d_windows::VARIANT];
 
 /// The names of all variants of all operators.
@@ -143,6 +145,7 @@ pub fn known(op: &Op) -> &'static [Variant] {
         Op::Linear(_) | Op::LinearActivation(_) | Op::LinearGradInput(_) | Op::LinearGradWeight(_) => &FAST,
         Op::LinearGradInputActivationGrad(_) | Op::LinearGradWeightBias(_) => &FAST,
         Op::LinearCrossEntropyAndGrad(_) => &HEAD,
+        Op::Conv2dGrad(_) | Op::LinearGrad(_) => &GRADS,
         Op::MaxPool2d(_) | Op::MaxPool2dGrad(_) => &POOLING,
         _ => &[BASELINE_VARIANT],
     }
@@ -160,6 +163,7 @@ mod conv2d_broadcast;
 mod conv2d_depthwise;
 mod conv2d_few_channels;
 mod conv2d_gather;
+mod conv2d_grad;
 mod conv2d_max_pool2d;
 mod conv2d_rows;
 mod conv2d_tiled;
@@ -198,6 +202,8 @@ pub fn variants(op: &Op, problem: &Problem) -> Vec<&'static str> {
         Op::LinearGradWeight(_) | Op::LinearGradWeightBias(_) => {
             conv2d::weight_variants(&linear::weight_shape(problem), problem.caps)
         }
+        Op::Conv2dGrad(op) => conv2d_grad::conv2d_variants(op, problem),
+        Op::LinearGrad(_) => conv2d_grad::linear_variants(problem),
         Op::LinearCrossEntropyAndGrad(_) => linear_cross_entropy::variants(problem),
         Op::MaxPool2d(op) => pool2d::variants(&op.0, problem),
         Op::MaxPool2dGrad(op) => pool2d::variants(&op.pool, problem),
@@ -229,6 +235,8 @@ pub fn lower(op: &Op, problem: &Problem, variant: &'static str) -> Result<Lowere
         Op::Conv2dGradInputActivationGrad(op) => conv2d::grad_input(&op.sum, Some(op.activation), problem, variant),
         Op::Conv2dGradWeight(op) => conv2d::grad_weight(op, problem, variant),
         Op::Conv2dGradWeightBias(op) => conv2d::bias_grad_weight(&op.weight, problem, variant),
+        Op::Conv2dGrad(op) => conv2d_grad::conv2d(op, problem, variant),
+        Op::LinearGrad(op) => conv2d_grad::linear(op, problem, variant),
         Op::SumRows(op) => reduce::sum_rows(op, problem),
         Op::MaxPool2d(op) => pool2d::max_forward(op, problem, variant),
         Op::MaxPool2dGrad(op) => pool2d::max_grad(op, problem, variant),

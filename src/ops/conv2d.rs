@@ -136,14 +136,26 @@ pub fn forward_element<T: Real>(
 
 /// Element `index` of the gradient of the input.
 pub fn grad_input_element<T: Real>(op: &Conv2dGradInput, dy: &Tensor<T>, w: &Tensor<T>, index: usize) -> T {
-    let ([h_out, w_out, c_out], [k_h, k_w, c_group, _]) = (hwc(&dy.shape), dims(&w.shape));
+    let dys = dy.floats();
+    grad_input_of(op, |at| dys[at], dims(&dy.shape), w, index)
+}
+
+/// The same of an upstream gradient of this shape whose element i is `dy(i)`.
+pub(super) fn grad_input_of<T: Real>(
+    op: &Conv2dGradInput,
+    dy: impl Fn(usize) -> T,
+    [_, h_out, w_out, c_out]: [usize; 4],
+    w: &Tensor<T>,
+    index: usize,
+) -> T {
+    let [k_h, k_w, c_group, _] = dims(&w.shape);
     let (conv, [h_in, w_in]) = (&op.conv, op.input);
     let c_in = c_group * conv.groups;
     let (c, col, row, n) =
         (index % c_in, index / c_in % w_in, index / (c_in * w_in) % h_in, index / (c_in * w_in * h_in));
     let o_group = c_out / conv.groups;
     let first = c / c_group * o_group;
-    let (dys, ws) = (dy.floats(), w.floats());
+    let ws = w.floats();
     let mut sum = T::zero();
     for p in 0..k_h {
         let Some(i) = target(row, p, conv.stride[0], conv.dilation[0], conv.padding[0], h_out) else { continue };
@@ -152,7 +164,7 @@ pub fn grad_input_element<T: Real>(op: &Conv2dGradInput, dy: &Tensor<T>, w: &Ten
             let dy_at = ((n * h_out + i) * w_out + j) * c_out + first;
             let w_at = ((p * k_w + q) * c_group + c % c_group) * c_out + first;
             for o in 0..o_group {
-                sum += dys[dy_at + o] * ws[w_at + o];
+                sum += dy(dy_at + o) * ws[w_at + o];
             }
         }
     }

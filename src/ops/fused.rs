@@ -13,16 +13,18 @@
 //! conv2d_bias_grad_weight: dw = conv2d_grad_weight(x, dy), db = sum_rows(dy)
 //! linear_bias_grad_weight: dw = linear_grad_weight(x, dy), db = sum_rows(dy)
 //! ```
-//! and those of the last layer with its loss ([`LinearCrossEntropyAndGrad`]), of the loss and of the end of a step ([`step`]).
+//! and those of all gradients of a layer ([`LayerGrad`]), of the last layer with its loss ([`LinearCrossEntropyAndGrad`]), of the loss and of the end of a step ([`step`]).
 
 mod activated;
 mod bias;
 mod head;
+mod layer;
 pub mod step;
 
 pub use activated::{Activatable, Activated, AddActivation, BatchNorm2dActivation};
 pub use bias::{Conv2dGradWeightBias, GradWeight, GradWeightBias, LinearGradWeightBias};
 pub use head::LinearCrossEntropyAndGrad;
+pub use layer::{Conv2dGrad, LayerGrad, LinearGrad};
 pub use step::{Settle, SoftmaxCrossEntropyAndGrad};
 
 use super::{

@@ -39,9 +39,10 @@ pub use conv2d::{Conv2d, Conv2dGradInput, Conv2dGradWeight};
 pub use dropout::Dropout;
 pub use elementwise::{Add, Concat, Copy, Flatten, FlattenGrad, Mul, Slice};
 pub use fused::{
-    AddActivation, BatchNorm2dActivation, Conv2dActivation, Conv2dGradInputActivationGrad, Conv2dGradWeightBias,
-    Conv2dMaxPool2d, Conv2dMaxPool2dGradWeight, LinearActivation, LinearCrossEntropyAndGrad,
-    LinearGradInputActivationGrad, LinearGradWeightBias, Settle, SoftmaxCrossEntropyAndGrad,
+    AddActivation, BatchNorm2dActivation, Conv2dActivation, Conv2dGrad, Conv2dGradInputActivationGrad,
+    Conv2dGradWeightBias, Conv2dMaxPool2d, Conv2dMaxPool2dGradWeight, LayerGrad, LinearActivation,
+    LinearCrossEntropyAndGrad, LinearGrad, LinearGradInputActivationGrad, LinearGradWeightBias, Settle,
+    SoftmaxCrossEntropyAndGrad,
 };
 pub use group_norm::{GroupNorm, GroupNormGrad, LayerNorm, LayerNormGrad};
 pub use linear::{Linear, LinearGradInput, LinearGradWeight};
@@ -162,15 +163,24 @@ operators! {
     Statistics, MergeStatistics, Alive,
     Conv2dActivation, LinearActivation, Conv2dMaxPool2d, Conv2dMaxPool2dGradWeight,
     Conv2dGradInputActivationGrad, LinearGradInputActivationGrad,
-    Conv2dGradWeightBias, LinearGradWeightBias,
+    Conv2dGradWeightBias, LinearGradWeightBias, Conv2dGrad, LinearGrad,
     SoftmaxCrossEntropyAndGrad, LinearCrossEntropyAndGrad, Settle,
     AddActivation, BatchNorm2dActivation,
 }
 
 impl Op {
-    /// Element `index` of the first output alone, for the operators that have fast kernels: what spot checks compare.
-    pub fn element<T: Real>(&self, inputs: &[&Tensor<T>], outputs: &[Spec], index: usize) -> Option<T> {
+    /// Element `index` of output `output` alone, for the operators that have fast kernels: what spot checks compare. Every one of
+    /// them knows its first output, and those that compute two long sums both.
+    pub fn element<T: Real>(
+        &self,
+        inputs: &[&Tensor<T>],
+        outputs: &[Spec],
+        (output, index): (usize, usize),
+    ) -> Option<T> {
         Some(match (self, inputs) {
+            (Self::Conv2dGrad(op), _) => op.element(inputs, output, index)?,
+            (Self::LinearGrad(op), _) => op.element(inputs, output, index)?,
+            _ if output > 0 => return None,
             (Self::Conv2d(op), [x, w, bias @ ..]) => {
                 let out = [outputs[0].shape[1], outputs[0].shape[2]];
                 conv2d::forward_element(op, x, w, bias.first().copied(), out, index)

@@ -12,7 +12,7 @@ pub use timeline::{Clock, Interval, Launch, Timed, Timeline};
 
 use crate::error::{Error, Result};
 use crate::gpu::{BackendChoice, Gpu};
-use crate::graph::Graph;
+use crate::graph::{Fusion, Graph, Pass};
 use crate::tensor::Tensor;
 
 /// What a plan runs on.
@@ -67,6 +67,16 @@ impl Device {
             Self::Gpu(gpu) => gpu::fits(gpu, graph),
             Self::Cpu(_) => Ok(()),
         }
+    }
+
+    /// [`Graph::fuse`] with the passes that are for such a device.
+    pub fn fuse(&self, graph: Graph, without: &[Pass]) -> Result<(Graph, Vec<Fusion>)> {
+        let processor = match self {
+            Self::Gpu(gpu) => gpu.caps().cpu,
+            Self::Cpu(_) => true,
+        };
+        let left_out = |pass: &Pass| without.contains(pass) || (processor && !pass.serves_processors());
+        graph.fuse(&Pass::ALL.into_iter().filter(left_out).collect::<Vec<_>>())
     }
 
     /// Bytes that one binding may span: larger data sets are cut into shards.

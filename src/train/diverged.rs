@@ -31,7 +31,7 @@ impl Trainer {
         let mut state = self.session.read(&names).await?;
         state.push(self.session.read(&[names::RATES]).await?.remove(0));
         let named: Vec<_> = names.into_iter().chain([names::RATES]).zip(state).collect();
-        let (fused, _) = graph.clone().fuse(&self.config.no_fuse)?;
+        let (fused, _) = self.device.fuse(graph.clone(), &self.config.no_fuse)?;
         let replay = Replay { device: &self.device, graphs: [graph, fused], state: &named, step: self.step as u32 };
         Err(replay.explain(|session| upload(session, &self.train, &self.data.train)).await)
     }

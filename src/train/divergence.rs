@@ -69,10 +69,12 @@ impl Divergence {
     }
 
     /// What the axes of an output are.
-    pub(super) fn axes(op: &Op, shape: &[usize]) -> &'static str {
+    pub(super) fn axes(op: &Op, output: usize, shape: &[usize]) -> &'static str {
         match (op, shape.len()) {
             (Op::Conv2dGradWeight(_) | Op::Conv2dGradWeightBias(_), 4) => "(k_h, k_w, c_in, c_out)",
             (Op::LinearGradWeight(_) | Op::LinearGradWeightBias(_), 2) => "(out, in)",
+            (Op::Conv2dGrad(_), 4) if output == 0 => "(k_h, k_w, c_in, c_out)",
+            (Op::LinearGrad(_), 2) if output == 0 => "(out, in)",
             (_, 4) => "(n, h, w, c)",
             (_, 2) => "(n, features)",
             _ => "",

@@ -71,7 +71,7 @@ impl Scored {
         let resident = Resident::new(name, split.len(), split.shape, device.max_binding_bytes());
         let graph_of = |batch| evaluate(network.0, network.1, &resident, batch);
         let most = most.min(BATCH).min(split.len());
-        let batch = micro_batch::largest(device, most, |batch| Ok(graph_of(batch)?.fuse(&[])?.0))?;
+        let batch = micro_batch::largest(device, most, |batch| Ok(device.fuse(graph_of(batch)?, &[])?.0))?;
         let built = graph_of(batch)?;
         Ok((Self { resident, graph, batch, labels: split.labels.clone(), classes }, built))
     }
@@ -133,7 +133,7 @@ impl Evaluator {
         let mut most = BATCH;
         let (scored, mut session) = loop {
             let (scored, graph) = Scored::new("test", split, classes, (network, &layout), (device, most), 0)?;
-            match trust::session(device, vec![graph.fuse(&[])?.0], Options::default()) {
+            match trust::session(device, vec![device.fuse(graph, &[])?.0], Options::default()) {
                 Err(Error::Memory(_)) if most > 1 => most = most.div_ceil(2),
                 session => break (scored, session?),
             }

@@ -127,7 +127,7 @@ impl Lockstep {
         }
         let graph = program::train(network, &layout, &resident, &config)?;
         let data = (&resident, &split);
-        let (fused, fusions) = graph.clone().fuse(&config.no_fuse)?;
+        let (fused, fusions) = other.fuse(graph.clone(), &config.no_fuse)?;
         let mut plan = trust::session(other, vec![fused.clone()], Options { suspects: true, ..Options::default() })?;
         parts(&resident, &split, |name, tensor| plan.write(name, &tensor))?;
         let steps = (split.len() / config.batch) as u64;

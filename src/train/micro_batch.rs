@@ -52,7 +52,7 @@ pub fn fitting(
 ) -> Result<TrainConfig> {
     let fits = |images: usize| -> Result<Result<()>> {
         let part = TrainConfig { batch: images, micro_batch: None, ..config.clone() };
-        let graph = program::train(network, layout, data, &part).and_then(|graph| graph.fuse(&config.no_fuse));
+        let graph = program::train(network, layout, data, &part).and_then(|graph| device.fuse(graph, &config.no_fuse));
         bindable(device, graph.map(|(graph, _)| graph))
     };
     let images = |count: usize| config.batch.div_ceil(count);

@@ -30,6 +30,8 @@ const FLOAT32_CPU: &str = "reference_f32";
 
 /// The kernels that training prefers, on a few images at a time.
 const MICRO_BATCHES: &str = "micro_batches";
+/// The way of a training whose graph every pass has changed, with the kernels of a GPU.
+const FUSED: &str = "fused";
 /// How many: of the 16 images of a case they make parts of 5, 5 and 6.
 const IMAGES: usize = 6;
 
@@ -86,10 +88,12 @@ fn ways(device: &Device, case: &OracleCase) -> Vec<(&'static str, Tolerance)> {
     match (device, case.op.as_str()) {
         (_, "lr_schedule") => {}
         (Device::Gpu(_), "curve") => ways.push(("preferred", FLOAT32)),
-        (Device::Cpu(_), "training") => ways.extend([(FLOAT32_CPU, FLOAT32), (MICRO_BATCHES, FLOAT32)]),
+        (Device::Cpu(_), "training") => {
+            ways.extend([(FLOAT32_CPU, FLOAT32), (MICRO_BATCHES, FLOAT32), (FUSED, FLOAT32)])
+        }
         (Device::Cpu(_), _) => ways.push((FLOAT32_CPU, FLOAT32)),
         (Device::Gpu(_), "training") => {
-            ways.extend([("preferred", FLOAT32), (BASELINE, FLOAT32), (MICRO_BATCHES, FLOAT32)]);
+            ways.extend([("preferred", FLOAT32), (BASELINE, FLOAT32), (MICRO_BATCHES, FLOAT32), (FUSED, FLOAT32)]);
         }
         (Device::Gpu(gpu), "conv2d" | "linear") => {
             let fits = known(&Op::from(Conv2d::default())).iter().filter(|v| v.limits.refuse(gpu.caps()).is_none());
@@ -149,8 +153,13 @@ fn answer(device: &Device, case: &OracleCase, way: &'static str) -> Result<Diffe
         ("training", _, FLOAT64) => Training::read(case)?.check(&mut |graph| Ok(Machine::wide(graph)), REFERENCE),
         ("training", device, way) => {
             let options = Options { baseline: way == BASELINE, suspects: true, ..Options::default() };
+            let fused = (way == FUSED).then(|| match device {
+                Device::Gpu(gpu) => Device::Gpu(gpu.as_gpu()),
+                Device::Cpu(_) => device.clone(),
+            });
+            let device = fused.as_ref().unwrap_or(device);
             let make = &mut |graph| Ok(Machine::Narrow(trust::session(device, vec![graph], options)?));
-            let training = Training::read(case)?;
+            let training = Training { fused: way == FUSED, ..Training::read(case)? };
             let training = if way == MICRO_BATCHES { training.in_micro_batches(IMAGES)? } else { training };
             training.check(make, FLOAT32)
         }

@@ -281,7 +281,7 @@ pub(super) async fn walk(graph: &Graph, reference: &mut Side, other: &mut Side, 
                         variant: side.variants[position].to_owned(),
                         value: graph.value(node.outputs[index]).name.clone(),
                         shape: outputs[index].shape.clone(),
-                        axes: Divergence::axes(&node.op, &outputs[index].shape),
+                        axes: Divergence::axes(&node.op, index, &outputs[index].shape),
                         difference,
                         cause,
                     });

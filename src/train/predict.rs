@@ -32,7 +32,7 @@ impl Predictor {
         check_fit(network, image, classes)?;
         let resident = Resident::new(NAME, batch.max(1), image, device.max_binding_bytes());
         let graph = predict(network, &network.layout()?, &resident)?;
-        let mut session = trust::session(device, vec![graph.fuse(&[])?.0], Options::default())?;
+        let mut session = trust::session(device, vec![device.fuse(graph, &[])?.0], Options::default())?;
         write_state(&mut session, state)?;
         session.write(&format!("{NAME}.control"), &Tensor::u32([control::LEN], vec![0; control::LEN]))?;
         Ok(Self { session, resident, classes })

@@ -64,7 +64,7 @@ impl Trainer {
         }
         let graph = program::train(&self.network, &self.layout, &self.train, &self.config)?;
         // As it trains, so that a fused kernel that is wrong is named.
-        let (graph, _) = graph.fuse(&self.config.no_fuse)?;
+        let (graph, _) = self.device.fuse(graph, &self.config.no_fuse)?;
         let data = (&self.train, &self.data.train);
         let (reference, separate) = (Side::reference(&graph, data)?, Side::device(&self.device, &graph, data)?);
         let (lasting, report) = (lasting(&graph), ShadowReport { every, ..ShadowReport::default() });

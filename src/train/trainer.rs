@@ -83,7 +83,7 @@ impl Trainer {
         };
         let test = score("test", &data.test)?;
         let validation = held_out.as_ref().map(|split| score("validation", split)).transpose()?;
-        let graphs = graphs.into_iter().map(|graph| graph.fuse(&config.no_fuse));
+        let graphs = graphs.into_iter().map(|graph| device.fuse(graph, &config.no_fuse));
         let (mut graphs, mut fusions): (Vec<_>, Vec<_>) = graphs.collect::<Result<Vec<_>>>()?.into_iter().unzip();
         let traffic = graphs[TRAIN].traffic();
         let watching = (config.watch.every > 0).then(|| {

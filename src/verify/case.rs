@@ -154,7 +154,7 @@ pub enum Values {
     /// These integers, again and again.
     Integers(Vec<u32>),
     /// Output `.1` of the reference of operator `.0` on operands `.2`: what a forward operator saves for its backward one.
-    Saved(Op, usize, Vec<Operand>),
+    Saved(Box<Op>, usize, Vec<Operand>),
     /// Another operand, in which each `.1`-th element from `.2` on is `.3`.
     Strewn(Box<Operand>, usize, usize, f32),
     /// Another operand plus a number.
@@ -268,6 +268,6 @@ pub fn outputs_of(op: impl Into<Op>, operands: &[Operand]) -> Vec<Operand> {
     let op = op.into();
     let specs: Vec<Spec> = operands.iter().map(|operand| operand.spec.clone()).collect();
     let outputs = op.infer(&specs).unwrap_or_else(|error| panic!("{error}"));
-    let output = |(i, spec)| Operand::new(spec, Values::Saved(op.clone(), i, operands.to_vec()));
+    let output = |(i, spec)| Operand::new(spec, Values::Saved(Box::new(op.clone()), i, operands.to_vec()));
     outputs.into_iter().enumerate().map(output).collect()
 }

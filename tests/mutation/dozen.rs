@@ -19,7 +19,7 @@ const DOZEN: [(&str, &str, &str, usize); 18] = [
     ("linear.wgsl", "grad_input", "guard always met", 0),
     ("group_norm.wgsl", "grad", "statement dropped", 0),
     ("group_norm.wgsl", "grad", "output not written", 0),
-    ("conv2d_tiled.wgsl", "gather", "bound one less", 0),
+    ("conv2d_tiled.wgsl", "gather_tile", "bound one less", 0),
     ("pool2d.wgsl", "max_forward", "arguments swapped", 4),
     ("pool2d.wgsl", "covering", "min and max swapped", 0),
     ("reduce.wgsl", "sum_rows", "bound dropped", 0),

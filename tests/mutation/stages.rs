@@ -14,7 +14,10 @@ pub fn stages(file: &str) -> Vec<Vec<&'static str>> {
         "conv2d_tiled.wgsl" | "shared/arriving_pixels.wgsl" => {
             &["conv2d tiled", "linear tiled", "conv2d_max_pool2d tiled", "conv2d tiled --full --case drifting"]
         }
-        "shared/arriving_maxima.wgsl" => &["conv2d_max_pool2d_grad_weight tiled"],
+        "shared/source_image.wgsl" | "shared/bias.wgsl" => &["conv2d tiled"],
+        "shared/source_arriving.wgsl" | "shared/no_bias.wgsl" | "shared/pooled_alone.wgsl" => &["conv2d_grad tiled"],
+        "shared/arriving_maxima.wgsl" => &["conv2d_max_pool2d_grad_weight tiled", "conv2d_grad tiled"],
+        "shared/pooled_derivative.wgsl" => &["conv2d_max_pool2d_grad_weight tiled"],
         "control_settle.wgsl" => &["settle"],
         "shared/largest.wgsl" => &["control", "settle"],
         "shared/squares.wgsl" => &["grad_norm", "settle", "grad_norm baseline --full --case more_than_16777216"],
@@ -126,6 +129,8 @@ pub fn modules(file: &str) -> Vec<Module> {
         ("shared/finish_gradient.wgsl", "finish", "conv2d.wgsl"),
         ("shared/fours_textures.wgsl", "fours_buffers", "conv2d_depthwise.wgsl"),
         ("shared/arriving_maxima.wgsl", "arriving_pixels", "conv2d_tiled.wgsl"),
+        ("shared/source_arriving.wgsl", "source_image", "conv2d_tiled.wgsl"),
+        ("shared/no_bias.wgsl", "bias", "conv2d_tiled.wgsl"),
         ("shared/quads_whole.wgsl", "quads_apart", "statistics.wgsl"),
     ] {
         if file == linked || (file == program && program != "conv2d.wgsl") {
@@ -140,6 +145,11 @@ pub fn modules(file: &str) -> Vec<Module> {
     if ["conv2d_broadcast.wgsl", "shared/window_maximum.wgsl", "shared/maximum.wgsl"].contains(&file) {
         let windows = [("pixel", "shared/window_maximum.wgsl"), ("store1", "shared/store4.wgsl")];
         found.push(Module { links: windows.to_vec(), ..Module::new("conv2d_broadcast.wgsl") });
+    }
+    let pooled = ["shared/pooled_derivative.wgsl", "shared/pooled_alone.wgsl"];
+    for linked in pooled.into_iter().filter(|linked| *linked == file) {
+        let links = vec![("arriving_pixels", "shared/arriving_maxima.wgsl"), ("pooled_derivative", linked)];
+        found.push(Module { links, ..Module::new("conv2d_tiled.wgsl") });
     }
     for program in ["optimizer.wgsl", "optimizer_clip.wgsl"] {
         if [program, "shared/elements4.wgsl"].contains(&file) {

@@ -72,6 +72,7 @@ fn fused_graphs_compute_the_same_in_float64() {
                             Pass::Loads => usize::from(!image && saves && !missing(Pass::PoolGradient)),
                             // Where the gradient of the bias is not summed elsewhere.
                             Pass::Bias => usize::from(!saves || missing(Pass::PoolGradient)),
+                            Pass::Gradients => usize::from(image),
                             // There is no linear layer, no layer below another one, no loss and no step.
                             Pass::Flatten | Pass::Derivative | Pass::Settle | Pass::Loss | Pass::Head => 0,
                         };
@@ -126,6 +127,8 @@ fn layers_on_layers_compute_the_same_in_float64() {
             // Below dense2, below conv2, and below dense1 where nothing is between.
             let derivatives = if missing(Pass::Derivative) { 0 } else { 2 + usize::from(!missing(Pass::Flatten)) };
             assert_eq!(count(Pass::Derivative), derivatives, "{done:?}");
+            // Of all layers but the first.
+            assert_eq!(count(Pass::Gradients), 3, "{done:?}");
             for (got, want) in results(&fused).iter().zip(&wanted) {
                 let off = got.floats().iter().zip(want.floats()).map(|(a, b)| (a - b).abs());
                 assert!(off.fold(0.0, f64::max) < 1e-12, "{activation:?} without {without:?}");

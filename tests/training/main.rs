@@ -24,6 +24,13 @@ fn adapter() -> Option<Device> {
     adapter::adapter().map(Device::Gpu)
 }
 
+/// The adapter, with its own plans and, where it computes on a processor, with those of a GPU.
+fn adapters() -> Vec<Device> {
+    let Some(gpu) = adapter::adapter() else { return Vec::new() };
+    let as_gpu = gpu.caps().cpu.then(|| gpu.as_gpu());
+    [gpu].into_iter().chain(as_gpu).map(Device::Gpu).collect()
+}
+
 fn cpu() -> Device {
     Device::Cpu("a test".into())
 }

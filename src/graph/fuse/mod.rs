@@ -7,6 +7,7 @@ mod bias;
 mod derivative;
 mod epilogue;
 mod flatten;
+mod gradients;
 mod head;
 mod loads;
 mod pool_gradient;
@@ -41,6 +42,8 @@ pub enum Pass {
     Derivative,
     /// The gradient of a bias is summed by the gradient of the weights, which loads the same.
     Bias,
+    /// The gradients of a layer's weights, bias and input are one node, with that of the max pool behind it.
+    Gradients,
     /// Norm, guard, records, the mean of the rows' losses and the step counter are one node before the optimiser.
     Settle,
     /// The loss and its gradient are one node.
@@ -62,7 +65,7 @@ pub struct Fusion {
 
 impl Pass {
     /// Every pass, in the order in which they run.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Flatten,
         Self::PoolGradient,
         Self::Epilogue,
@@ -70,6 +73,7 @@ impl Pass {
         Self::Loads,
         Self::Derivative,
         Self::Bias,
+        Self::Gradients,
         // Before the loss, whose mean it takes over.
         Self::Settle,
         Self::Loss,
@@ -86,10 +90,17 @@ impl Pass {
             Self::Loads => "loads",
             Self::Derivative => "derivative",
             Self::Bias => "bias",
+            Self::Gradients => "gradients",
             Self::Settle => "settle",
             Self::Loss => "loss",
             Self::Head => "head",
         }
+    }
+
+    /// Whether it is worth something where dispatches cost little beside what they compute, and kernels are chosen one by one: on
+    /// processors.
+    pub fn serves_processors(self) -> bool {
+        !matches!(self, Self::Gradients)
     }
 
     fn run(self, graph: &mut Graph) -> Result<Vec<Fusion>> {
@@ -101,6 +112,7 @@ impl Pass {
             Self::Loads => loads::run(graph),
             Self::Derivative => derivative::run(graph),
             Self::Bias => bias::run(graph),
+            Self::Gradients => gradients::run(graph),
             Self::Settle => step::settle(graph),
             Self::Loss => step::losses(graph),
             Self::Head => head::run(graph),

@@ -159,7 +159,7 @@ impl Explainer {
         }
         let (layout, mut rows) = (network.layout()?, (steps + 2).min(MOST_ROWS));
         let graph = loop {
-            let graph = graph(network, &layout, layer.index, rows)?.fuse(&[])?.0;
+            let graph = device.fuse(graph(network, &layout, layer.index, rows)?, &[])?.0;
             match device.fits(&graph) {
                 // Tensors too large for this device's bindings: fewer images together.
                 Err(_) if rows > 1 => rows = rows.div_ceil(2),

@@ -35,6 +35,7 @@ pub(super) fn uncover(
     for part in &values.layers {
         for (layer, named) in network.layers.iter().enumerate() {
             let activated = network.before(layer).filter(|_| matches!(named.layer, Layer::MaxPool2d(_)));
+            spread.extend(spread_inside(graph, network, part, layer));
             let Some(activated) = activated.map(|layer| part[layer]) else { continue };
             let Some((fused, op, activation)) = pooling(graph, activated, part[layer]) else { continue };
             let (node, Conv2dMaxPool2d { conv, pool, .. }) = (&graph.nodes()[fused], op);
@@ -69,6 +70,22 @@ fn pooling(graph: &Graph, activated: Layered, pool: Layered) -> Option<(usize, C
         Op::Conv2dMaxPool2d(op) if graph.computed_by(activated.0).is_none() => Some((fused, op, op.activation?)),
         _ => None,
     }
+}
+
+/// The gradient of the output of a convolution below this max pool, where the gradients of that convolution spread it out themselves,
+/// and what they spread. Windows tile what they are taken of there.
+fn spread_inside(graph: &Graph, network: &Network, part: &[Layered], pool: usize) -> Option<(ValueId, ValueId)> {
+    let forward = &graph.nodes()[graph.computed_by(part[pool].0)?];
+    let Op::Conv2dMaxPool2d(_) = forward.op else { return None };
+    let spreads = |op: &Op| matches!(op, Op::Conv2dGrad(grad) if grad.pool.is_some());
+    let operands = [forward.inputs[0], forward.inputs[1]];
+    let backward =
+        graph.nodes().iter().find(|node| spreads(&node.op) && [node.inputs[0], node.inputs[2]] == operands)?;
+    let mut layer = network.before(pool)?;
+    while !matches!(network.layers[layer].layer, Layer::Conv2d(_)) {
+        layer = network.before(layer)?;
+    }
+    Some((part[layer].1?, backward.inputs[1]))
 }
 
 /// The gradient of an activation that nothing computes, and the one that arrives at the pool behind it, with the number of the node

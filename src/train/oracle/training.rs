@@ -76,6 +76,8 @@ pub(super) struct Training<'a> {
     pub batch: usize,
     pub image: [usize; 3],
     pub classes: usize,
+    /// Whether every pass changes the graph of a step.
+    pub fused: bool,
 }
 
 /// The network that PyTorch trained, by the name that the cases give it.
@@ -112,7 +114,7 @@ impl<'a> Training<'a> {
         };
         let clip_norm = number(case, "clip_grad_norm");
         let config = TrainConfig { batch, lr: needed(case, "lr")?, optimizer, clip_norm, ..TrainConfig::default() };
-        Ok(Self { layout: network.layout()?, case, network, config, steps, batch, image, classes })
+        Ok(Self { layout: network.layout()?, case, network, config, steps, batch, image, classes, fused: false })
     }
 
     /// The same run with so many images at a time.
@@ -142,6 +144,9 @@ impl<'a> Training<'a> {
         for (rows, logits) in self.parts().into_iter().zip(values.logits.clone()) {
             let kept = g.persistent(&format!("logits.{}", rows.start), Spec::f32([rows.len(), self.classes]));
             g.place(logits, kept, 0)?;
+        }
+        if self.fused {
+            g = g.fuse(&[])?.0;
         }
         let watcher = Watcher::attach(&mut g, &self.network, &self.layout, &values, u64::MAX, 1)?;
         Ok((g, watcher))

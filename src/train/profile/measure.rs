@@ -79,7 +79,7 @@ impl Bench {
         let layout = network.layout()?;
         let resident = Resident::new("train", len, image, device.max_binding_bytes());
         let config = &micro_batch::fitting(device, (network, &layout), &resident, config)?;
-        let (graph, _) = program::train(network, &layout, &resident, config)?.fuse(&config.no_fuse)?;
+        let (graph, _) = device.fuse(program::train(network, &layout, &resident, config)?, &config.no_fuse)?;
         let mut session = trust::session(device, vec![graph], Options::default())?;
         let pixels = (0..len * image.iter().product::<usize>()).map(|i| random(1, 0, i as u32) as u8).collect();
         let labels = (0..len).map(|i| random(2, 0, i as u32) % classes.max(1) as u32).collect();

@@ -207,8 +207,19 @@ pub static NETWORK: Section = Section {
     ],
 };
 
-const PASSES: [&str; 10] =
-    ["flatten", "pool-gradient", "epilogue", "pooling", "loads", "derivative", "bias", "settle", "loss", "head"];
+const PASSES: [&str; 11] = [
+    "flatten",
+    "pool-gradient",
+    "epilogue",
+    "pooling",
+    "loads",
+    "derivative",
+    "bias",
+    "gradients",
+    "settle",
+    "loss",
+    "head",
+];
 
 /// How it is trained.
 pub static TRAIN: Section = Section {

@@ -1,6 +1,6 @@
 //! Convolutions: geometries, channel counts, long sums, and the edges of each variant.
 
-use super::{DRIFTING, conv2d_bias, conv2d_max_pool2d, edges, hard, image_of, mark, named, specials};
+use super::{DRIFTING, conv2d_bias, conv2d_grad, conv2d_max_pool2d, edges, hard, image_of, mark, named, specials};
 use crate::gpu::Caps;
 use crate::kernels::BASELINE;
 use crate::ops::{Activation, Conv2d, Conv2dActivation, Conv2dGradInput, Conv2dGradInputActivationGrad};
@@ -66,8 +66,8 @@ const FOURS: [Row; 14] = [
     ("rows_of_11_pixels", PLAIN, [3, 6, 13, 32], [3, 3, 32, 64]),
     ("rows_of_17_pixels", padded(1), [2, 3, 17, 4], [3, 3, 4, 20]),
     ("rows_of_22_pixels", padded(1), [1, 12, 22, 8], [3, 3, 8, 8]),
-    ("pixels_in_one_row", PLAIN, [3, 4, 4, 36], [1, 1, 36, 28]),
-    ("taps_2x2", PLAIN, [2, 5, 9, 8], [2, 2, 8, 8]),
+    ("pixels_in_one_row", PLAIN, [2, 4, 2, 36], [1, 1, 36, 28]),
+    ("taps_2x3", PLAIN, [2, 5, 8, 8], [2, 3, 8, 8]),
     ("taps_5x5", padded(2), [2, 7, 6, 8], [5, 5, 8, 12]),
     ("taps_7x4_padded_unevenly", Conv2d { padding: [3, 1, 0, 2], ..PLAIN }, [1, 8, 6, 12], [7, 4, 12, 8]),
     ("stride_of_2", strided(2, 2, [1; 4]), [2, 11, 13, 8], [3, 3, 8, 16]),
@@ -184,6 +184,7 @@ pub(super) fn cases(caps: &Caps) -> Vec<Case> {
     cases.extend(activated(caps));
     cases.extend(scaled());
     cases.extend(conv2d_bias::cases());
+    cases.extend(conv2d_grad::convolutions());
     cases.extend(hard_values());
     cases.extend(long_sums());
     cases.extend(conv2d_max_pool2d::cases());

@@ -11,6 +11,7 @@ mod batch_norm2d;
 mod control;
 mod conv2d;
 mod conv2d_bias;
+mod conv2d_grad;
 mod conv2d_max_pool2d;
 mod dropout;
 mod elementwise;

@@ -1,0 +1,152 @@
+//! The gradient of a layer's weights and that of its input become one node: both read what arrives at the layer's output, and a GPU
+//! computes them beside each other in one dispatch. So does the gradient of the max pool behind the layer, where nobody else reads
+//! what it spreads out: both take the places of the maxima when they load.
+
+use super::{Fusion, Graph, Node, Pass, ValueId, everywhere};
+use crate::error::Result;
+use crate::ops::{Activation, Conv2dGradInput, Conv2dGradWeight, LayerGrad, LinearGradInput, LinearGradWeight};
+use crate::ops::{MaxPool2dGrad, Op};
+
+pub(super) fn run(graph: &mut Graph) -> Result<Vec<Fusion>> {
+    Ok(everywhere(graph, |graph, position| {
+        let found = found(graph, position)?;
+        let mut gone: Vec<usize> = [found.input].into_iter().chain(found.spread).chain(found.bias).collect();
+        gone.sort_unstable();
+        let mut before: Vec<usize> = gone.iter().copied().chain([position]).collect();
+        before.sort_unstable();
+        let titles = before.iter().map(|&position| graph.title(position)).collect();
+        // Where the first gradient stood: whoever reads one of them comes later, and all that they read is there.
+        let place = position.min(found.input);
+        graph.nodes[place] = found.node;
+        let others: Vec<usize> = before.into_iter().filter(|other| *other != place).collect();
+        let at = place - others.iter().filter(|other| **other < place).count();
+        for &other in others.iter().rev() {
+            graph.nodes.remove(other);
+        }
+        Some(Fusion { pass: Pass::Gradients, before: titles, after: vec![graph.title(at)] })
+    }))
+}
+
+/// The nodes that one takes the place of, beside the gradient of the weights.
+struct Found {
+    node: Node,
+    input: usize,
+    spread: Option<usize>,
+    bias: Option<usize>,
+}
+
+/// The gradient of a layer's weights, perhaps with that of a bias.
+#[derive(Clone, Copy)]
+enum Weight {
+    Conv2d(Conv2dGradWeight),
+    Linear(LinearGradWeight),
+}
+
+/// The gradient of a layer's input.
+#[derive(Clone, Copy)]
+enum Input {
+    Conv2d(Conv2dGradInput),
+    Linear(LinearGradInput),
+}
+
+fn weight(op: &Op) -> Option<(Weight, bool)> {
+    match op {
+        Op::Conv2dGradWeight(weight) => Some((Weight::Conv2d(*weight), false)),
+        Op::Conv2dGradWeightBias(both) => Some((Weight::Conv2d(both.weight), true)),
+        Op::LinearGradWeight(weight) => Some((Weight::Linear(*weight), false)),
+        Op::LinearGradWeightBias(both) => Some((Weight::Linear(both.weight), true)),
+        _ => None,
+    }
+}
+
+fn input(op: &Op) -> Option<(Input, Option<Activation>)> {
+    match op {
+        Op::Conv2dGradInput(input) => Some((Input::Conv2d(*input), None)),
+        Op::Conv2dGradInputActivationGrad(both) => Some((Input::Conv2d(both.sum), Some(both.activation))),
+        Op::LinearGradInput(input) => Some((Input::Linear(*input), None)),
+        Op::LinearGradInputActivationGrad(both) => Some((Input::Linear(both.sum), Some(both.activation))),
+        _ => None,
+    }
+}
+
+/// What the gradient of weights at `position` is part of.
+fn found(graph: &Graph, position: usize) -> Option<Found> {
+    let node = &graph.nodes[position];
+    let (weight, with_bias) = weight(&node.op)?;
+    let (x, dy) = (node.inputs[0], node.inputs[1]);
+    let same = |&reader: &usize| reader != position && graph.nodes[reader].inputs[0] == dy;
+    let of_input = graph.readers(dy).into_iter().filter(same).find(|&at| input(&graph.nodes[at].op).is_some())?;
+    let other = &graph.nodes[of_input];
+    let (input, activation) = input(&other.op)?;
+    let first = position.min(of_input);
+    // One gather writes the gradient of the input.
+    let conv = match (weight, input) {
+        (Weight::Conv2d(weight), Input::Conv2d(input)) if weight.conv == input.conv => Some((weight, input)),
+        (Weight::Linear(_), Input::Linear(_)) => None,
+        _ => return None,
+    };
+    if conv.is_some_and(|(weight, _)| weight.conv.stride != [1, 1] || weight.conv.groups > 1) {
+        return None;
+    }
+    let spread = conv.and_then(|_| spread(graph, dy));
+    let pool = spread.as_ref().map(|spread| spread.pool);
+    // Behind a pool the gradient of the bias stands alone, since it sums what arrives at the pool.
+    let bias = spread.as_ref().and_then(|spread| sum_of(graph, spread.upstream)).filter(|_| !with_bias);
+    let bias_output = bias.map(|bias| graph.nodes[bias].outputs[0]);
+    let outputs = [node.outputs.clone(), bias_output.into_iter().collect(), other.outputs.clone()].concat();
+    let upstream = spread.as_ref().map_or(dy, |spread| spread.upstream);
+    let mut inputs = vec![x, upstream, other.inputs[1]];
+    inputs.extend(spread.as_ref().map(|spread| spread.places));
+    inputs.extend(activation.map(|_| other.inputs[2]));
+    // All operands are there when the first of the two runs, and nobody reads the gradient of a bias before.
+    let late = |id: &ValueId| graph.maker(*id).is_some_and(|maker| maker >= first);
+    let early = |id: ValueId| graph.readers(id).into_iter().any(|reader| reader < first);
+    if inputs.iter().any(late) || bias_output.is_some_and(early) {
+        return None;
+    }
+    let has_bias = with_bias || bias.is_some();
+    let op: Op = match (weight, input) {
+        (Weight::Conv2d(weight), Input::Conv2d(input)) => {
+            LayerGrad { weight, input, bias: has_bias, activation, pool }.into()
+        }
+        (Weight::Linear(weight), Input::Linear(input)) => {
+            LayerGrad { weight, input, bias: has_bias, activation, pool: None }.into()
+        }
+        _ => return None,
+    };
+    let name = joined(&node.name, &other.name);
+    let node = Node { name, op, inputs, outputs, watch: false };
+    Some(Found { node, input: of_input, spread: spread.map(|spread| spread.position), bias })
+}
+
+/// `conv1.grad_weight` and `conv1.grad_input+relu0.grad` are `conv1.grad+relu0.grad`.
+fn joined(weight: &str, input: &str) -> String {
+    let layer = weight.strip_suffix("_weight").and_then(|layer| Some((layer, input.strip_prefix(layer)?)));
+    match layer.and_then(|(layer, rest)| Some((layer, rest.strip_prefix("_input")?))) {
+        Some((layer, rest)) => format!("{layer}{rest}"),
+        None => format!("{weight}+{input}"),
+    }
+}
+
+/// The gradient of a max pool behind a layer.
+struct Spread {
+    position: usize,
+    pool: MaxPool2dGrad,
+    upstream: ValueId,
+    places: ValueId,
+}
+
+/// What spreads `dy` out, where its windows tile what they are taken of and only two nodes read it.
+fn spread(graph: &Graph, dy: ValueId) -> Option<Spread> {
+    let position = graph.maker_for(dy, 2)?;
+    let node = &graph.nodes[position];
+    let Op::MaxPool2dGrad(pool) = node.op else { return None };
+    let windows = &graph.spec(node.inputs[0]).shape;
+    let tiles = pool.pool.tiles([windows[1], windows[2]], pool.input);
+    tiles.then(|| Spread { position, pool, upstream: node.inputs[0], places: node.inputs[1] })
+}
+
+/// The sum over the rows of a value.
+fn sum_of(graph: &Graph, id: ValueId) -> Option<usize> {
+    graph.readers(id).into_iter().find(|&reader| matches!(graph.nodes[reader].op, Op::SumRows(_)))
+}

@@ -1,0 +1,134 @@
+//! All gradients of a convolution or linear layer as one node: one kernel for GPUs where there is one for the problem, else the
+//! baseline kernels of the parts, one after the other.
+
+use super::conv2d_gather::{Gather, WeightGrad, forward_gather};
+use super::conv2d_tiled::{self, PoolBehind};
+use super::{BASELINE, Lowered, Operand, Problem, activation, conv2d, linear, pool2d, reduce};
+use crate::error::Result;
+use crate::ops::{Activation, ActivationGrad, Conv2dGrad, LayerGrad, LinearGrad, MaxPool2dGrad, Operator, SumRows};
+use crate::tensor::Spec;
+
+use Operand::{Input, Output};
+
+/// The variants of both.
+fn variants(serves: bool, problem: &Problem) -> Vec<&'static str> {
+    let mut variants = vec![BASELINE];
+    if serves && conv2d_tiled::VARIANT.limits.refuse(problem.caps).is_none() {
+        variants.insert(usize::from(problem.caps.cpu), conv2d_tiled::NAME);
+    }
+    variants
+}
+
+/// What arrives at the convolution's output.
+fn arriving(op: &Conv2dGrad, problem: &Problem) -> Result<Spec> {
+    match op.pool {
+        None => Ok(problem.inputs[1].clone()),
+        Some(pool) => Ok(pool.infer(&[problem.inputs[1].clone(), problem.inputs[3].clone()])?.remove(0)),
+    }
+}
+
+/// The max pool behind the convolution as the fast kernel sees it, where its windows tile what they are taken of.
+fn behind(pool: &MaxPool2dGrad, dy: &Spec) -> Option<PoolBehind> {
+    let count = [dy.shape[1], dy.shape[2]];
+    let window = pool.pool.kernel;
+    pool.pool.tiles(count, pool.input).then_some(PoolBehind { window, count, places: Input(3), saved: None })
+}
+
+/// Whether there is one kernel for the gradients of a convolution: the gradient of the input is one gather then.
+fn serves(op: &Conv2dGrad, dy: &Spec) -> bool {
+    let conv = &op.weight.conv;
+    conv.stride == [1, 1] && conv.groups == 1 && op.pool.is_none_or(|pool| behind(&pool, dy).is_some())
+}
+
+pub(super) fn conv2d_variants(op: &Conv2dGrad, problem: &Problem) -> Vec<&'static str> {
+    variants(serves(op, &problem.inputs[1]), problem)
+}
+
+pub(super) fn linear_variants(problem: &Problem) -> Vec<&'static str> {
+    variants(true, problem)
+}
+
+/// What the one kernel is told: the forward problem, whose operands are image and upstream gradient.
+fn tiled<W, I>(op: &LayerGrad<W, I>, forward: Gather, behind: Option<&PoolBehind>) -> Lowered {
+    let derivative: Option<(Activation, Operand)> = op.activation.zip(op.saved().map(Input));
+    let grad = WeightGrad { forward: Gather { derivative, ..forward } };
+    conv2d_tiled::grads(&grad, behind, op.bias.then_some(Output(1)), Output(op.dx()))
+}
+
+pub(super) fn conv2d(op: &Conv2dGrad, problem: &Problem, variant: &'static str) -> Result<Lowered> {
+    let (x, dy, w) = (&problem.inputs[0], &problem.inputs[1], &problem.inputs[2]);
+    let between = arriving(op, problem)?;
+    if variant == conv2d_tiled::NAME {
+        let pool = op.pool.and_then(|pool| behind(&pool, dy));
+        return Ok(tiled(op, forward_gather(&op.weight.conv, x, &between, w), pool.as_ref()));
+    }
+    let mut all = Lowered::baseline(Vec::new());
+    let mut arrives = Input(1);
+    if let Some(pool) = &op.pool {
+        arrives = reduce::scratch(&mut all.workspaces, between.clone());
+        let inputs = [dy.clone(), problem.inputs[3].clone()];
+        let part = Problem { inputs: &inputs, outputs: std::slice::from_ref(&between), ..*problem };
+        all.append(pool2d::max_grad(pool, &part, BASELINE)?, |operand| match operand {
+            Input(0) => Input(1),
+            Input(_) => Input(3),
+            _ => arrives,
+        });
+    }
+    let weights = [x.clone(), between.clone()];
+    let weights = Problem { inputs: &weights, outputs: &problem.outputs[..1], ..*problem };
+    let input = [between, w.clone()];
+    let input = Problem { inputs: &input, outputs: &problem.outputs[op.dx()..], ..*problem };
+    let parts =
+        [conv2d::grad_weight(&op.weight, &weights, BASELINE)?, conv2d::grad_input(&op.input, None, &input, BASELINE)?];
+    apart(op, all, parts, arrives, problem)
+}
+
+pub(super) fn linear(op: &LinearGrad, problem: &Problem, variant: &'static str) -> Result<Lowered> {
+    if variant == conv2d_tiled::NAME {
+        return Ok(tiled(op, linear::weight_shape(problem).forward, None));
+    }
+    let weights = Problem { inputs: &problem.inputs[..2], outputs: &problem.outputs[..1], ..*problem };
+    let input = Problem { inputs: &problem.inputs[1..3], outputs: &problem.outputs[op.dx()..], ..*problem };
+    let parts = [linear::grad_weight(&op.weight, &weights, BASELINE)?, linear::grad_input(None, &input, BASELINE)?];
+    apart(op, Lowered::baseline(Vec::new()), parts, Input(1), problem)
+}
+
+/// The kernels of the parts behind those that are there: the gradients of the weights, of the bias and of the input, and the
+/// derivative.
+fn apart<W, I>(
+    op: &LayerGrad<W, I>,
+    mut all: Lowered,
+    [weights, input]: [Lowered; 2],
+    arrives: Operand,
+    problem: &Problem,
+) -> Result<Lowered> {
+    all.append(weights, |operand| if operand == Input(1) { arrives } else { operand });
+    if op.bias {
+        let part = Problem { inputs: &problem.inputs[1..2], outputs: &problem.outputs[1..2], ..*problem };
+        all.append(reduce::sum_rows(&SumRows, &part)?, |operand| match operand {
+            Input(_) => Input(1),
+            _ => Output(1),
+        });
+    }
+    let dx = &problem.outputs[op.dx()..];
+    let derivative = op.activation.zip(op.saved());
+    let sum = match derivative {
+        None => Output(op.dx()),
+        Some(_) => reduce::scratch(&mut all.workspaces, dx[0].clone()),
+    };
+    all.append(input, |operand| match operand {
+        Input(0) => arrives,
+        Input(_) => Input(2),
+        _ => sum,
+    });
+    if let Some((activation, saved)) = derivative {
+        let inputs = [dx[0].clone(), dx[0].clone()];
+        let part = Problem { inputs: &inputs, outputs: dx, ..*problem };
+        all.append(activation::grad(&ActivationGrad(activation), &part)?, |operand| match operand {
+            Input(0) => Input(saved),
+            Input(_) => sum,
+            _ => Output(op.dx()),
+        });
+    }
+    Ok(all)
+}
