@@ -1,14 +1,15 @@
 // What stands between the gradients of a step and its update, in two dispatches.
 //
-//   settle_part  part[s] = (sum of g^2, how many g are not finite) over the elements of split s, and from rows_at on
-//                part[rows_at + r] = (sum of row_loss, how many largest logits are labels) over the rows r, r + row_parts, ...
-//   settle       loss = sum of the latter / rows, norm[0] = sqrt(sum_s part[s]), norm[1] = (an element is not finite),
+//   settle_part  part[g] = (sum of g^2, how many g are not finite) over what the invocations of workgroup g square, and from rows_at
+//                on part[rows_at + g] = (sum of row_loss, how many largest logits are labels) over as many rows as it has invocations
+//   settle       loss = sum of the latter / rows, norm[0] = sqrt(sum_g part[g]), norm[1] = (an element is not finite),
 //                rates_now = rates[step % steps], control.flag = 1 where loss, norm or an element is not finite; unless flagged
 //                losses[step % s] = loss, norms[step % s] = norm, corrects[step % s] = hits, control.step += 1
 //
 // Which logit is the largest beside a NaN nobody asks: that row's loss is one too, and sets the flag.
-// Dispatch: one invocation a split and a part of the rows, folded (shared/grid.wgsl); one workgroup in all (settle). Large
-// gradients come in several dispatches, a range each; split s takes the elements s, s + splits, s + 2 splits ... of its range.
+// Dispatch: the workgroups of the gradient, then those of the rows, folded (shared/grid.wgsl); one workgroup in all (settle). Large
+// gradients come in several dispatches, a range each; invocation s of all that square takes the elements s, s + splits,
+// s + 2 splits ... of its range.
 // Definition: src/ops/fused/step.rs. Host: src/kernels/control_settle.rs.
 
 #import grid
@@ -19,12 +20,12 @@
 
 struct Params {
     len: u32, // `Elements` in this range
-    splits: u32,
-    first_split: u32, // where this range's splits begin in part
-    rows: u32, // n, or 0 where they are left out
+    splits: u32, // invocations that square, a multiple of WORKGROUP
+    first_group: u32, // where this range's workgroups begin in part
+    rows: u32, // n
     k: u32, // classes
-    row_parts: u32,
-    rows_at: u32,
+    row_groups: u32, // workgroups of the rows, or 0 where they are left out
+    rows_at: u32, // where they begin in part; all before it are of the gradient
     steps: u32, // rows of the table of rates
     places: u32, // of the records
 }
@@ -36,12 +37,12 @@ const FLAG: u32 = 1u;
 const BLOCK: u32 = 256u;
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> grad: array<Elements>; // [len]
+// 1: the gradient
 @group(0) @binding(2) var<storage, read> row_loss: array<f32>; // [rows]
 @group(0) @binding(3) var<storage, read> logits: array<f32>; // [rows, k]
 @group(0) @binding(4) var<storage, read> labels: array<u32>; // [rows]
-@group(0) @binding(5) var<storage, read_write> part_out: array<vec2<f32>>; // [splits and row_parts]
-@group(0) @binding(6) var<storage, read> part: array<vec2<f32>>; // [splits and row_parts]
+@group(0) @binding(5) var<storage, read_write> part_out: array<vec2<f32>>; // [workgroups]
+@group(0) @binding(6) var<storage, read> part: array<vec2<f32>>; // [workgroups]
 @group(0) @binding(7) var<storage, read> rates: array<f32>; // [steps, 4]
 @group(0) @binding(8) var<storage, read_write> control: array<u32>; // [4]: step, flag, 0, 0
 @group(0) @binding(9) var<storage, read_write> norm: array<f32>; // [2]
@@ -50,46 +51,65 @@ const BLOCK: u32 = 256u;
 @group(0) @binding(12) var<storage, read_write> norms: array<f32>; // [places]
 @group(0) @binding(13) var<storage, read_write> corrects: array<u32>; // [places]
 
-@compute @workgroup_size(WORKGROUP)
-fn settle_part(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let index = linear_index(group, groups, lane, WORKGROUP);
-    if index < params.splits {
-        part_out[params.first_split + index] = squares(index);
-        return;
+var<workgroup> lanes: array<vec2<f32>, WORKGROUP>;
+
+// The sum of what all invocations of a workgroup have, in pairs.
+fn fold(lane: u32, mine: vec2<f32>) -> vec2<f32> {
+    lanes[lane] = mine;
+    workgroupBarrier();
+    for (var half = WORKGROUP / 2u; half > 0u; half /= 2u) {
+        if lane < half {
+            lanes[lane] += lanes[lane + half];
+        }
+        workgroupBarrier();
     }
-    let first = index - params.splits;
-    if first >= params.row_parts {
-        return;
-    }
-    // Never more than BLOCK of them.
-    var sums = vec2<f32>(0.0);
-    for (var row = first; row < params.rows; row += params.row_parts) {
-        sums += vec2<f32>(row_loss[row], select(0.0, 1.0, largest(row) == labels[row]));
-    }
-    part_out[params.rows_at + first] = sums;
+    let sum = lanes[0];
+    // Before anybody has the next sum.
+    workgroupBarrier();
+    return sum;
 }
 
-// The sum of `count` elements of part, in order, in blocks of BLOCK.
-fn part_sum(first: u32, count: u32) -> vec2<f32> {
-    var total = vec2<f32>(0.0);
-    for (var start = 0u; start < count; start += BLOCK) {
-        let stop = min(start + BLOCK, count);
-        var sum = vec2<f32>(0.0);
-        for (var s = start; s < stop; s++) {
-            sum += part[first + s];
-        }
-        total += sum;
+@compute @workgroup_size(WORKGROUP)
+fn settle_part(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let unit = linear_group(group, groups);
+    let of_gradient = params.splits / WORKGROUP;
+    if unit >= of_gradient + params.row_groups {
+        return;
     }
-    return total;
+    var mine = vec2<f32>(0.0);
+    var to = params.first_group + unit;
+    if unit < of_gradient {
+        mine = squares(unit * WORKGROUP + lane);
+    } else {
+        let row = (unit - of_gradient) * WORKGROUP + lane;
+        if row < params.rows {
+            mine = vec2<f32>(row_loss[row], select(0.0, 1.0, largest(row) == labels[row]));
+        }
+        to = params.rows_at + unit - of_gradient;
+    }
+    let sum = fold(lane, mine);
+    if lane == 0u {
+        part_out[to] = sum;
+    }
+}
+
+// The sum of `count` elements of part.
+fn part_sum(lane: u32, first: u32, count: u32) -> vec2<f32> {
+    // Never more than BLOCK of them.
+    var mine = vec2<f32>(0.0);
+    for (var s = lane; s < count; s += WORKGROUP) {
+        mine += part[first + s];
+    }
+    return fold(lane, mine);
 }
 
 @compute @workgroup_size(WORKGROUP)
 fn settle(@builtin(local_invocation_index) lane: u32) {
+    let squares = part_sum(lane, 0u, params.rows_at);
+    let scores = part_sum(lane, params.rows_at, params.row_groups);
     if lane != 0u {
         return;
     }
-    let squares = part_sum(0u, params.splits);
-    let scores = part_sum(params.rows_at, params.row_parts);
     let loss = scores.x / f32(params.rows);
     let root = sqrt(squares.x);
     let broken = squares.y > 0.0;

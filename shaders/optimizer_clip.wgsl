@@ -26,8 +26,8 @@ struct Params {
 const WORKGROUP: u32 = 64u;
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read_write> values: array<f32>; // [len]: weights, or a gradient
-@group(0) @binding(2) var<storage, read> grad: array<Elements>; // [len]
+// 1: the gradient whose norm is taken
+@group(0) @binding(2) var<storage, read_write> values: array<f32>; // [len]: weights, or a gradient
 @group(0) @binding(3) var<storage, read> control: array<u32>; // [4]: step, flag, 0, 0
 @group(0) @binding(4) var<storage, read_write> part_out: array<f32>; // [splits of all ranges, 2]
 @group(0) @binding(5) var<storage, read> part: array<f32>; // [splits, 2]

@@ -1,5 +1,7 @@
-// The first stage of a norm. The importing file declares `grad: array<Elements>` (shared/elements1.wgsl, or what is linked in its
-// place), `BLOCK`, `params.len` and `params.splits`.
+// The first stage of a norm. The importing file imports shared/elements1.wgsl, or what is linked in its place, and declares `BLOCK`,
+// `params.len` and `params.splits`.
+
+#import gradient_whole
 
 // The sum of g^2 over the elements split, split + splits, split + 2 splits ... of the range, and how many of them are not finite.
 fn squares(split: u32) -> vec2<f32> {
@@ -9,7 +11,7 @@ fn squares(split: u32) -> vec2<f32> {
         var sum = Elements(0.0);
         let stop = min(start + BLOCK * params.splits, params.len);
         for (var i = start; i < stop; i += params.splits) {
-            let g = grad[i];
+            let g = gradient(i);
             sum += g * g;
             broken += select(Elements(1.0), Elements(0.0), finite(g));
         }

@@ -54,7 +54,7 @@ fn clip_dispatch(entry: &'static str, len: usize, splits: usize, first_split: us
 }
 
 /// Cuts `0..len` floats into ranges that fit a binding, each starting at a multiple of 64 elements.
-fn ranges(len: usize, caps: &Caps) -> Vec<Range<usize>> {
+pub(super) fn ranges(len: usize, caps: &Caps) -> Vec<Range<usize>> {
     let most = usize::try_from(caps.max_binding_bytes / 4).unwrap_or(usize::MAX);
     let each = (most / 64 * 64).max(64);
     (0..len).step_by(each).map(|start| start..(start + each).min(len)).collect()
@@ -105,17 +105,17 @@ fn norm_splits(terms: usize) -> usize {
 
 /// A range of a flat buffer, and the splits of the sum of its squares among all of them.
 #[derive(Debug, Clone)]
-pub(super) struct NormPart {
+struct NormPart {
     /// Elements.
-    pub range: Range<usize>,
+    range: Range<usize>,
     /// The first of the splits.
-    pub first: usize,
+    first: usize,
     /// How many there are.
-    pub splits: usize,
+    splits: usize,
 }
 
 /// How a buffer of so many elements is cut for a norm; where four divides that, elements come in fours.
-pub(super) fn norm_parts(len: usize, caps: &Caps) -> Vec<NormPart> {
+fn norm_parts(len: usize, caps: &Caps) -> Vec<NormPart> {
     let ranges = ranges(len, caps);
     // Ranges begin at multiples of four, so if one has a length of fours, all of them have.
     let each = if len.is_multiple_of(4) { 4 } else { 1 };
