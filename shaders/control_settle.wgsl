@@ -28,6 +28,7 @@ struct Params {
     rows_at: u32, // where they begin in part; all before it are of the gradient
     steps: u32, // rows of the table of rates
     places: u32, // of the records
+    first: u32, // element of the gradient with which this range begins
 }
 
 const WORKGROUP: u32 = 64u;

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::optimizer::ranges;
-use super::reduce::{scratch, vector_trips};
+use super::reduce::{scratch, split_sum_trips, vector_trips};
 use super::{Dispatch, Lowered, Operand, Problem, WORKGROUP};
 use crate::error::Result;
 use crate::gpu::Caps;
@@ -51,7 +51,7 @@ impl Sizes {
         self.rows.div_ceil(WORKGROUP)
     }
 
-    /// Sets every uniform of the file: rows are summed if `rows` says so.
+    /// Sets every uniform of the file but the first element of a range: rows are summed if `rows` says so.
     fn dispatch(&self, entry: &'static str, len: usize, [first, groups]: [usize; 2], rows: bool) -> Dispatch {
         Dispatch::new("control_settle.wgsl", entry)
             .set("len", len)
@@ -66,26 +66,35 @@ impl Sizes {
     }
 
     /// The sums over a range of the gradient, and over the rows behind the first one.
-    fn part(&self, part: Part, each: usize, out: Operand) -> Dispatch {
+    fn part(&self, op: &Settle, part: Part, each: usize, out: Operand) -> Dispatch {
         let Part { range, first, groups } = part;
         let (len, rows) = (range.len() / each, first == 0);
         let dispatch = self.dispatch("settle_part", len, [first, groups], rows);
         let dispatch = if each == 4 { dispatch.link("elements1", "shared/elements4.wgsl") } else { dispatch };
+        let dispatch = dispatch.set("first", range.start);
+        let dispatch = match op.parts {
+            None => dispatch.bind_range("grad", Input(4), range),
+            Some(_) => dispatch
+                .link("gradient_whole", "shared/gradient_parts.wgsl")
+                .bind_range("grad", Output(6), range)
+                .bind("sums", Input(9))
+                .bind("places", Input(10)),
+        };
+        let terms = vector_trips(len, groups * WORKGROUP) * (1 + op.parts.map_or(0, split_sum_trips));
         dispatch
             .bind("row_loss", Input(1))
             .bind("logits", Input(2))
             .bind("labels", Input(3))
-            .bind_range("grad", Input(4), range)
             .bind("part_out", out)
             .workgroups(groups + if rows { self.row_groups() } else { 0 })
-            .trips(vector_trips(len, groups * WORKGROUP).max(self.classes) + FOLD)
+            .trips(terms.max(self.classes) + FOLD)
     }
 }
 
 /// Loop iterations in which a workgroup adds up what its invocations have.
 const FOLD: usize = WORKGROUP.ilog2() as usize;
 
-pub(super) fn settle(_op: &Settle, problem: &Problem) -> Result<Lowered> {
+pub(super) fn settle(op: &Settle, problem: &Problem) -> Result<Lowered> {
     let (logits, len) = (&problem.inputs[2].shape, problem.inputs[4].len());
     // Ranges begin at multiples of four, so if one has a length of fours, all of them have.
     let each = if len.is_multiple_of(4) { 4 } else { 1 };
@@ -95,10 +104,11 @@ pub(super) fn settle(_op: &Settle, problem: &Problem) -> Result<Lowered> {
     let sizes = Sizes { rows: logits[0], classes: logits[1], steps, places, groups };
     let (mut workspaces, all) = (Vec::new(), groups + sizes.row_groups());
     let out = scratch(&mut workspaces, Spec::f32([all, 2]));
-    let mut dispatches: Vec<_> = parts.into_iter().map(|part| sizes.part(part, each, out)).collect();
+    let mut dispatches: Vec<_> = parts.into_iter().map(|part| sizes.part(op, part, each, out)).collect();
     let last = sizes.dispatch("settle", 0, [0, 0], true);
     dispatches.push(
-        last.bind("part", out)
+        last.set("first", 0u32)
+            .bind("part", out)
             .bind("rates", Input(5))
             .bind("control", Output(0))
             .bind("norm", Output(1))

@@ -3,6 +3,7 @@
 use super::activation::epilogue;
 use super::conv2d_few_channels::{self, FewChannels};
 use super::conv2d_gather::{Gather, WeightGrad, finish, forward_gather, hwc, input_gathers};
+use super::conv2d_tiled::Wanted;
 use super::reduce::sum_splits;
 use super::{BASELINE, BLOCK, Dispatch, Lowered, Operand, Problem};
 use super::{conv2d_broadcast, conv2d_depthwise, conv2d_rows, conv2d_tiled, reduce};
@@ -125,7 +126,7 @@ pub(super) fn weight_grad(grad: &WeightGrad, problem: &Problem, variant: &'stati
     match variant {
         conv2d_broadcast::NAME => Some(conv2d_broadcast::weight_grad(grad, problem.caps)),
         conv2d_broadcast::TEXTURES_NAME => Some(conv2d_rows::weight_grad(grad, problem.caps)),
-        conv2d_tiled::NAME => Some(conv2d_tiled::weight_grad(grad, None, None)),
+        conv2d_tiled::NAME => Some(conv2d_tiled::weight_grad(grad, None, Wanted::default())),
         conv2d_depthwise::NAME => conv2d_depthwise::weight_grad(grad, false),
         conv2d_depthwise::TEXTURES_NAME => conv2d_depthwise::weight_grad(grad, true),
         _ => None,
@@ -196,13 +197,7 @@ pub(super) fn grad_weight(op: &Conv2dGradWeight, problem: &Problem, variant: &'s
         return Ok(lowered);
     }
     let (splits, each) = grad.splits(dw.len().div_ceil(64), 1024);
-    let dispatch = epilogue(baseline(&op.conv, "grad_weight", x, dy, op.kernel, (splits, each)), None)
-        .set("bias", 0u32)
-        .bind("x", Operand::Input(0))
-        .bind("dy", Operand::Input(1))
-        .bind("part", Operand::Workspace(0))
-        .invocations(dw.len() * splits)
-        .trips(each + each / 256 + 1);
+    let dispatch = weight_sums(op, [x, dy, dw], (splits, each), Operand::Workspace(0));
     Ok(Lowered {
         variant: BASELINE,
         workspaces: vec![Spec::f32([splits, dw.len()])],
@@ -210,11 +205,28 @@ pub(super) fn grad_weight(op: &Conv2dGradWeight, problem: &Problem, variant: &'s
     })
 }
 
+/// The baseline's partial sums of the gradient of the weights, so many over so many pixels each.
+pub(super) fn weight_sums(
+    op: &Conv2dGradWeight,
+    [x, dy, dw]: [&Spec; 3],
+    (splits, each): (usize, usize),
+    part: Operand,
+) -> Dispatch {
+    epilogue(baseline(&op.conv, "grad_weight", x, dy, op.kernel, (splits, each)), None)
+        .set("bias", 0u32)
+        .bind("x", Operand::Input(0))
+        .bind("dy", Operand::Input(1))
+        .bind("part", part)
+        .invocations(dw.len() * splits)
+        .trips(each + each / 256 + 1)
+}
+
 /// Lowers the gradient of the weights with that of a bias: in one kernel for GPUs, else one after the other.
 pub(super) fn bias_grad_weight(op: &Conv2dGradWeight, problem: &Problem, variant: &'static str) -> Result<Lowered> {
     if variant == conv2d_tiled::NAME {
         let forward = forward_gather(&op.conv, &problem.inputs[0], &problem.inputs[1], &problem.outputs[0]);
-        return Ok(conv2d_tiled::weight_grad(&WeightGrad { forward }, None, Some(Operand::Output(1))));
+        let wanted = Wanted { bias: Some(Operand::Output(1)), images: None };
+        return Ok(conv2d_tiled::weight_grad(&WeightGrad { forward }, None, wanted));
     }
     with_bias(grad_weight(op, problem, variant)?, problem)
 }

@@ -124,6 +124,12 @@ impl WeightGrad {
         self.rows() * self.forward.dst[2]
     }
 
+    /// Splits of the pixels by so many images each, where this is given.
+    pub fn parts(&self, images: Option<usize>) -> Option<(usize, usize)> {
+        let image = self.forward.dst[0] * self.forward.dst[1];
+        images.map(|images| (self.forward.n.div_ceil(images), images * image))
+    }
+
     /// Splits of the pixels into `(splits, pixels a split)`: about `wanted` workgroups in all when one split takes `tiles`,
     /// each split a multiple of 256 pixels and within the loop limit of old software drivers.
     pub fn splits(&self, tiles: usize, wanted: usize) -> (usize, usize) {

@@ -2,7 +2,8 @@
 //! baseline kernels of the parts, one after the other.
 
 use super::conv2d_gather::{Gather, WeightGrad, forward_gather};
-use super::conv2d_tiled::{self, PoolBehind};
+use super::conv2d_tiled::{self, PoolBehind, Wanted};
+use super::reduce::Splits;
 use super::{BASELINE, Lowered, Operand, Problem, activation, conv2d, linear, pool2d, reduce};
 use crate::error::Result;
 use crate::ops::{Activation, ActivationGrad, Conv2dGrad, LayerGrad, LinearGrad, MaxPool2dGrad, Operator, SumRows};
@@ -52,7 +53,8 @@ pub(super) fn linear_variants(problem: &Problem) -> Vec<&'static str> {
 fn tiled<W, I>(op: &LayerGrad<W, I>, forward: Gather, behind: Option<&PoolBehind>) -> Lowered {
     let derivative: Option<(Activation, Operand)> = op.activation.zip(op.saved().map(Input));
     let grad = WeightGrad { forward: Gather { derivative, ..forward } };
-    conv2d_tiled::grads(&grad, behind, op.bias.then_some(Output(1)), Output(op.dx()))
+    let wanted = Wanted { bias: op.bias.then_some(Output(1)), images: op.images };
+    conv2d_tiled::grads(&grad, behind, wanted, Output(op.dx()))
 }
 
 pub(super) fn conv2d(op: &Conv2dGrad, problem: &Problem, variant: &'static str) -> Result<Lowered> {
@@ -74,23 +76,54 @@ pub(super) fn conv2d(op: &Conv2dGrad, problem: &Problem, variant: &'static str) 
             _ => arrives,
         });
     }
-    let weights = [x.clone(), between.clone()];
-    let weights = Problem { inputs: &weights, outputs: &problem.outputs[..1], ..*problem };
+    let forward = forward_gather(&op.weight.conv, x, &between, w);
+    let weights = match (WeightGrad { forward }).parts(op.images) {
+        None => {
+            let inputs = [x.clone(), between.clone()];
+            let part = Problem { inputs: &inputs, outputs: &problem.outputs[..1], ..*problem };
+            conv2d::grad_weight(&op.weight, &part, BASELINE)?
+        }
+        Some(splits) => Lowered::baseline(vec![conv2d::weight_sums(&op.weight, [x, &between, w], splits, Output(0))]),
+    };
     let input = [between, w.clone()];
     let input = Problem { inputs: &input, outputs: &problem.outputs[op.dx()..], ..*problem };
-    let parts =
-        [conv2d::grad_weight(&op.weight, &weights, BASELINE)?, conv2d::grad_input(&op.input, None, &input, BASELINE)?];
-    apart(op, all, parts, arrives, problem)
+    let input = conv2d::grad_input(&op.input, None, &input, BASELINE)?;
+    apart(op, all, [weights, input], arrives, problem)
 }
 
 pub(super) fn linear(op: &LinearGrad, problem: &Problem, variant: &'static str) -> Result<Lowered> {
     if variant == conv2d_tiled::NAME {
         return Ok(tiled(op, linear::weight_shape(problem).forward, None));
     }
-    let weights = Problem { inputs: &problem.inputs[..2], outputs: &problem.outputs[..1], ..*problem };
+    let weights = match linear::weight_shape(problem).parts(op.images) {
+        None => {
+            let part = Problem { inputs: &problem.inputs[..2], outputs: &problem.outputs[..1], ..*problem };
+            linear::grad_weight(&op.weight, &part, BASELINE)?
+        }
+        Some(splits) => {
+            let outputs = problem.inputs[1].shape[1];
+            Lowered::baseline(vec![linear::weight_sums(&problem.inputs[0], outputs, splits, Output(0))])
+        }
+    };
     let input = Problem { inputs: &problem.inputs[1..3], outputs: &problem.outputs[op.dx()..], ..*problem };
-    let parts = [linear::grad_weight(&op.weight, &weights, BASELINE)?, linear::grad_input(None, &input, BASELINE)?];
+    let parts = [weights, linear::grad_input(None, &input, BASELINE)?];
     apart(op, Lowered::baseline(Vec::new()), parts, Input(1), problem)
+}
+
+/// The sums of what arrives at a layer, over all images or over so many each.
+pub(super) fn bias_sums(dy: &Spec, db: &Spec, images: Option<usize>, problem: &Problem) -> Result<Lowered> {
+    let (n, channels) = (dy.shape[0], dy.shape.last().copied().unwrap_or(1));
+    let rows = dy.len() / channels;
+    match images {
+        None => {
+            let specs = [dy.clone(), db.clone()];
+            reduce::sum_rows(&SumRows, &Problem { inputs: &specs[..1], outputs: &specs[1..], ..*problem })
+        }
+        Some(images) => {
+            let splits = Splits { count: n.div_ceil(images), rows: images * (rows / n) };
+            Ok(Lowered::baseline(vec![reduce::row_sums(Input(0), [rows, channels], splits, Output(0))]))
+        }
+    }
 }
 
 /// The kernels of the parts behind those that are there: the gradients of the weights, of the bias and of the input, and the
@@ -104,8 +137,7 @@ fn apart<W, I>(
 ) -> Result<Lowered> {
     all.append(weights, |operand| if operand == Input(1) { arrives } else { operand });
     if op.bias {
-        let part = Problem { inputs: &problem.inputs[1..2], outputs: &problem.outputs[1..2], ..*problem };
-        all.append(reduce::sum_rows(&SumRows, &part)?, |operand| match operand {
+        all.append(bias_sums(&problem.inputs[1], &problem.outputs[1], op.images, problem)?, |operand| match operand {
             Input(_) => Input(1),
             _ => Output(1),
         });

@@ -3,11 +3,11 @@
 
 use super::conv2d_few_channels::{self, FewChannels};
 use super::conv2d_gather::{Gather, Lattice, WeightGrad, forward_gather, pools};
-use super::conv2d_tiled::{self, PoolBehind};
-use super::{BASELINE, Lowered, Operand, Problem, activation, conv2d, pool2d, pool2d_windows, reduce};
+use super::conv2d_tiled::{self, PoolBehind, Wanted};
+use super::{BASELINE, Lowered, Operand, Problem, activation, conv2d, conv2d_grad, pool2d, pool2d_windows, reduce};
 use crate::error::Result;
 use crate::ops::{ActivationGrad, Conv2dMaxPool2d, Conv2dMaxPool2dGradWeight, MaxPool2d};
-use crate::ops::{Conv2dGradWeight, MaxPool2dGrad, Op, Operator, Pool2d, SumRows};
+use crate::ops::{Conv2dGradWeight, MaxPool2dGrad, Op, Operator, Pool2d};
 use crate::tensor::Spec;
 
 /// What the pool reads of the convolution's output.
@@ -54,11 +54,18 @@ pub(super) fn grad_weight_variants(op: &Conv2dMaxPool2dGradWeight, problem: &Pro
     let Ok(between) = grad_between(op, problem) else { return vec![BASELINE] };
     let inputs = [problem.inputs[0].clone(), between];
     let grad = Conv2dGradWeight { conv: op.forward.conv, kernel: op.kernel };
-    let variants = parts_alone(conv2d::grad_weight_variants(&grad, &Problem { inputs: &inputs, ..*problem }));
+    let weights = [op.weights(&problem.inputs[0], &problem.inputs[1])];
+    let part = Problem { inputs: &inputs, outputs: &weights, ..*problem };
+    let mut variants = parts_alone(conv2d::grad_weight_variants(&grad, &part));
+    if op.images.is_some() {
+        // Sums stay apart in these alone.
+        variants.retain(|variant| [conv2d_tiled::NAME, BASELINE].contains(variant));
+        return variants;
+    }
     if op.forward.conv.groups > 1 {
         return variants;
     }
-    let conv = forward_gather(&op.forward.conv, &inputs[0], &inputs[1], &problem.outputs[0]);
+    let conv = forward_gather(&op.forward.conv, &inputs[0], &inputs[1], &weights[0]);
     let pool = Some((&op.forward.pool, windows(&problem.inputs[1])));
     conv2d::with_few_channels(variants, &FewChannels { conv: &conv, pool }, problem.caps)
 }
@@ -113,20 +120,21 @@ pub(super) fn grad_weight(op: &Conv2dMaxPool2dGradWeight, problem: &Problem, var
         return Err(crate::error::Error::shape(Op::from(*op).name(), "takes three operands or four"));
     };
     let between = grad_between(op, problem)?;
+    let weights = op.weights(x, dy);
     if variant == conv2d_few_channels::NAME {
-        let mut conv = forward_gather(&op.forward.conv, x, &between, &outputs[0]);
+        let mut conv = forward_gather(&op.forward.conv, x, &between, &weights);
         conv.activation = op.forward.activation;
         let pool = Some((&op.forward.pool, windows(dy)));
         return Ok(FewChannels { conv: &conv, pool }.grad_weight(op.bias, problem.caps));
     }
     let (pool, count) = (&op.forward.pool, windows(dy));
     if variant == conv2d_tiled::NAME && pool.tiles(count, [between.shape[1], between.shape[2]]) {
-        let mut forward = forward_gather(&op.forward.conv, x, &between, &outputs[0]);
+        let mut forward = forward_gather(&op.forward.conv, x, &between, &weights);
         forward.activation = op.forward.activation;
         let saved = forward.activation.map(|_| Operand::Input(3));
         let behind = PoolBehind { window: pool.kernel, count, places: Operand::Input(2), saved };
-        let bias = op.bias.then_some(Operand::Output(1));
-        return Ok(conv2d_tiled::weight_grad(&WeightGrad { forward }, Some(&behind), bias));
+        let wanted = Wanted { bias: op.bias.then_some(Operand::Output(1)), images: op.images };
+        return Ok(conv2d_tiled::weight_grad(&WeightGrad { forward }, Some(&behind), wanted));
     }
     let mut lowered = Lowered { variant, workspaces: Vec::new(), dispatches: Vec::new() };
     let mut arriving = Operand::Input(1);
@@ -151,14 +159,22 @@ pub(super) fn grad_weight(op: &Conv2dMaxPool2dGradWeight, problem: &Problem, var
         Operand::Input(_) => Operand::Input(2),
         _ => spread,
     });
-    let specs = [x.clone(), between];
-    let part = Problem { inputs: &specs, outputs: &outputs[..1], ..*problem };
     let grad = Conv2dGradWeight { conv: op.forward.conv, kernel: op.kernel };
-    let part = conv2d::grad_weight(&grad, &part, variant)?;
+    let forward = forward_gather(&op.forward.conv, x, &between, &weights);
+    let part = match (WeightGrad { forward }).parts(op.images) {
+        None => {
+            let specs = [x.clone(), between];
+            conv2d::grad_weight(&grad, &Problem { inputs: &specs, outputs: &outputs[..1], ..*problem }, variant)?
+        }
+        Some(splits) => {
+            let sums = conv2d::weight_sums(&grad, [x, &between, &weights], splits, Operand::Output(0));
+            Lowered::baseline(vec![sums])
+        }
+    };
     lowered.append(part, |operand| if operand == Operand::Input(1) { spread } else { operand });
     if op.bias {
-        let part = Problem { inputs: std::slice::from_ref(dy), outputs: &outputs[1..], ..*problem };
-        lowered.append(reduce::sum_rows(&SumRows, &part)?, |operand| match operand {
+        let part = conv2d_grad::bias_sums(dy, &outputs[1], op.images, problem)?;
+        lowered.append(part, |operand| match operand {
             Operand::Input(_) => arriving,
             _ => Operand::Output(1),
         });

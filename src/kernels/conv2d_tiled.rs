@@ -109,11 +109,21 @@ pub(super) fn gather(problem: &Gather) -> Lowered {
     Lowered { variant: NAME, workspaces: Vec::new(), dispatches: vec![main] }
 }
 
-/// Lowers the gradient of the weights, as output 0, and of a bias into the operand that is given, if there is one: at once, or as
-/// partial sums a split, and then their ordered sums. With a pool behind the convolution, `dy` is what arrives at that.
-pub(super) fn weight_grad(problem: &WeightGrad, behind: Option<&PoolBehind>, bias: Option<Operand>) -> Lowered {
+/// What is wanted of a gradient of weights, whose first result is that of the weights.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Wanted {
+    /// Where the gradient of a bias goes, if it is wanted.
+    pub bias: Option<Operand>,
+    /// Over so many images each the results are summed, where this is given, and the sums stay apart.
+    pub images: Option<usize>,
+}
+
+/// Lowers the gradient of the weights, and of a bias: at once, or as partial sums a split, and then their ordered sums. With a pool
+/// behind the convolution, `dy` is what arrives at that.
+pub(super) fn weight_grad(problem: &WeightGrad, behind: Option<&PoolBehind>, wanted: Wanted) -> Lowered {
     let tiles = weight_tiles(problem);
-    lowered(problem, behind, bias, problem.splits(tiles, WORKGROUPS), |splits| {
+    let splits = problem.parts(wanted.images).unwrap_or_else(|| problem.splits(tiles, WORKGROUPS));
+    lowered(problem, behind, wanted, splits, |splits| {
         let main = dispatch("grad_weight", &problem.forward, problem.forward.pixels(), splits, behind);
         main.workgroups(tiles * splits.0)
     })
@@ -121,14 +131,15 @@ pub(super) fn weight_grad(problem: &WeightGrad, behind: Option<&PoolBehind>, bia
 
 /// Lowers the same beside the gradient of the input, into `dx`, in one dispatch. The operands are image, upstream gradient and
 /// weights, the derivative is that of the activation whose output the image is.
-pub(super) fn grads(problem: &WeightGrad, behind: Option<&PoolBehind>, bias: Option<Operand>, dx: Operand) -> Lowered {
+pub(super) fn grads(problem: &WeightGrad, behind: Option<&PoolBehind>, wanted: Wanted, dx: Operand) -> Lowered {
     let forward =
         Gather { lattice: Lattice::whole([problem.forward.src[0], problem.forward.src[1]]), ..problem.forward };
     let (tiles, pixels) = (weight_tiles(problem), forward.n * forward.src[0] * forward.src[1]);
     let depth = forward.taps() * forward.dst[2];
     // A workgroup of either kind should be busy for as long as one of the other.
-    let wanted = WORKGROUPS.min(tiles * forward.pixels().div_ceil(depth));
-    lowered(problem, behind, bias, problem.splits(tiles, wanted), |splits| {
+    let workgroups = WORKGROUPS.min(tiles * forward.pixels().div_ceil(depth));
+    let splits = problem.parts(wanted.images).unwrap_or_else(|| problem.splits(tiles, workgroups));
+    lowered(problem, behind, wanted, splits, |splits| {
         dispatch("grads", &forward, forward.pixels(), splits, behind)
             .link("source_image", "shared/source_arriving.wgsl")
             .link("bias", "shared/no_bias.wgsl")
@@ -147,15 +158,16 @@ fn weight_tiles(problem: &WeightGrad) -> usize {
 fn lowered(
     problem: &WeightGrad,
     behind: Option<&PoolBehind>,
-    bias: Option<Operand>,
+    Wanted { bias, images }: Wanted,
     splits: (usize, usize),
     main: impl FnOnce((usize, usize)) -> Dispatch,
 ) -> Lowered {
     let (src, dy, _) = problem.forward.operands;
     let (len, c_out) = (problem.len(), problem.forward.dst[2]);
     let mut workspaces = Vec::new();
-    let (part, part_b) = if splits.0 == 1 {
-        (Operand::Output(0), bias.unwrap_or_else(|| scratch(&mut workspaces, Spec::f32([c_out]))))
+    let apart = splits.0 == 1 || images.is_some();
+    let (part, part_b) = if apart {
+        (Operand::Output(0), bias.unwrap_or_else(|| scratch(&mut workspaces, Spec::f32([splits.0, c_out]))))
     } else {
         let part = scratch(&mut workspaces, Spec::f32([splits.0, len]));
         (part, scratch(&mut workspaces, Spec::f32([splits.0, c_out])))
@@ -180,7 +192,7 @@ fn lowered(
         }
     };
     let mut dispatches = vec![main];
-    if splits.0 > 1 {
+    if !apart {
         dispatches.push(match bias {
             None => sum_splits(part, Operand::Output(0), splits.0, len),
             Some(bias) => sum_both([part, part_b], [Operand::Output(0), bias], splits.0, [len, c_out]),

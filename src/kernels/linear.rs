@@ -3,6 +3,7 @@
 use super::activation::epilogue;
 use super::conv2d::{gather, weight_grad, with_bias};
 use super::conv2d_gather::{Gather, Lattice, WeightGrad};
+use super::conv2d_tiled::Wanted;
 use super::reduce::sum_splits;
 use super::{BASELINE, Dispatch, Lowered, Operand, Problem, conv2d_tiled};
 use crate::error::Result;
@@ -118,14 +119,9 @@ pub(super) fn grad_weight(_op: &LinearGradWeight, problem: &Problem, variant: &'
     if let Some(lowered) = weight_grad(&grad, problem, variant) {
         return Ok(lowered);
     }
-    let (splits, each) = grad.splits(len.div_ceil(64), 1024);
-    let dispatch = epilogue(baseline("grad_weight", x, outputs, (splits, each)), None)
-        .set("bias", 0u32)
-        .bind("x", Operand::Input(0))
-        .bind("dy", Operand::Input(1))
-        .bind("part", Operand::Workspace(0))
-        .invocations(len * splits)
-        .trips(each + each / 256 + 1);
+    let splits = grad.splits(len.div_ceil(64), 1024);
+    let dispatch = weight_sums(x, outputs, splits, Operand::Workspace(0));
+    let splits = splits.0;
     Ok(Lowered {
         variant: BASELINE,
         workspaces: vec![Spec::f32([splits, len])],
@@ -133,10 +129,23 @@ pub(super) fn grad_weight(_op: &LinearGradWeight, problem: &Problem, variant: &'
     })
 }
 
+/// The baseline's partial sums of the gradient of the weights, so many over so many rows each.
+pub(super) fn weight_sums(x: &Spec, outputs: usize, (splits, each): (usize, usize), part: Operand) -> Dispatch {
+    let features: usize = x.shape[1..].iter().product();
+    epilogue(baseline("grad_weight", x, outputs, (splits, each)), None)
+        .set("bias", 0u32)
+        .bind("x", Operand::Input(0))
+        .bind("dy", Operand::Input(1))
+        .bind("part", part)
+        .invocations(outputs * features * splits)
+        .trips(each + each / 256 + 1)
+}
+
 /// Lowers the gradient of the weights with that of a bias: in one kernel for GPUs, else one after the other.
 pub(super) fn bias_grad_weight(op: &LinearGradWeight, problem: &Problem, variant: &'static str) -> Result<Lowered> {
     if variant == conv2d_tiled::NAME {
-        return Ok(conv2d_tiled::weight_grad(&weight_shape(problem), None, Some(Operand::Output(1))));
+        let wanted = Wanted { bias: Some(Operand::Output(1)), images: None };
+        return Ok(conv2d_tiled::weight_grad(&weight_shape(problem), None, wanted));
     }
     with_bias(grad_weight(op, problem, variant)?, problem)
 }

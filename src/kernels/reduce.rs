@@ -13,7 +13,7 @@ const FILE: &str = "reduce.wgsl";
 pub(super) struct Splits {
     /// Number of splits.
     pub count: usize,
-    /// Rows of a split, a multiple of the block that one accumulator takes.
+    /// Rows of a split.
     pub rows: usize,
 }
 
@@ -134,10 +134,13 @@ pub(super) fn column_sums(
     workspaces: &mut Vec<Spec>,
 ) -> Vec<Dispatch> {
     let splits = Splits::of(rows);
-    in_splits(splits.count, len, out, workspaces, |part| {
-        let dispatch = Dispatch::new(FILE, "sum_rows").bind("x", x).bind("out", part);
-        sized(dispatch, rows, len, splits, splits.count).trips(splits.trips())
-    })
+    in_splits(splits.count, len, out, workspaces, |part| row_sums(x, [rows, len], splits, part))
+}
+
+/// The sums of the columns of `x [rows, len]` over the rows of each split.
+pub(super) fn row_sums(x: Operand, [rows, len]: [usize; 2], splits: Splits, out: Operand) -> Dispatch {
+    let dispatch = Dispatch::new(FILE, "sum_rows").bind("x", x).bind("out", out);
+    sized(dispatch, rows, len, splits, splits.count).trips(splits.trips())
 }
 
 pub(super) fn sum_rows(_op: &SumRows, problem: &Problem) -> Result<Lowered> {

@@ -19,6 +19,7 @@ mod activated;
 mod bias;
 mod head;
 mod layer;
+mod parts;
 pub mod step;
 
 pub use activated::{Activatable, Activated, AddActivation, BatchNorm2dActivation};
@@ -76,6 +77,8 @@ pub struct Conv2dMaxPool2dGradWeight {
     pub kernel: [usize; 2],
     /// Whether the gradient of a bias is wanted.
     pub bias: bool,
+    /// The results are sums over so many images each, of which there is one behind the other, where this is given.
+    pub images: Option<usize>,
 }
 
 /// The gradient of a layer's input, `dy`, `w` → `dx`.
@@ -231,13 +234,26 @@ impl Conv2dMaxPool2dGradWeight {
     }
 
     /// Element `index` of the gradient of the weights.
-    pub(super) fn element<T: Real>(&self, inputs: &[&Tensor<T>], index: usize) -> Option<T> {
+    pub(super) fn element<T: Real>(&self, inputs: &[&Tensor<T>], outputs: &[Spec], index: usize) -> Option<T> {
+        let batch = inputs[0].shape[0];
+        let len = outputs[0].len() / parts::count(batch, self.images);
+        let (images, index) = parts::place(batch, self.images, len, index);
         let spread = self.spread(inputs[0]).ok()?;
         let [n, h_out, w_out, c_out] = [0, 1, 2, 3].map(|axis| inputs[1].shape[axis]);
         let arriving = |at| self.arriving(inputs, at);
-        let dy = |i| pool2d::max_grad_of(&spread, arriving, inputs[2].u32s(), [h_out, w_out, c_out], i);
         let shape = [n, spread.input[0], spread.input[1], c_out];
+        let image = shape[1] * shape[2] * c_out;
+        let dy = |i| match images.contains(&(i / image)) {
+            true => pool2d::max_grad_of(&spread, arriving, inputs[2].u32s(), [h_out, w_out, c_out], i),
+            false => T::zero(),
+        };
         Some(conv2d::grad_weight_of(&self.grad_weight(), inputs[0], dy, shape, index))
+    }
+
+    /// The gradient of the weights over all images, from those and what arrives at the pool.
+    pub fn weights(&self, x: &Spec, dy: &Spec) -> Spec {
+        let [k_h, k_w] = self.kernel;
+        Spec::f32([k_h, k_w, x.shape[3] / self.forward.conv.groups.max(1), dy.shape[3]])
     }
 
     fn grad_weight(&self) -> Conv2dGradWeight {
@@ -278,7 +294,7 @@ impl Operator for Conv2dMaxPool2dGradWeight {
         let operands = if self.forward.activation.is_some() { 4 } else { 3 };
         expect_operands(name, inputs, operands..=operands)?;
         let (x, dy) = (expect_image(name, &inputs[0])?, expect_image(name, &inputs[1])?);
-        let weights = Spec::f32([self.kernel[0], self.kernel[1], x[3] / self.forward.conv.groups.max(1), dy[3]]);
+        let weights = self.weights(&inputs[0], &inputs[1]);
         let outputs = self.forward.infer(&[inputs[0].clone(), weights.clone()])?;
         expect_spec(name, "the upstream gradient", &inputs[1], &outputs[0])?;
         expect_spec(name, "argmax", &inputs[2], &outputs[1])?;
@@ -286,27 +302,31 @@ impl Operator for Conv2dMaxPool2dGradWeight {
             expect_spec(name, "the forward output", y, &outputs[0])?;
         }
         let bias = self.bias.then(|| Spec::f32([dy[3]]));
-        Ok([weights].into_iter().chain(bias).collect())
+        Ok(parts::specs([weights].into_iter().chain(bias).collect(), x[0], self.images))
     }
 
-    fn reference<T: Real>(&self, inputs: &[&Tensor<T>], outputs: &[Spec]) -> Vec<Tensor<T>> {
-        let arriving = fill_float(&inputs[1].spec(), |at| self.arriving(inputs, at));
-        // What infer answered, it answers again.
-        let Ok(spread) = self.spread(inputs[0]) else { return Vec::new() };
-        let shape = [arriving.shape[0], spread.input[0], spread.input[1], arriving.shape[3]];
-        let dy = spread.reference(&[&arriving, inputs[2]], &[Spec::f32(shape)]);
-        let mut results = self.grad_weight().reference(&[inputs[0], &dy[0]], &outputs[..1]);
-        if self.bias {
-            results.extend(SumRows.reference(&[&arriving], &outputs[1..]));
-        }
-        results
+    fn reference<T: Real>(&self, inputs: &[&Tensor<T>], _outputs: &[Spec]) -> Vec<Tensor<T>> {
+        parts::sums(inputs, self.images, |inputs| {
+            let arriving = fill_float(&inputs[1].spec(), |at| self.arriving(inputs, at));
+            // What infer answered, it answers again.
+            let Ok(spread) = self.spread(inputs[0]) else { return Vec::new() };
+            let shape = [arriving.shape[0], spread.input[0], spread.input[1], arriving.shape[3]];
+            let dy = spread.reference(&[&arriving, inputs[2]], &[Spec::f32(shape)]);
+            let weights = self.weights(&inputs[0].spec(), &arriving.spec());
+            let mut results = self.grad_weight().reference(&[inputs[0], &dy[0]], &[weights]);
+            if self.bias {
+                results.extend(SumRows.reference(&[&arriving], &[Spec::f32([arriving.shape[3]])]));
+            }
+            results
+        })
     }
 
     fn flops(&self, inputs: &[Spec], outputs: &[Spec]) -> u64 {
         let windows: usize = inputs[1].shape[..3].iter().product();
         let activation = if self.forward.activation.is_some() { 2 * inputs[1].len() } else { 0 };
         let bias = if self.bias { inputs[1].len() } else { 0 };
-        (2 * windows * outputs[0].len() + activation + bias) as u64
+        let weights = outputs[0].len() / parts::count(inputs[0].shape[0], self.images);
+        (2 * windows * weights + activation + bias) as u64
     }
 }
 

@@ -178,8 +178,8 @@ impl Op {
         (output, index): (usize, usize),
     ) -> Option<T> {
         Some(match (self, inputs) {
-            (Self::Conv2dGrad(op), _) => op.element(inputs, output, index)?,
-            (Self::LinearGrad(op), _) => op.element(inputs, output, index)?,
+            (Self::Conv2dGrad(op), _) => op.element(inputs, outputs, (output, index))?,
+            (Self::LinearGrad(op), _) => op.element(inputs, (output, index))?,
             _ if output > 0 => return None,
             (Self::Conv2d(op), [x, w, bias @ ..]) => {
                 let out = [outputs[0].shape[1], outputs[0].shape[2]];
@@ -193,7 +193,7 @@ impl Op {
             (Self::Conv2dGradWeightBias(op), _) => op.element(inputs, index),
             (Self::LinearGradWeightBias(op), _) => op.element(inputs, index),
             (Self::Conv2dMaxPool2d(op), _) => op.element(inputs, outputs, index)?,
-            (Self::Conv2dMaxPool2dGradWeight(op), _) => op.element(inputs, index)?,
+            (Self::Conv2dMaxPool2dGradWeight(op), _) => op.element(inputs, outputs, index)?,
             (Self::MaxPool2d(op), [x]) => pool2d::max_element(&op.0, x, &outputs[0].shape, index).0,
             (Self::MaxPool2dGrad(op), [dy, argmax]) => pool2d::max_grad_element(op, dy, argmax.u32s(), index),
             (Self::Conv2dGradInput(op), [dy, w]) => conv2d::grad_input_element(op, dy, w, index),

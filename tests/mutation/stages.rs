@@ -19,6 +19,8 @@ pub fn stages(file: &str) -> Vec<Vec<&'static str>> {
         "shared/arriving_maxima.wgsl" => &["conv2d_max_pool2d_grad_weight tiled", "conv2d_grad tiled"],
         "shared/pooled_derivative.wgsl" => &["conv2d_max_pool2d_grad_weight tiled"],
         "control_settle.wgsl" => &["settle"],
+        "shared/gradient_parts.wgsl" => &["settle"],
+        "shared/gradient_whole.wgsl" => &["settle", "grad_norm"],
         "shared/largest.wgsl" => &["control", "settle"],
         "shared/squares.wgsl" => &["grad_norm", "settle", "grad_norm baseline --full --case more_than_16777216"],
         "conv2d_broadcast.wgsl"
@@ -131,6 +133,7 @@ pub fn modules(file: &str) -> Vec<Module> {
         ("shared/arriving_maxima.wgsl", "arriving_pixels", "conv2d_tiled.wgsl"),
         ("shared/source_arriving.wgsl", "source_image", "conv2d_tiled.wgsl"),
         ("shared/no_bias.wgsl", "bias", "conv2d_tiled.wgsl"),
+        ("shared/gradient_parts.wgsl", "gradient_whole", "control_settle.wgsl"),
         ("shared/quads_whole.wgsl", "quads_apart", "statistics.wgsl"),
     ] {
         if file == linked || (file == program && program != "conv2d.wgsl") {

@@ -74,7 +74,12 @@ fn fused_graphs_compute_the_same_in_float64() {
                             Pass::Bias => usize::from(!saves || missing(Pass::PoolGradient)),
                             Pass::Gradients => usize::from(image),
                             // There is no linear layer, no layer below another one, no loss and no step.
-                            Pass::Flatten | Pass::Derivative | Pass::Settle | Pass::Loss | Pass::Head => 0,
+                            Pass::Flatten
+                            | Pass::Derivative
+                            | Pass::Settle
+                            | Pass::PartialSums
+                            | Pass::Loss
+                            | Pass::Head => 0,
                         };
                         assert_eq!(count, expected, "{pass:?}: {which}: {done:?}");
                     }

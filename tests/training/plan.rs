@@ -28,7 +28,7 @@ fn dispatches(graph: &Graph, caps: &Caps) -> Vec<String> {
 #[test]
 fn the_reference_networks_step_is_few_dispatches_on_a_gpu() {
     let all = dispatches(&step(&[]), &Caps::DEFAULT);
-    assert!(all.len() <= 16, "{} dispatches:\n{}", all.len(), all.join("\n"));
+    assert!(all.len() <= 14, "{} dispatches:\n{}", all.len(), all.join("\n"));
     // Each pass is worth something there.
     for pass in Pass::ALL {
         let without = dispatches(&step(&[pass]), &Caps::DEFAULT);

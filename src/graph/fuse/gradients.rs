@@ -107,10 +107,10 @@ fn found(graph: &Graph, position: usize) -> Option<Found> {
     let has_bias = with_bias || bias.is_some();
     let op: Op = match (weight, input) {
         (Weight::Conv2d(weight), Input::Conv2d(input)) => {
-            LayerGrad { weight, input, bias: has_bias, activation, pool }.into()
+            LayerGrad { weight, input, bias: has_bias, activation, pool, images: None }.into()
         }
         (Weight::Linear(weight), Input::Linear(input)) => {
-            LayerGrad { weight, input, bias: has_bias, activation, pool: None }.into()
+            LayerGrad { weight, input, bias: has_bias, activation, pool: None, images: None }.into()
         }
         _ => return None,
     };

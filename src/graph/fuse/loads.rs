@@ -74,7 +74,7 @@ fn fuse(graph: &mut Graph, chain: &Chain) -> Fusion {
         let x = &graph.spec(weight.inputs[0]).shape;
         let crop = grad.conv.output_size([x[1], x[2]], grad.kernel).is_ok_and(|size| size != pool.input);
         let forward = Conv2dMaxPool2d { conv: grad.conv, activation, pool: pool.pool, crop };
-        let op = Conv2dMaxPool2dGradWeight { forward, kernel: grad.kernel, bias: bias.is_some() };
+        let op = Conv2dMaxPool2dGradWeight { forward, kernel: grad.kernel, bias: bias.is_some(), images: None };
         let outputs = weight.outputs.iter().copied().chain(bias).collect();
         let node = &mut graph.nodes[place];
         *node = Node { name: weight.name.clone(), op: op.into(), inputs, outputs, watch: false };

@@ -10,6 +10,7 @@ mod flatten;
 mod gradients;
 mod head;
 mod loads;
+mod partial_sums;
 mod pool_gradient;
 mod step;
 
@@ -46,6 +47,8 @@ pub enum Pass {
     Gradients,
     /// Norm, guard, records, the mean of the rows' losses and the step counter are one node before the optimiser.
     Settle,
+    /// Partial sums of the gradients of weights are added up by that node, for all layers at once.
+    PartialSums,
     /// The loss and its gradient are one node.
     Loss,
     /// So are the last linear layer and these two.
@@ -65,7 +68,7 @@ pub struct Fusion {
 
 impl Pass {
     /// Every pass, in the order in which they run.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Flatten,
         Self::PoolGradient,
         Self::Epilogue,
@@ -76,6 +79,7 @@ impl Pass {
         Self::Gradients,
         // Before the loss, whose mean it takes over.
         Self::Settle,
+        Self::PartialSums,
         Self::Loss,
         Self::Head,
     ];
@@ -92,6 +96,7 @@ impl Pass {
             Self::Bias => "bias",
             Self::Gradients => "gradients",
             Self::Settle => "settle",
+            Self::PartialSums => "partial-sums",
             Self::Loss => "loss",
             Self::Head => "head",
         }
@@ -100,7 +105,7 @@ impl Pass {
     /// Whether it is worth something where dispatches cost little beside what they compute, and kernels are chosen one by one: on
     /// processors.
     pub fn serves_processors(self) -> bool {
-        !matches!(self, Self::Gradients)
+        !matches!(self, Self::Gradients | Self::PartialSums)
     }
 
     fn run(self, graph: &mut Graph) -> Result<Vec<Fusion>> {
@@ -114,6 +119,7 @@ impl Pass {
             Self::Bias => bias::run(graph),
             Self::Gradients => gradients::run(graph),
             Self::Settle => step::settle(graph),
+            Self::PartialSums => partial_sums::run(graph),
             Self::Loss => step::losses(graph),
             Self::Head => head::run(graph),
         }

@@ -64,12 +64,13 @@ pub(super) fn settle(graph: &mut Graph) -> Result<Vec<Fusion>> {
     let rates = graph.nodes[ending.optimizer].inputs[2];
     let mut inputs = vec![guard.inputs[0], ending.row_loss, record.inputs[3], record.inputs[4], norm.inputs[0], rates];
     inputs.extend_from_slice(&record.inputs[5..]);
-    let specs = Settle.infer(&graph.specs(&inputs))?;
+    let settle = Settle { parts: None };
+    let specs = settle.infer(&graph.specs(&inputs))?;
     let now = graph.add("rates.now".into(), specs[2].clone(), Storage::Slot);
     let mut outputs = vec![guard.outputs[0], norm.outputs[0], now];
     outputs.extend(record.outputs);
     graph.nodes[ending.optimizer].inputs[2] = now;
-    graph.nodes[ending.guard] = Node { name: "settle".into(), op: Settle.into(), inputs, outputs, watch: false };
+    graph.nodes[ending.guard] = Node { name: "settle".into(), op: settle.into(), inputs, outputs, watch: false };
     let others: Vec<usize> = gone.into_iter().filter(|position| *position != ending.guard).collect();
     let at = ending.guard - others.iter().filter(|other| **other < ending.guard).count();
     for &position in others.iter().rev() {

@@ -5,7 +5,7 @@ use crate::ops::{Activation, ActivationGrad, Conv2dGradInput, Conv2dGradWeight, 
 use crate::ops::{MaxPool2dGrad, Operator, Real, SumRows, conv2d, expect_operands, expect_spec, linear, pool2d};
 use crate::tensor::{Spec, Tensor};
 
-use super::{GradInput, GradWeight};
+use super::{GradInput, GradWeight, parts};
 
 /// `x`, `dy`, `w`, then `argmax` where there is a pool and `saved` where there is an activation → `dw`, `db` where a bias's is
 /// wanted, and `dx`:
@@ -26,6 +26,8 @@ pub struct LayerGrad<W, I> {
     pub activation: Option<Activation>,
     /// The gradient of the max pool behind the layer, at whose output `dy` arrives.
     pub pool: Option<MaxPool2dGrad>,
+    /// `dw` and `db` are sums over so many images each, of which there is one behind the other, where this is given.
+    pub images: Option<usize>,
 }
 
 /// Of a convolution.
@@ -69,7 +71,12 @@ impl<W, I> LayerGrad<W, I> {
 
 impl Conv2dGrad {
     /// Element `index` of result `output`, for the gradients of the weights and of the input.
-    pub(in crate::ops) fn element<T: Real>(&self, inputs: &[&Tensor<T>], output: usize, index: usize) -> Option<T> {
+    pub(in crate::ops) fn element<T: Real>(
+        &self,
+        inputs: &[&Tensor<T>],
+        outputs: &[Spec],
+        (output, index): (usize, usize),
+    ) -> Option<T> {
         let (dy, dys) = (inputs[1], inputs[1].floats());
         let [h, w] = self.pool.map_or([dy.shape[1], dy.shape[2]], |pool| pool.input);
         let shape = [dy.shape[0], h, w, dy.shape[3]];
@@ -79,7 +86,13 @@ impl Conv2dGrad {
             Some(pool) => pool2d::max_grad_of(pool, |at| dys[at], inputs[3].u32s(), windows, at),
         };
         match output {
-            0 => Some(conv2d::grad_weight_of(&self.weight, inputs[0], arriving, shape, index)),
+            0 => {
+                let len = outputs[0].len() / parts::count(shape[0], self.images);
+                let (images, index) = parts::place(shape[0], self.images, len, index);
+                let image = h * w * shape[3];
+                let part = |at| if images.contains(&(at / image)) { arriving(at) } else { T::zero() };
+                Some(conv2d::grad_weight_of(&self.weight, inputs[0], part, shape, index))
+            }
             output if output == self.dx() => {
                 let sum = conv2d::grad_input_of(&self.input, arriving, shape, inputs[2], index);
                 Some(self.scaled(inputs, index, sum))
@@ -91,9 +104,13 @@ impl Conv2dGrad {
 
 impl LinearGrad {
     /// Element `index` of result `output`, for the gradients of the weights and of the input.
-    pub(in crate::ops) fn element<T: Real>(&self, inputs: &[&Tensor<T>], output: usize, index: usize) -> Option<T> {
+    pub(in crate::ops) fn element<T: Real>(&self, inputs: &[&Tensor<T>], (output, index): (usize, usize)) -> Option<T> {
         match output {
-            0 => Some(linear::grad_weight_element(inputs[0], inputs[1], index)),
+            0 => {
+                let (rows, index) = parts::place(inputs[0].shape[0], self.images, inputs[2].len(), index);
+                let [x, dy] = [0, 1].map(|operand| parts::images(inputs[operand], rows.clone()));
+                Some(linear::grad_weight_element(&x, &dy, index))
+            }
             output if output == self.dx() => {
                 let sum = linear::grad_input_element(self.input, inputs[1], inputs[2], index);
                 Some(self.scaled(inputs, index, sum))
@@ -131,6 +148,7 @@ impl<W: GradWeight + Layer, I: GradInput> Operator for LayerGrad<W, I> {
             expect_spec(self.name(), "what is saved of the activation", &inputs[saved], &dx[0])?;
         }
         outputs.extend(self.bias.then(|| Spec::f32([channels])));
+        let mut outputs = parts::specs(outputs, inputs[0].shape[0], self.images);
         outputs.extend(dx);
         Ok(outputs)
     }
@@ -141,10 +159,14 @@ impl<W: GradWeight + Layer, I: GradInput> Operator for LayerGrad<W, I> {
         let Ok(arriving) = self.arriving(&specs) else { return Vec::new() };
         let spread = self.pool.map(|pool| pool.reference(&[inputs[1], inputs[3]], &[arriving]));
         let dy = spread.as_ref().map_or(inputs[1], |spread| &spread[0]);
-        let mut results = self.weight.reference(&[inputs[0], dy], &outputs[..1]);
-        if self.bias {
-            results.extend(SumRows.reference(&inputs[1..2], &outputs[1..2]));
-        }
+        let channels = inputs[1].shape.last().copied().unwrap_or(0);
+        let mut results = parts::sums(&[inputs[0], dy, inputs[1]], self.images, |inputs| {
+            let mut sums = self.weight.reference(&inputs[..2], &[specs[2].clone()]);
+            if self.bias {
+                sums.extend(SumRows.reference(&inputs[2..], &[Spec::f32([channels])]));
+            }
+            sums
+        });
         let mut dx = self.input.reference(&[dy, inputs[2]], &outputs[self.dx()..]);
         if let (Some(activation), Some(saved)) = (self.activation, self.saved()) {
             dx = ActivationGrad(activation).reference(&[inputs[saved], &dx[0]], &outputs[self.dx()..]);
@@ -156,7 +178,7 @@ impl<W: GradWeight + Layer, I: GradInput> Operator for LayerGrad<W, I> {
     fn flops(&self, inputs: &[Spec], outputs: &[Spec]) -> u64 {
         let Ok(arriving) = self.arriving(inputs) else { return 0 };
         let (dx, bias) = (&outputs[self.dx()..], if self.bias { inputs[1].len() as u64 } else { 0 });
-        let weight = self.weight.flops(&[inputs[0].clone(), arriving.clone()], &outputs[..1]);
+        let weight = self.weight.flops(&[inputs[0].clone(), arriving.clone()], &inputs[2..3]);
         let input = self.input.flops(&[arriving, inputs[2].clone()], dx);
         weight + bias + input + self.activation.map_or(0, |f| ActivationGrad(f).flops(dx, dx))
     }

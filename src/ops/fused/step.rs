@@ -25,8 +25,18 @@ pub struct SoftmaxCrossEntropyAndGrad {
 /// `control` in place, `norm [2]`, `rates_now [1, 4]`, and `losses`, `norms` and `corrects` in place.
 ///
 /// The step counter has moved on afterwards, unless the flag is set; `rates_now` is the row of the step that it ends.
+///
+/// Where some of the gradients lie in partial sums, these and a table, `sums [q]` and `places [p / 64, 4]` (u32), come last among the
+/// operands, and `gradients` in place among the results: row i of the table says of elements 64·i to 64·i + 63 where the first of
+/// their partial sums lies, how far the next one is from it, how many there are, and how many of the elements have them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Settle;
+pub struct Settle {
+    /// The most partial sums of an element, where there are some.
+    pub parts: Option<usize>,
+}
+
+/// Elements of the gradients to a row of the table of their partial sums.
+pub const PLACE: usize = 64;
 
 /// What settling records: the batch as a whole, not one micro-batch of several.
 const RECORD: RecordStep = RecordStep { adds: false };
@@ -71,7 +81,8 @@ impl Operator for Settle {
     }
 
     fn infer(&self, inputs: &[Spec]) -> Result<Vec<Spec>> {
-        expect_operands("settle", inputs, 9..=9)?;
+        let operands = if self.parts.is_some() { 11 } else { 9 };
+        expect_operands("settle", inputs, operands..=operands)?;
         let (scalar, norm) = (Spec::f32([1]), GradNorm.infer(&inputs[4..5])?);
         let record = [&inputs[0], &scalar, &norm[0], &inputs[2], &inputs[3], &inputs[6], &inputs[7], &inputs[8]];
         let records = RECORD.infer(&record.map(Clone::clone))?;
@@ -79,27 +90,51 @@ impl Operator for Settle {
         let steps = inputs[5].shape.first().copied().unwrap_or(0).max(1);
         expect_spec("settle", "the table of rates", &inputs[5], &Spec::f32([steps, RATES]))?;
         let own = [inputs[0].clone(), norm[0].clone(), Spec::f32([1, RATES])];
-        Ok(own.into_iter().chain(records).collect())
+        if let [_, table] = &inputs[9..] {
+            let rows = inputs[4].len().div_ceil(PLACE);
+            expect_spec("settle", "the table of partial sums", table, &Spec::u32([rows, 4]))?;
+        }
+        Ok(own.into_iter().chain(records).chain(self.parts.map(|_| inputs[4].clone())).collect())
     }
 
     fn reference<T: Real>(&self, inputs: &[&Tensor<T>], outputs: &[Spec]) -> Vec<Tensor<T>> {
         let sum: BlockSum<T> = inputs[1].floats().iter().copied().collect();
         let loss = Tensor::float([1], vec![sum.value() / T::of(inputs[1].floats().len() as f64)]);
-        let norm = GradNorm.reference(&inputs[4..5], &outputs[1..2]).swap_remove(0);
+        let summed = self.parts.map(|_| summed(inputs[4], inputs[9], inputs[10].u32s()));
+        let gradients = summed.as_ref().unwrap_or(inputs[4]);
+        let norm = GradNorm.reference(&[gradients], &outputs[1..2]).swap_remove(0);
         let guarded = Guard.reference(&[inputs[0], &loss, &norm], &outputs[..1]).swap_remove(0);
         let record = [&guarded, &loss, &norm, inputs[2], inputs[3], inputs[6], inputs[7], inputs[8]];
-        let records = RECORD.reference(&record, &outputs[3..]);
+        let records = RECORD.reference(&record, &outputs[3..6]);
         let row = inputs[0].u32s()[control::STEP] as usize % inputs[5].shape[0];
         let rates = Tensor::float([1, RATES], inputs[5].floats()[row * RATES..][..RATES].to_vec());
         let advanced = Advance.reference(&[&guarded], &outputs[..1]);
-        advanced.into_iter().chain([norm, rates]).chain(records).collect()
+        advanced.into_iter().chain([norm, rates]).chain(records).chain(summed).collect()
     }
 
     fn flops(&self, inputs: &[Spec], _outputs: &[Spec]) -> u64 {
-        (2 * inputs[4].len() + inputs[2].len() + inputs[1].len()) as u64
+        let sums = inputs.get(9).map_or(0, Spec::len);
+        (2 * inputs[4].len() + inputs[2].len() + inputs[1].len() + sums) as u64
     }
 
     fn in_place(&self) -> Vec<(usize, usize)> {
-        vec![(0, 0), (3, 6), (4, 7), (5, 8)]
+        let gradients = self.parts.map(|_| (6, 4));
+        [(0, 0), (3, 6), (4, 7), (5, 8)].into_iter().chain(gradients).collect()
     }
+}
+
+/// The gradients, those that lie in partial sums added up.
+fn summed<T: Real>(gradients: &Tensor<T>, sums: &Tensor<T>, places: &[u32]) -> Tensor<T> {
+    let (known, sums) = (gradients.floats(), sums.floats());
+    let element = |i: usize| {
+        let [first, stride, count, elements] = [0, 1, 2, 3].map(|column| places[i / PLACE * 4 + column] as usize);
+        match i % PLACE < elements {
+            true => {
+                let parts: BlockSum<T> = (0..count).map(|part| sums[first + part * stride + i % PLACE]).collect();
+                parts.value()
+            }
+            false => known[i],
+        }
+    };
+    Tensor::float(gradients.shape.clone(), (0..known.len()).map(element).collect())
 }

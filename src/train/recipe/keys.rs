@@ -207,7 +207,7 @@ pub static NETWORK: Section = Section {
     ],
 };
 
-const PASSES: [&str; 11] = [
+const PASSES: [&str; 12] = [
     "flatten",
     "pool-gradient",
     "epilogue",
@@ -217,6 +217,7 @@ const PASSES: [&str; 11] = [
     "bias",
     "gradients",
     "settle",
+    "partial-sums",
     "loss",
     "head",
 ];

@@ -1,9 +1,10 @@
 //! Flags, counters and records.
 
-use super::specials;
+use super::{DRIFTING, specials};
 use crate::gpu::Caps;
+use crate::ops::fused::step::PLACE;
 use crate::ops::{Advance, Guard, RecordEvaluation, RecordStep, Settle};
-use crate::verify::case::{Case, Depth, Operand, control, floats, integers, noise, values};
+use crate::verify::case::{Case, Depth, Operand, control, floats, integers, noise, values, words};
 
 fn float(values_of: &[f32]) -> Operand {
     values([values_of.len()], values_of)
@@ -45,7 +46,48 @@ fn ending(name: &str, [n, k, places]: [usize; 3], [step, flag]: [u32; 2], gradie
         noise(4, [places]),
         integers(5, [places], 100),
     ];
-    Case::new(name, Settle, inputs)
+    Case::new(name, Settle { parts: None }, inputs)
+}
+
+/// The same where every third row of the table has so many partial sums: each fourth of those for some of its elements alone.
+fn ending_in_parts(name: &str, len: usize, parts: usize, sums: impl Fn(usize) -> Operand) -> Case {
+    let rows = len.div_ceil(PLACE);
+    let (mut table, mut used) = (vec![0; 4 * rows], 0);
+    for row in (1..rows.max(2)).step_by(3).filter(|row| *row < rows) {
+        let elements = if row % 4 == 3 { 20 } else { PLACE.min(len - row * PLACE) };
+        // A sum is as far from the next one as it would be if it had 64 elements and some behind them.
+        let stride = PLACE + 4 * (row % 2);
+        table[4 * row..4 * row + 4].copy_from_slice(&[used, stride, parts, elements].map(|value| value as u32));
+        used += parts * stride;
+    }
+    let mut case = ending(name, [64, 10, 7], [3, 0], floats(8, [len], 0.5, 1.5));
+    case.op = Settle { parts: Some(parts) }.into();
+    case.operands.extend([sums(used), words([rows, 4], &table)]);
+    case
+}
+
+fn endings_in_parts() -> Vec<Case> {
+    let noisy = |len: usize| noise(9, [len]);
+    let mut cases = vec![
+        ending_in_parts("sums_of_fours", 1000, 3, noisy).at(Depth::Quick),
+        ending_in_parts("sums_of_ones", 1001, 2, noisy).at(Depth::Quick),
+        ending_in_parts("one_sum", 640, 1, noisy),
+        // Several blocks of them, all of one sign.
+        ending_in_parts("drifting_sums", 256, 4000, |len| values([len], &DRIFTING[..1])),
+        ending_in_parts("sums_in_ranges", 5000, 1, noisy).squeezed(),
+        ending_in_parts("a_sum_is_nan", 1000, 3, |len| noisy(len).strewn(len, 70, f32::NAN)).special(),
+        ending_in_parts("a_sum_is_infinite", 1000, 3, |len| noisy(len).strewn(len, 70, f32::INFINITY)).special(),
+    ];
+    // What a sum takes the place of is nobody's.
+    for case in &mut cases {
+        let summed = case.operands[4].clone();
+        case.operands[4] = if case.special { summed } else { summed.strewn(len_of(&case.operands[4]), 64, f32::NAN) };
+    }
+    cases
+}
+
+fn len_of(operand: &Operand) -> usize {
+    operand.spec.len()
 }
 
 fn endings() -> Vec<Case> {
@@ -110,6 +152,7 @@ pub(super) fn cases(_caps: &Caps) -> Vec<Case> {
         record("folded", [400, 3, 5], 1, 0, noise(1, [400, 3])).squeezed(),
     ]);
     cases.extend(endings());
+    cases.extend(endings_in_parts());
     for (n, len, step) in [
         (8, 30, 0),
         (8, 30, 2),

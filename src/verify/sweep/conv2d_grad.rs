@@ -6,7 +6,7 @@ use super::{hard, mark, named};
 use crate::kernels::BASELINE;
 use crate::ops::{
     Activation, Conv2d, Conv2dGradInput, Conv2dGradWeight, LayerGrad, LinearGradInput, LinearGradWeight, MaxPool2d,
-    MaxPool2dGrad, Pool2d,
+    MaxPool2dGrad, Op, Pool2d,
 };
 use crate::verify::case::{Case, Depth, Operand, noise, outputs_of};
 
@@ -76,7 +76,7 @@ fn layer(
 ) -> LayerGrad<Conv2dGradWeight, Conv2dGradInput> {
     let (weight, input) =
         (Conv2dGradWeight { conv, kernel: [w[0], w[1]] }, Conv2dGradInput { conv, input: [x[1], x[2]] });
-    LayerGrad { weight, input, bias, activation, pool }
+    LayerGrad { weight, input, bias, activation, pool, images: None }
 }
 
 fn pooled((name, conv, x, w, pool, crop): Pooled, (bias, activation): (bool, Option<Activation>)) -> Case {
@@ -111,6 +111,17 @@ pub(super) fn convolutions() -> Vec<Case> {
     }
     let many = ("folded_tiles", padded(1), [7, 16, 16, 3], [3, 3, 3, 5]);
     cases.push(convolution(many, (true, None), None).squeezed());
+    // The last part has fewer images than the others.
+    for (name, images) in [("sums_over_two_images", 2), ("sums_over_one_image", 1)] {
+        let mut case = convolution((name, padded(1), [7, 6, 5, 12], [3, 3, 12, 20]), (true, RELU), None);
+        in_parts(&mut case, images);
+        cases.push(case.at(Depth::Quick));
+    }
+    for (i, row) in POOLED.into_iter().enumerate() {
+        let mut case = pooled(row, (i % 2 == 0, None));
+        in_parts(&mut case, if i == 2 { 4 } else { 1 });
+        cases.push(Case { name: format!("{}_sums", case.name), ..case });
+    }
     // The slope of an activation is no number that another one takes.
     let elu = (true, Some(Activation::Elu { alpha: 1.25 }));
     cases.push(convolution(("elu", padded(1), [2, 6, 5, 4], [3, 3, 4, 18]), elu, None).only(BASELINE));
@@ -122,13 +133,22 @@ pub(super) fn convolutions() -> Vec<Case> {
     cases
 }
 
+/// Lets the gradients of weights and bias be sums over so many images each.
+fn in_parts(case: &mut Case, images: usize) {
+    match &mut case.op {
+        Op::Conv2dGrad(op) => op.images = Some(images),
+        Op::LinearGrad(op) => op.images = Some(images),
+        _ => {}
+    }
+}
+
 /// Rows, inputs, outputs.
 const SIZES: [[usize; 3]; 5] = [[3, 32, 64], [33, 65, 10], [1, 1, 1], [700, 5, 3], [70, 131, 129]];
 
 pub(super) fn layers() -> Vec<Case> {
     let op = |image, bias, activation| {
         let (weight, input) = (LinearGradWeight, LinearGradInput { image });
-        LayerGrad { weight, input, bias, activation, pool: None }
+        LayerGrad { weight, input, bias, activation, pool: None, images: None }
     };
     let case =
         |name: &str, [n, inputs, outputs]: [usize; 3], bias, activation: Option<Activation>, dy: Option<Operand>| {
@@ -154,6 +174,9 @@ pub(super) fn layers() -> Vec<Case> {
                 .at(depth),
         );
     }
+    let mut sums = case("sums_over_rows", [70, 21, 18], true, RELU, None);
+    in_parts(&mut sums, 32);
+    cases.push(sums);
     for (name, dy, special) in hard(&[9, 18], 4) {
         cases.push(mark(case(name, [9, 21, 18], true, None, Some(dy)), special));
     }

@@ -3,7 +3,7 @@
 use super::{DRIFTING, hard, mark};
 use crate::ops::random::random;
 use crate::ops::{
-    Activation, Conv2d, Conv2dActivation, Conv2dGradWeight, Conv2dMaxPool2d, Conv2dMaxPool2dGradWeight, Operator,
+    Activation, Conv2d, Conv2dActivation, Conv2dGradWeight, Conv2dMaxPool2d, Conv2dMaxPool2dGradWeight, Op, Operator,
     Pool2d,
 };
 use crate::tensor::Spec;
@@ -100,7 +100,7 @@ fn gradient(name: &str, forward: Conv2dMaxPool2d, operands: &[Operand], upstream
     let saved = forward.activation.map(|_| outputs[0].clone());
     let inputs: Vec<_> = [operands[0].clone(), upstream, outputs[1].clone()].into_iter().chain(saved).collect();
     let w = &operands[1].spec.shape;
-    let op = Conv2dMaxPool2dGradWeight { forward, kernel: [w[0], w[1]], bias: operands.len() > 2 };
+    let op = Conv2dMaxPool2dGradWeight { forward, kernel: [w[0], w[1]], bias: operands.len() > 2, images: None };
     Case::new(name, op, inputs)
 }
 
@@ -144,6 +144,16 @@ fn few_channels() -> Vec<Case> {
         let operands = [noise(1, x), noise(2, w), noise(3, [w[3]])];
         let op = Conv2dActivation { conv, activation: Activation::Relu };
         cases.push(Case::new(format!("few_channels_{name}"), op, operands).at(Depth::Quick));
+    }
+    for (name, conv, activation, pool, x, w) in [QUICK[0], CROPPED[1], QUICK[2], POOLED[3]] {
+        let forward = Conv2dMaxPool2d { conv, activation, pool, crop: name.ends_with("cropped") };
+        let operands = [steps(1, x, 0.125), steps(2, w, 0.125), values([w[3]], &[0.5])];
+        let bias = name != "odd_channels";
+        let mut case = gradient(&format!("{name}_sums"), forward, &operands[..if bias { 3 } else { 2 }], None);
+        if let Op::Conv2dMaxPool2dGradWeight(op) = &mut case.op {
+            op.images = Some(1);
+        }
+        cases.push(case);
     }
     let folded = both("folded", (STEPS, [23, 15, 14, 2], [2, 5, 2, 68])).into_iter();
     cases.extend(folded.map(|case| case.only("few_channels").squeezed()));

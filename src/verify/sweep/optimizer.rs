@@ -36,8 +36,8 @@ pub(super) fn cases(_caps: &Caps) -> Vec<Case> {
     let mut cases = Vec::new();
     let ordinary = |len: usize| [noise(1, [len]), noise(2, [len])];
     for (kind, op) in all() {
-        // Flat buffers come in fours; single elements are asked of some, since the file is one and its programs are many.
-        let in_fours = matches!(op, Optimizer::RmsProp { .. } | Optimizer::Sgd { momentum: 0.0, .. });
+        // Flat buffers come in fours; single elements are asked of one, since the file is one and its programs are many.
+        let in_fours = !matches!(op, Optimizer::AdamW { .. });
         let size = |len: usize| if in_fours { len.next_multiple_of(4) } else { len };
         for (len, at, flag, depth) in [
             (65, 1, 0, Depth::Quick),
