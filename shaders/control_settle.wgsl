@@ -58,7 +58,7 @@ var<workgroup> lanes: array<vec2<f32>, WORKGROUP>;
 fn fold(lane: u32, mine: vec2<f32>) -> vec2<f32> {
     lanes[lane] = mine;
     workgroupBarrier();
-    for (var half = WORKGROUP / 2u; half > 0u; half /= 2u) {
+    for (var half = WORKGROUP / 2u; half > 0u; half >>= 1u) {
         if lane < half {
             lanes[lane] += lanes[lane + half];
         }

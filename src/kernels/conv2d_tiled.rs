@@ -179,7 +179,7 @@ fn lowered(
         .bind("dy", dy)
         .bind("part", part)
         .bind("part_b", part_b);
-    let trips = main.trips.max(splits.1 + splits.1 / DEPTH + 1);
+    let trips = main.trips.max(splits.1.div_ceil(DEPTH) * (DEPTH + 1));
     let main = main.trips(trips);
     let main = match behind {
         None => main,
