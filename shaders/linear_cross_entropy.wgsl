@@ -1,6 +1,9 @@
 // The last layer of a classifier, its loss and the gradient of the loss, a workgroup a row of the batch.
 //
-//   joined  logits[n,o] = b[o] + sum_{p,c} x[n,p,c] * w[o,c,p], and of these row_loss and dlogits as loss.wgsl has them
+//   joined       logits[n,o] = b[o] + sum_{p,c} x[n,p,c] * w[o,c,p], and of these row_loss and dlogits as loss.wgsl has them
+//   joined_grad  the same, dx[n,p,c] = f(sum_o dlogits[n,o] * w[o,c,p]) with what shared/finish.wgsl, or
+//                shared/finish_gradient.wgsl in its place, makes of a sum, and for each row dw[n,o,c,p] = dlogits[n,o] * x[n,p,c],
+//                db[n,o] = dlogits[n,o]
 //
 // `share` lanes sum the products of one class, as many classes at once as that leaves; k is at most CLASSES.
 // x is an image, channels fastest, whose elements the weights count pixels fastest, or rows: images of one pixel.
@@ -11,6 +14,7 @@
 #import finite
 #import exponential
 #import cross_entropy
+#import finish
 
 struct Params {
     rows: u32, // n
@@ -22,6 +26,8 @@ struct Params {
     smoothing: f32, // s
     rest: f32, // 1 - s
     even: f32, // s / k
+    sums_b: u32, // joined_grad: whether db is wanted
+    slope: f32, // of the activation
 }
 
 const WORKGROUP: u32 = 64u;
@@ -37,6 +43,10 @@ const CLASSES: u32 = 256u;
 @group(0) @binding(6) var<storage, read_write> logits: array<f32>; // [rows, k]
 @group(0) @binding(7) var<storage, read_write> row_loss: array<f32>; // [rows]
 @group(0) @binding(8) var<storage, read_write> dlogits: array<f32>; // [rows, k]
+@group(0) @binding(9) var<storage, read_write> dw: array<f32>; // [rows, k, channels, pixels]
+@group(0) @binding(10) var<storage, read_write> db: array<f32>; // [rows, k], or anything
+@group(0) @binding(11) var<storage, read_write> dx: array<f32>; // as x
+// 12: what is saved of an activation
 
 // What each lane has summed.
 var<workgroup> parts: array<f32, WORKGROUP>;
@@ -57,12 +67,8 @@ fn other_label(row: u32) -> u32 {
     return labels[row];
 }
 
-@compute @workgroup_size(WORKGROUP)
-fn joined(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let row = linear_group(group, groups);
-    if row >= params.rows {
-        return;
-    }
+// The logits of a row, its loss and the gradient of that.
+fn score_row(row: u32, lane: u32) {
     let inputs = params.pixels * params.channels;
     let member = lane % params.share;
     for (var o = 0u; o < params.k; o += WORKGROUP / params.share) {
@@ -93,4 +99,42 @@ fn joined(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) grou
         row_loss[row] = loss_of(row, norm);
     }
     store_gradient(row, norm, lane, WORKGROUP);
+}
+
+@compute @workgroup_size(WORKGROUP)
+fn joined(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let row = linear_group(group, groups);
+    if row >= params.rows {
+        return;
+    }
+    score_row(row, lane);
+}
+
+@compute @workgroup_size(WORKGROUP)
+fn joined_grad(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let row = linear_group(group, groups);
+    if row >= params.rows {
+        return;
+    }
+    score_row(row, lane);
+    // Every lane reads what all have stored.
+    storageBarrier();
+    let inputs = params.pixels * params.channels;
+    for (var i = lane; i < inputs; i += WORKGROUP) {
+        let at = row * inputs + i;
+        let value = x[at];
+        let weight = i % params.channels * params.pixels + i / params.channels;
+        var sum = 0.0;
+        for (var o = 0u; o < params.k; o++) {
+            let slope = dlogits[row * params.k + o];
+            sum += slope * w[o * inputs + weight];
+            dw[(row * params.k + o) * inputs + weight] = slope * value;
+        }
+        dx[at] = finish(sum, at, params.slope);
+    }
+    if params.sums_b == 1u {
+        for (var o = lane; o < params.k; o += WORKGROUP) {
+            db[row * params.k + o] = dlogits[row * params.k + o];
+        }
+    }
 }

@@ -4,7 +4,6 @@
 
 alias Elements = f32;
 alias Mask = bool;
-const EACH: u32 = 1u;
 
 fn finite(v: Elements) -> Mask {
     return is_finite(v);

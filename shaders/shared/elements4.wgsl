@@ -2,7 +2,6 @@
 
 alias Elements = vec4<f32>;
 alias Mask = vec4<bool>;
-const EACH: u32 = 4u;
 
 // By their bits, as shared/finite.wgsl does it.
 fn finite(v: Elements) -> Mask {

@@ -1,25 +1,25 @@
-// A flat gradient parts of which lie in partial sums: the gradients of weights over some images each. Whoever asks for an element
-// writes its sum to its place.
+// A flat gradient parts of which lie in partial sums, element by element: the gradients of weights over some images each. Whoever asks
+// for an element writes its sum to its place.
 
-@group(0) @binding(1) var<storage, read_write> grad: array<Elements>; // [len]
-@group(0) @binding(14) var<storage, read> sums: array<Elements>;
+@group(0) @binding(1) var<storage, read_write> grad: array<f32>; // [len]
+@group(0) @binding(14) var<storage, read> sums: array<f32>;
 // For each 64 elements: where the first of their partial sums lies, how far the next one is from it, how many there are, and how many
 // of the elements have them.
 @group(0) @binding(15) var<storage, read> places: array<vec4<u32>>;
 
-fn gradient(i: u32) -> Elements {
-    let at = params.first + i * EACH;
+fn gradient(i: u32) -> f32 {
+    let at = params.first + i;
     let place = places[at / 64u];
     let within = at % 64u;
     if within >= place.w {
         return grad[i];
     }
-    var total = Elements(0.0);
+    var total = 0.0;
     for (var start = 0u; start < place.z; start += BLOCK) {
         let stop = min(start + BLOCK, place.z);
-        var sum = Elements(0.0);
+        var sum = 0.0;
         for (var s = start; s < stop; s++) {
-            sum += sums[(place.x + s * place.y + within) / EACH];
+            sum += sums[place.x + s * place.y + within];
         }
         total += sum;
     }

@@ -13,6 +13,8 @@ pub struct Caps {
     pub max_workgroup_bytes: u32,
     /// Invocations of a workgroup.
     pub max_invocations: u32,
+    /// Storage buffers that a kernel may bind.
+    pub max_storage_buffers: u32,
     /// Workgroups in one dimension of a dispatch.
     pub max_workgroups: u32,
     /// Texels in a row, and rows, of a texture.
@@ -27,9 +29,13 @@ impl Caps {
         max_binding_bytes: 128 << 20,
         max_workgroup_bytes: 16 << 10,
         max_invocations: 256,
+        max_storage_buffers: 8,
         max_workgroups: 65_535,
         max_texture_side: 8192,
     };
+
+    /// The same with as many storage buffers as desktop GPUs bind under Vulkan, DX12 and Metal.
+    pub const DESKTOP: Self = Self { max_storage_buffers: 16, ..Self::DEFAULT };
 
     /// Loop iterations that one invocation may make. Older lavapipe ends every loop after 65,535 iterations, counted over
     /// all loops of the invocation, without a word.

@@ -227,6 +227,7 @@ impl Gpu {
             max_binding_bytes: limits.max_storage_buffer_binding_size,
             max_workgroup_bytes: limits.max_compute_workgroup_storage_size,
             max_invocations: limits.max_compute_invocations_per_workgroup,
+            max_storage_buffers: limits.max_storage_buffers_per_shader_stage,
             max_workgroups: limits.max_compute_workgroups_per_dimension,
             max_texture_side: limits.max_texture_dimension_2d,
         };

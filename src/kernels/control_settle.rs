@@ -96,8 +96,8 @@ const FOLD: usize = WORKGROUP.ilog2() as usize;
 
 pub(super) fn settle(op: &Settle, problem: &Problem) -> Result<Lowered> {
     let (logits, len) = (&problem.inputs[2].shape, problem.inputs[4].len());
-    // Ranges begin at multiples of four, so if one has a length of fours, all of them have.
-    let each = if len.is_multiple_of(4) { 4 } else { 1 };
+    // Ranges begin at multiples of four, so if one has a length of fours, all of them have. Partial sums lie anywhere.
+    let each = if op.parts.is_none() && len.is_multiple_of(4) { 4 } else { 1 };
     let parts = parts(len, each, problem.caps);
     let groups = parts.iter().map(|part| part.groups).sum();
     let (steps, places) = (problem.inputs[5].shape[0], problem.outputs[3].len());

@@ -1,12 +1,17 @@
 //! The last layer of a classifier with its loss on the GPU: `shaders/linear_cross_entropy.wgsl`, or the kernels of the layer and of
 //! the loss one after the other.
 
+use super::activation::epilogue;
 use super::conv2d::gather_variants;
+use super::conv2d_gather::finish;
 use super::loss::{cross_entropy_and_grad, mean_of_rows, smoothed};
-use super::{Dispatch, Edges, Limits, Lowered, Operand, Problem, Variant, WORKGROUP, linear};
+use super::reduce::scratch;
+use super::{
+    BASELINE, Dispatch, Edges, Limits, Lowered, Operand, Problem, Variant, WORKGROUP, conv2d_grad, conv2d_tiled, linear,
+};
 use crate::error::Result;
-use crate::ops::LinearCrossEntropyAndGrad;
 use crate::ops::linear::pixels_channels;
+use crate::ops::{LinearCrossEntropyAndGrad, LinearCrossEntropyGrad};
 use crate::tensor::Spec;
 
 use Operand::{Input, Output};
@@ -20,6 +25,10 @@ pub(super) const VARIANT: Variant = Variant {
     limits: Limits::DEFAULT,
     edges: |_, _| Edges { rows: vec![], columns: vec![WORKGROUP], depth: vec![] },
 };
+
+/// The same with the layer's gradients.
+pub(super) const GRAD_VARIANT: Variant =
+    Variant { limits: Limits { storage_buffers: 12, ..Limits::DEFAULT }, ..VARIANT };
 
 /// `CLASSES` in the shader.
 const CLASSES: usize = 256;
@@ -64,17 +73,18 @@ fn layer_inputs(problem: &Problem) -> Vec<Spec> {
     problem.inputs[..2].iter().chain(&problem.inputs[4..]).cloned().collect()
 }
 
-fn joined(op: &LinearCrossEntropyAndGrad, problem: &Problem) -> Lowered {
+/// What both of its entry points are given.
+fn dispatch(entry: &'static str, op: &LinearCrossEntropyAndGrad, bias: Option<Operand>, problem: &Problem) -> Dispatch {
     let (rows, k) = (problem.outputs[0].shape[0], problem.outputs[0].shape[1]);
     let [pixels, channels] = pixels_channels(&problem.inputs[0].shape);
     let share = (WORKGROUP / k.next_power_of_two()).max(1);
-    let dispatch = Dispatch::new("linear_cross_entropy.wgsl", "joined")
+    let dispatch = Dispatch::new("linear_cross_entropy.wgsl", entry)
         .set("rows", rows)
         .set("pixels", pixels)
         .set("channels", channels)
         .set("k", k)
         .set("share", share)
-        .bias((problem.inputs.len() > 4).then_some(Input(4)), Input(1))
+        .bias(bias, Input(1))
         .bind("x", Input(0))
         .bind("w", Input(1))
         .bind("labels", Input(2))
@@ -84,10 +94,79 @@ fn joined(op: &LinearCrossEntropyAndGrad, problem: &Problem) -> Lowered {
         .bind("dlogits", Output(2))
         .workgroups(rows)
         .trips((k * share).div_ceil(WORKGROUP) * (1 + (pixels * channels).div_ceil(share) + share) + 5 * k);
-    let mut dispatches = vec![smoothed(dispatch, op.loss.label_smoothing, k)];
-    let mut workspaces = Vec::new();
+    smoothed(dispatch, op.loss.label_smoothing, k)
+}
+
+/// A dispatch, and behind it those of the mean over the rows where that is wanted.
+fn with_mean(
+    dispatch: Dispatch,
+    op: &LinearCrossEntropyAndGrad,
+    problem: &Problem,
+    mut workspaces: Vec<Spec>,
+) -> Lowered {
+    let mut dispatches = vec![dispatch];
     if op.loss.mean {
-        dispatches.extend(mean_of_rows(Output(1), Output(3), rows, &mut workspaces));
+        dispatches.extend(mean_of_rows(Output(1), Output(3), problem.outputs[1].len(), &mut workspaces));
     }
     Lowered { variant: NAME, workspaces, dispatches }
+}
+
+fn joined(op: &LinearCrossEntropyAndGrad, problem: &Problem) -> Lowered {
+    let bias = (problem.inputs.len() > 4).then_some(Input(4));
+    with_mean(epilogue(dispatch("joined", op, bias, problem), None).set("sums_b", 0u32), op, problem, Vec::new())
+}
+
+/// The variants with the layer's gradients: all in one where the sums of the rows stay apart; else the kernels of the parts for GPUs,
+/// or the baseline's.
+pub(super) fn grad_variants(op: &LinearCrossEntropyGrad, problem: &Problem) -> Vec<&'static str> {
+    let mut variants = vec![BASELINE];
+    if conv2d_tiled::VARIANT.limits.refuse(problem.caps).is_none() {
+        variants.insert(usize::from(problem.caps.cpu), conv2d_tiled::NAME);
+    }
+    let w = &problem.inputs[1];
+    let serves = op.grad.images == Some(1) && w.shape[0] <= CLASSES && w.len() <= MOST_WEIGHTS;
+    if serves && GRAD_VARIANT.limits.refuse(problem.caps).is_none() {
+        variants.insert(if problem.caps.cpu { variants.len() } else { 0 }, NAME);
+    }
+    variants
+}
+
+pub(super) fn lower_grad(op: &LinearCrossEntropyGrad, problem: &Problem, variant: &'static str) -> Result<Lowered> {
+    let (operands, results) = (op.head_operands(problem.inputs.len()), op.head_results());
+    let saved = op.grad.activation.map(|activation| (activation, Input(operands)));
+    if variant == NAME {
+        let bias = (operands > 4).then_some(Input(4));
+        let [pixels, channels] = pixels_channels(&problem.inputs[0].shape);
+        let (inputs, k) = (pixels * channels, problem.outputs[0].shape[1]);
+        let main = dispatch("joined_grad", &op.head, bias, problem);
+        let trips = main.trips + inputs.div_ceil(WORKGROUP) * (1 + k) + k.div_ceil(WORKGROUP);
+        let mut workspaces = Vec::new();
+        let db = match op.grad.bias {
+            true => Output(results + 1),
+            false => scratch(&mut workspaces, Spec::f32([1])),
+        };
+        let main = finish(main, None, saved)
+            .set("sums_b", usize::from(op.grad.bias))
+            .bind("dw", Output(results))
+            .bind("db", db)
+            .bind("dx", Output(results + op.grad.dx()))
+            .trips(trips);
+        return Ok(with_mean(main, &op.head, problem, workspaces));
+    }
+    let head = Problem { inputs: &problem.inputs[..operands], outputs: &problem.outputs[..results], ..*problem };
+    // The layer with its loss has a kernel for GPUs inside all limits.
+    let joins = variant != BASELINE && variants(&head).contains(&NAME);
+    let mut all = lower(&op.head, &head, if joins { NAME } else { variant })?;
+    all.variant = variant;
+    let inputs: Vec<Spec> = op.grad_operands(problem.inputs, &problem.outputs[2]).into_iter().cloned().collect();
+    let grad = Problem { inputs: &inputs, outputs: &problem.outputs[results..], ..*problem };
+    all.append(conv2d_grad::linear(&op.grad, &grad, variant)?, |operand| match operand {
+        Input(0) => Input(0),
+        Input(1) => Output(2),
+        Input(2) => Input(1),
+        Input(_) => Input(operands),
+        Output(output) => Output(results + output),
+        other => other,
+    });
+    Ok(all)
 }

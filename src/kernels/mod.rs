@@ -30,6 +30,8 @@ pub struct Limits {
     pub invocations: u32,
     /// Bytes of workgroup memory.
     pub workgroup_bytes: u32,
+    /// Storage buffers that it binds.
+    pub storage_buffers: u32,
     /// The subgroup sizes that it can be made for; empty where it uses no subgroups.
     pub subgroups: &'static [u32],
     /// Whether it is for adapters that compute on a CPU alone.
@@ -38,7 +40,8 @@ pub struct Limits {
 
 impl Limits {
     /// WebGPU's default limits.
-    pub const DEFAULT: Self = Self { invocations: 256, workgroup_bytes: 16 << 10, subgroups: &[], cpu: false };
+    pub const DEFAULT: Self =
+        Self { invocations: 256, workgroup_bytes: 16 << 10, storage_buffers: 8, subgroups: &[], cpu: false };
 
     /// Why a device cannot run it; `None` where it can.
     pub fn refuse(&self, caps: &Caps) -> Option<String> {
@@ -52,6 +55,10 @@ impl Limits {
         if caps.max_workgroup_bytes < self.workgroup_bytes {
             let (wants, has) = (self.workgroup_bytes, caps.max_workgroup_bytes);
             return Some(format!("needs {wants} bytes of workgroup memory, this adapter has {has}"));
+        }
+        if caps.max_storage_buffers < self.storage_buffers {
+            let (wants, has) = (self.storage_buffers, caps.max_storage_buffers);
+            return Some(format!("binds {wants} storage buffers, this adapter has {has}"));
         }
         let fits = self.subgroups.is_empty() || caps.subgroup.is_some_and(|size| self.subgroups.contains(&size));
         (!fits).then(|| {
@@ -126,6 +133,8 @@ const HEAD: [Variant; 5] = [
     linear_cross_entropy::VARIANT,
 ];
 
+const HEAD_GRAD: [Variant; 3] = [BASELINE_VARIANT, conv2d_tiled::VARIANT, linear_cross_entropy::GRAD_VARIANT];
+
 const GRADS: [Variant; 2] = [BASELINE_VARIANT, conv2d_tiled::VARIANT];
 
 const POOLING: [Variant; 2] = [BASELINE_VARIANT, pool2d_windows::VARIANT];
@@ -145,6 +154,7 @@ pub fn known(op: &Op) -> &'static [Variant] {
         Op::Linear(_) | Op::LinearActivation(_) | Op::LinearGradInput(_) | Op::LinearGradWeight(_) => &FAST,
         Op::LinearGradInputActivationGrad(_) | Op::LinearGradWeightBias(_) => &FAST,
         Op::LinearCrossEntropyAndGrad(_) => &HEAD,
+        Op::LinearCrossEntropyGrad(_) => &HEAD_GRAD,
         Op::Conv2dGrad(_) | Op::LinearGrad(_) => &GRADS,
         Op::MaxPool2d(_) | Op::MaxPool2dGrad(_) => &POOLING,
         _ => &[BASELINE_VARIANT],
@@ -205,6 +215,7 @@ pub fn variants(op: &Op, problem: &Problem) -> Vec<&'static str> {
         Op::Conv2dGrad(op) => conv2d_grad::conv2d_variants(op, problem),
         Op::LinearGrad(_) => conv2d_grad::linear_variants(problem),
         Op::LinearCrossEntropyAndGrad(_) => linear_cross_entropy::variants(problem),
+        Op::LinearCrossEntropyGrad(op) => linear_cross_entropy::grad_variants(op, problem),
         Op::MaxPool2d(op) => pool2d::variants(&op.0, problem),
         Op::MaxPool2dGrad(op) => pool2d::variants(&op.pool, problem),
         _ => vec![BASELINE],
@@ -281,6 +292,7 @@ pub fn lower(op: &Op, problem: &Problem, variant: &'static str) -> Result<Lowere
         Op::MixupCrossEntropyGrad(op) => loss::mixup_cross_entropy_grad(op, problem),
         Op::SoftmaxCrossEntropyAndGrad(op) => loss::cross_entropy_and_grad(op, problem),
         Op::LinearCrossEntropyAndGrad(op) => linear_cross_entropy::lower(op, problem, variant),
+        Op::LinearCrossEntropyGrad(op) => linear_cross_entropy::lower_grad(op, problem, variant),
         Op::MseLoss(op) => loss::mse(op, problem),
         Op::MseLossGrad(op) => loss::mse_grad(op, problem),
         Op::GradNorm(op) => optimizer::grad_norm(op, problem),

@@ -16,41 +16,28 @@
 //! and those of all gradients of a layer ([`LayerGrad`]), of the last layer with its loss ([`LinearCrossEntropyAndGrad`]), of the loss and of the end of a step ([`step`]).
 
 mod activated;
+mod activated_layer;
 mod bias;
 mod head;
+mod head_grad;
 mod layer;
 mod parts;
 pub mod step;
 
 pub use activated::{Activatable, Activated, AddActivation, BatchNorm2dActivation};
+pub use activated_layer::{Conv2dActivation, LinearActivation};
 pub use bias::{Conv2dGradWeightBias, GradWeight, GradWeightBias, LinearGradWeightBias};
 pub use head::LinearCrossEntropyAndGrad;
+pub use head_grad::LinearCrossEntropyGrad;
 pub use layer::{Conv2dGrad, LayerGrad, LinearGrad};
 pub use step::{Settle, SoftmaxCrossEntropyAndGrad};
 
 use super::{
-    Activation, ActivationGrad, Conv2d, Conv2dGradInput, Conv2dGradWeight, Linear, LinearGradInput, MaxPool2d,
-    MaxPool2dGrad, Operator, Pool2d, Real, SumRows, conv2d, expect_image, expect_operands, expect_spec, fill_float,
-    linear, pool2d,
+    Activation, ActivationGrad, Conv2d, Conv2dGradInput, Conv2dGradWeight, LinearGradInput, MaxPool2d, MaxPool2dGrad,
+    Operator, Pool2d, Real, SumRows, conv2d, expect_image, expect_operands, expect_spec, fill_float, linear, pool2d,
 };
 use crate::error::{Error, Result};
 use crate::tensor::{Spec, Tensor};
-
-/// `x`, `w` and perhaps `b` as of [`Conv2d`] → `y`, its output through the activation.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Conv2dActivation {
-    /// The convolution.
-    pub conv: Conv2d,
-    /// What its output goes through.
-    pub activation: Activation,
-}
-
-/// `x`, `w` and perhaps `b` as of [`Linear`] → `y`, its output through the activation.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct LinearActivation {
-    /// What the layer's output goes through.
-    pub activation: Activation,
-}
 
 /// `x`, `w` and perhaps `b` as of [`Conv2d`] → `y` and `argmax` as of [`MaxPool2d`]: the convolution's output through the
 /// activation, if there is one, and then the pool.
@@ -146,22 +133,6 @@ impl<S: GradInput + Sync> Operator for GradInputActivationGrad<S> {
 
     fn flops(&self, inputs: &[Spec], outputs: &[Spec]) -> u64 {
         self.sum.flops(&inputs[..2], outputs) + ActivationGrad(self.activation).flops(outputs, outputs)
-    }
-}
-
-impl Conv2dActivation {
-    /// Element `index` of the output.
-    pub(super) fn element<T: Real>(&self, inputs: &[&Tensor<T>], outputs: &[Spec], index: usize) -> T {
-        let out = [outputs[0].shape[1], outputs[0].shape[2]];
-        let (x, w, b) = (inputs[0], inputs[1], inputs.get(2).copied());
-        self.activation.value(conv2d::forward_element(&self.conv, x, w, b, out, index))
-    }
-}
-
-impl LinearActivation {
-    /// Element `index` of the output.
-    pub(super) fn element<T: Real>(&self, inputs: &[&Tensor<T>], index: usize) -> T {
-        self.activation.value(linear::forward_element(inputs[0], inputs[1], inputs.get(2).copied(), index))
     }
 }
 
@@ -330,46 +301,10 @@ impl Operator for Conv2dMaxPool2dGradWeight {
     }
 }
 
-impl Operator for Conv2dActivation {
-    fn name(&self) -> &'static str {
-        "conv2d_activation"
-    }
-
-    fn infer(&self, inputs: &[Spec]) -> Result<Vec<Spec>> {
-        self.activation.infer(&self.conv.infer(inputs)?)
-    }
-
-    fn reference<T: Real>(&self, inputs: &[&Tensor<T>], outputs: &[Spec]) -> Vec<Tensor<T>> {
-        vec![fill_float(&outputs[0], |i| self.element(inputs, outputs, i))]
-    }
-
-    fn flops(&self, inputs: &[Spec], outputs: &[Spec]) -> u64 {
-        self.conv.flops(inputs, outputs) + self.activation.flops(outputs, outputs)
-    }
-}
-
-impl Operator for LinearActivation {
-    fn name(&self) -> &'static str {
-        "linear_activation"
-    }
-
-    fn infer(&self, inputs: &[Spec]) -> Result<Vec<Spec>> {
-        self.activation.infer(&Linear.infer(inputs)?)
-    }
-
-    fn reference<T: Real>(&self, inputs: &[&Tensor<T>], outputs: &[Spec]) -> Vec<Tensor<T>> {
-        vec![fill_float(&outputs[0], |i| self.element(inputs, i))]
-    }
-
-    fn flops(&self, inputs: &[Spec], outputs: &[Spec]) -> u64 {
-        Linear.flops(inputs, outputs) + self.activation.flops(outputs, outputs)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ops::Op;
+    use crate::ops::{Linear, Op};
 
     fn numbers(shape: &[usize], seed: usize) -> Tensor<f64> {
         let value = |i: usize| ((i * 37 + seed * 11) % 29) as f64 / 7.0 - 2.0;

@@ -41,8 +41,8 @@ pub use elementwise::{Add, Concat, Copy, Flatten, FlattenGrad, Mul, Slice};
 pub use fused::{
     AddActivation, BatchNorm2dActivation, Conv2dActivation, Conv2dGrad, Conv2dGradInputActivationGrad,
     Conv2dGradWeightBias, Conv2dMaxPool2d, Conv2dMaxPool2dGradWeight, LayerGrad, LinearActivation,
-    LinearCrossEntropyAndGrad, LinearGrad, LinearGradInputActivationGrad, LinearGradWeightBias, Settle,
-    SoftmaxCrossEntropyAndGrad,
+    LinearCrossEntropyAndGrad, LinearCrossEntropyGrad, LinearGrad, LinearGradInputActivationGrad, LinearGradWeightBias,
+    Settle, SoftmaxCrossEntropyAndGrad,
 };
 pub use group_norm::{GroupNorm, GroupNormGrad, LayerNorm, LayerNormGrad};
 pub use linear::{Linear, LinearGradInput, LinearGradWeight};
@@ -164,7 +164,7 @@ operators! {
     Conv2dActivation, LinearActivation, Conv2dMaxPool2d, Conv2dMaxPool2dGradWeight,
     Conv2dGradInputActivationGrad, LinearGradInputActivationGrad,
     Conv2dGradWeightBias, LinearGradWeightBias, Conv2dGrad, LinearGrad,
-    SoftmaxCrossEntropyAndGrad, LinearCrossEntropyAndGrad, Settle,
+    SoftmaxCrossEntropyAndGrad, LinearCrossEntropyAndGrad, LinearCrossEntropyGrad, Settle,
     AddActivation, BatchNorm2dActivation,
 }
 
@@ -180,6 +180,7 @@ impl Op {
         Some(match (self, inputs) {
             (Self::Conv2dGrad(op), _) => op.element(inputs, outputs, (output, index))?,
             (Self::LinearGrad(op), _) => op.element(inputs, (output, index))?,
+            (Self::LinearCrossEntropyGrad(op), _) => op.element(inputs, outputs, (output, index))?,
             _ if output > 0 => return None,
             (Self::Conv2d(op), [x, w, bias @ ..]) => {
                 let out = [outputs[0].shape[1], outputs[0].shape[2]];

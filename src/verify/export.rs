@@ -33,9 +33,9 @@ pub const DEVICES: [(&str, Caps); 6] = [
     ("CPU, subgroups of 16", Caps { subgroup: Some(16), ..CPU }),
 ];
 
-const CPU: Caps = Caps { cpu: true, max_workgroup_bytes: 32 << 10, max_invocations: 1024, ..Caps::DEFAULT };
+const CPU: Caps = Caps { cpu: true, max_workgroup_bytes: 32 << 10, max_invocations: 1024, ..Caps::DESKTOP };
 const LARGE: Caps =
-    Caps { max_binding_bytes: 2 << 30, max_workgroup_bytes: 48 << 10, max_invocations: 1024, ..Caps::DEFAULT };
+    Caps { max_binding_bytes: 2 << 30, max_workgroup_bytes: 48 << 10, max_invocations: 1024, ..Caps::DESKTOP };
 
 /// Cases of more operations than this are no part of a suite: they are for a device that has the sweep itself.
 const MOST_OPERATIONS: u64 = 1_000_000;

@@ -95,7 +95,7 @@ pub fn stages(file: &str) -> Vec<Vec<&'static str>> {
         // Several blocks a split, which takes so many elements that the standard sweep has none.
         "loss.wgsl" => &["loss", "mse_loss baseline --full --case 4200x4001"],
         "shared/cross_entropy.wgsl" => &["loss", "linear_cross_entropy_and_grad joined"],
-        "linear_cross_entropy.wgsl" => &["linear_cross_entropy_and_grad joined"],
+        "linear_cross_entropy.wgsl" => &["linear_cross_entropy_and_grad joined", "linear_cross_entropy joined"],
         "optimizer_clip.wgsl" => &["optimizer", "grad_norm baseline --full --case more_than_16777216"],
         "shared/elements1.wgsl" | "shared/elements4.wgsl" => &["optimizer"],
         _ => return vec![vec!["--op", stem(file)]],

@@ -79,7 +79,8 @@ fn fused_graphs_compute_the_same_in_float64() {
                             | Pass::Settle
                             | Pass::PartialSums
                             | Pass::Loss
-                            | Pass::Head => 0,
+                            | Pass::Head
+                            | Pass::HeadGradients => 0,
                         };
                         assert_eq!(count, expected, "{pass:?}: {which}: {done:?}");
                     }
@@ -180,6 +181,8 @@ fn a_last_layer_joins_its_loss_unless_somebody_stands_between() {
             let joined: Vec<_> = done.iter().filter(|fusion| fusion.pass == Pass::Head).collect();
             assert_eq!(joined.len(), expected, "{done:?}");
             assert!(joined.iter().all(|fusion| fusion.before[0] == "dense (linear)" && fusion.after.len() == 1));
+            let with_gradients = done.iter().filter(|fusion| fusion.pass == Pass::HeadGradients);
+            assert_eq!(with_gradients.count(), expected, "{done:?}");
             for (got, want) in results(&fused).iter().zip(&results(&graph)) {
                 assert_eq!(got, want);
             }

@@ -9,6 +9,7 @@ mod epilogue;
 mod flatten;
 mod gradients;
 mod head;
+mod head_grad;
 mod loads;
 mod partial_sums;
 mod pool_gradient;
@@ -53,6 +54,8 @@ pub enum Pass {
     Loss,
     /// So are the last linear layer and these two.
     Head,
+    /// And the gradients of that layer.
+    HeadGradients,
 }
 
 /// What a pass did at one place.
@@ -68,7 +71,7 @@ pub struct Fusion {
 
 impl Pass {
     /// Every pass, in the order in which they run.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Flatten,
         Self::PoolGradient,
         Self::Epilogue,
@@ -79,9 +82,11 @@ impl Pass {
         Self::Gradients,
         // Before the loss, whose mean it takes over.
         Self::Settle,
-        Self::PartialSums,
         Self::Loss,
         Self::Head,
+        Self::HeadGradients,
+        // Of all that is fused by then.
+        Self::PartialSums,
     ];
 
     /// What `--no-fuse` calls it.
@@ -99,13 +104,14 @@ impl Pass {
             Self::PartialSums => "partial-sums",
             Self::Loss => "loss",
             Self::Head => "head",
+            Self::HeadGradients => "head-gradients",
         }
     }
 
     /// Whether it is worth something where dispatches cost little beside what they compute, and kernels are chosen one by one: on
     /// processors.
     pub fn serves_processors(self) -> bool {
-        !matches!(self, Self::Gradients | Self::PartialSums)
+        !matches!(self, Self::Gradients | Self::PartialSums | Self::HeadGradients)
     }
 
     fn run(self, graph: &mut Graph) -> Result<Vec<Fusion>> {
@@ -122,6 +128,7 @@ impl Pass {
             Self::PartialSums => partial_sums::run(graph),
             Self::Loss => step::losses(graph),
             Self::Head => head::run(graph),
+            Self::HeadGradients => head_grad::run(graph),
         }
     }
 }

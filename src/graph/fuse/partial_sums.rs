@@ -93,12 +93,18 @@ fn layer(graph: &Graph, position: usize, end: usize, gradients: ValueId) -> Opti
     let node = &graph.nodes[position];
     let sums = sums_of(graph, position, gradients);
     let early = |id: ValueId| !graph.readers(id).is_empty();
-    let uneven = |id: ValueId| !graph.spec(id).len().is_multiple_of(4);
     let others_read = graph.readers(gradients).into_iter().any(|reader| reader < end);
-    if others_read || sums.iter().any(|&(number, _)| early(node.outputs[number]) || uneven(node.outputs[number])) {
+    if others_read || sums.iter().any(|&(number, _)| early(node.outputs[number])) {
         return None;
     }
-    let (batch, weights) = (graph.spec(node.inputs[0]).shape[0], graph.spec(node.outputs[0]).len());
+    let batch = graph.spec(node.inputs[0]).shape[0];
+    if let Op::LinearCrossEntropyGrad(mut op) = node.op {
+        // Its kernel keeps a sum for each row.
+        op.grad.images = Some(1);
+        let wanted = op.grad.dx();
+        return (sums.len() == wanted && batch > 1).then(|| Layer { position, op: op.into(), parts: batch });
+    }
+    let weights = graph.spec(node.outputs[0]).len();
     // Pixels of an image that the sums are over, those of a part at least, and how many results are sums.
     let (image, least, wanted) = match &node.op {
         Op::Conv2dGrad(op) => {

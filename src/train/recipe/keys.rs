@@ -207,7 +207,7 @@ pub static NETWORK: Section = Section {
     ],
 };
 
-const PASSES: [&str; 12] = [
+const PASSES: [&str; 13] = [
     "flatten",
     "pool-gradient",
     "epilogue",
@@ -217,9 +217,10 @@ const PASSES: [&str; 12] = [
     "bias",
     "gradients",
     "settle",
-    "partial-sums",
     "loss",
     "head",
+    "head-gradients",
+    "partial-sums",
 ];
 
 /// How it is trained.

@@ -54,9 +54,9 @@ fn ending_in_parts(name: &str, len: usize, parts: usize, sums: impl Fn(usize) ->
     let rows = len.div_ceil(PLACE);
     let (mut table, mut used) = (vec![0; 4 * rows], 0);
     for row in (1..rows.max(2)).step_by(3).filter(|row| *row < rows) {
-        let elements = if row % 4 == 3 { 20 } else { PLACE.min(len - row * PLACE) };
+        let elements = if row % 4 == 3 { 19 } else { PLACE.min(len - row * PLACE) };
         // A sum is as far from the next one as it would be if it had 64 elements and some behind them.
-        let stride = PLACE + 4 * (row % 2);
+        let stride = PLACE + 3 * (row % 2);
         table[4 * row..4 * row + 4].copy_from_slice(&[used, stride, parts, elements].map(|value| value as u32));
         used += parts * stride;
     }
@@ -69,8 +69,8 @@ fn ending_in_parts(name: &str, len: usize, parts: usize, sums: impl Fn(usize) ->
 fn endings_in_parts() -> Vec<Case> {
     let noisy = |len: usize| noise(9, [len]);
     let mut cases = vec![
-        ending_in_parts("sums_of_fours", 1000, 3, noisy).at(Depth::Quick),
-        ending_in_parts("sums_of_ones", 1001, 2, noisy).at(Depth::Quick),
+        ending_in_parts("sums", 1000, 3, noisy).at(Depth::Quick),
+        ending_in_parts("sums_of_an_odd_length", 1001, 2, noisy).at(Depth::Quick),
         ending_in_parts("one_sum", 640, 1, noisy),
         // Several blocks of them, all of one sign.
         ending_in_parts("drifting_sums", 256, 4000, |len| values([len], &DRIFTING[..1])),

@@ -26,7 +26,7 @@ type Row = (&'static str, Conv2d, [usize; 4], [usize; 4]);
 /// lanes.
 const FEW: [Row; 3] = [
     ("image_of_28", PLAIN, [3, 28, 28, 1], [3, 3, 1, 32]),
-    ("colours", PADDED, [2, 7, 9, 3], [3, 3, 3, 16]),
+    ("half_of_the_lanes_padded", PADDED, [2, 7, 9, 1], [3, 3, 1, 16]),
     ("steps", STEPS, [2, 15, 19, 2], [2, 5, 2, 68]),
 ];
 

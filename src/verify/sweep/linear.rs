@@ -101,9 +101,6 @@ pub(super) fn cases(caps: &Caps) -> Vec<Case> {
     cases.push(Case::new("relu_fours", relu, fours).at(Depth::Quick));
     let operands = [noise(1, [9, 21]), noise(2, [18, 21]), noise(3, [18])];
     cases.push(Case::new("relu_bias", relu, operands.clone()).at(Depth::Quick));
-    // The kernels of the other variants are those of a convolution, which is asked with it.
-    let elu = LinearActivation { activation: Activation::Elu { alpha: 1.25 } };
-    cases.push(Case::new("elu", elu, &operands[..2]).only(BASELINE));
     for (name, x, special) in hard(&[9, 21], 1) {
         let operands = [x, noise(2, [18, 21]), noise(3, [18])];
         cases.push(mark(Case::new(name, LinearActivation { activation: Activation::Relu }, operands), special));

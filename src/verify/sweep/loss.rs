@@ -3,8 +3,9 @@
 use super::specials;
 use crate::gpu::Caps;
 use crate::ops::{
-    LinearCrossEntropyAndGrad, MixupCrossEntropy, MixupCrossEntropyGrad, MseLoss, MseLossGrad, SoftmaxCrossEntropy,
-    SoftmaxCrossEntropyAndGrad, SoftmaxCrossEntropyGrad,
+    Activation, LinearCrossEntropyAndGrad, LinearCrossEntropyGrad, LinearGrad, LinearGradInput, LinearGradWeight,
+    MixupCrossEntropy, MixupCrossEntropyGrad, MseLoss, MseLossGrad, SoftmaxCrossEntropy, SoftmaxCrossEntropyAndGrad,
+    SoftmaxCrossEntropyGrad,
 };
 use crate::verify::case::{Case, Depth, Operand, floats, integers, noise, spread, values, words};
 
@@ -104,6 +105,7 @@ pub(super) fn cases(_caps: &Caps) -> Vec<Case> {
     cases.push(Case::new("folded", MseLoss, inputs[..2].to_vec()).squeezed());
     cases.push(Case::new("folded", MseLossGrad, inputs).squeezed());
     cases.extend(heads());
+    cases.extend(head_gradients());
     cases
 }
 
@@ -135,6 +137,38 @@ fn heads() -> Vec<Case> {
     ];
     for (name, x) in specials(&[8, 5], 15) {
         cases.push(case(name, x, 5, 0.0, true).special());
+    }
+    cases
+}
+
+/// The same with the layer's gradients, which are sums over one row each, or over all rows.
+fn head_gradients() -> Vec<Case> {
+    let case = |name: &str, x: Operand, k: usize, [bias, bends]: [bool; 2], images: Option<usize>| {
+        let shape = x.spec.shape.clone();
+        let (n, features) = (shape[0], shape[1..].iter().product::<usize>());
+        let image = <[usize; 3]>::try_from(&shape[1..]).ok();
+        let loss = SoftmaxCrossEntropyAndGrad { label_smoothing: if bias { 0.0 } else { 0.1 }, mean: !bias };
+        let (weight, input, activation) =
+            (LinearGradWeight, LinearGradInput { image }, bends.then_some(Activation::Relu));
+        let grad = LinearGrad { weight, input, bias, activation, pool: None, images };
+        let mut inputs = vec![x, noise(2, [k, features]), integers(3, [n], k as u32), values([1], &[0.37])];
+        inputs.extend(bias.then(|| noise(4, [k])));
+        inputs.extend(bends.then(|| noise(5, shape)));
+        Case::new(name, LinearCrossEntropyGrad { head: LinearCrossEntropyAndGrad { loss }, grad }, inputs)
+    };
+    let mut cases = vec![
+        case("ten_classes", noise(1, [64, 64]), 10, [true, true], Some(1)).at(Depth::Quick),
+        case("one_class_more_than_lanes", noise(1, [4, 19]), 65, [true, false], Some(1)).at(Depth::Quick),
+        case("one_row_without_a_bias", noise(1, [1, 5]), 3, [false, true], Some(1)),
+        case("an_image", noise(1, [7, 3, 2, 5]), 12, [true, true], Some(1)),
+        case("an_image_of_many_elements", noise(1, [3, 5, 3, 9]), 7, [false, false], Some(1)),
+        case("folded", noise(1, [401, 6]), 5, [true, false], Some(1)).squeezed(),
+        case("over_all_rows", noise(1, [33, 21]), 6, [true, true], None).at(Depth::Quick),
+        case("over_all_rows_without_a_bias", noise(1, [9, 21]), 6, [false, false], None),
+        case("over_eight_rows", noise(1, [33, 21]), 6, [true, true], Some(8)),
+    ];
+    for (name, x) in specials(&[8, 5], 15) {
+        cases.push(case(name, x, 5, [true, false], Some(1)).special());
     }
     cases
 }
