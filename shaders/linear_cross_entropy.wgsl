@@ -3,7 +3,7 @@
 //   joined       logits[n,o] = b[o] + sum_{p,c} x[n,p,c] * w[o,c,p], and of these row_loss and dlogits as loss.wgsl has them
 //   joined_grad  the same, dx[n,p,c] = f(sum_o dlogits[n,o] * w[o,c,p]) with what shared/finish.wgsl, or
 //                shared/finish_gradient.wgsl in its place, makes of a sum, and for each row dw[n,o,c,p] = dlogits[n,o] * x[n,p,c],
-//                db[n,o] = dlogits[n,o]
+//                db[n,o] = dlogits[n,o]; shared/head_hidden.wgsl computes x before that
 //
 // `share` lanes sum the products of one class, as many classes at once as that leaves; k is at most CLASSES.
 // x is an image, channels fastest, whose elements the weights count pixels fastest, or rows: images of one pixel.
@@ -15,6 +15,7 @@
 #import exponential
 #import cross_entropy
 #import finish
+#import head_input
 
 struct Params {
     rows: u32, // n
@@ -28,6 +29,9 @@ struct Params {
     even: f32, // s / k
     sums_b: u32, // joined_grad: whether db is wanted
     slope: f32, // of the activation
+    pixels1: u32, // of what the layer before reads, where that is computed too (shared/head_hidden.wgsl), and its channels
+    channels1: u32,
+    bias1: u32, // whether b1 is one
 }
 
 const WORKGROUP: u32 = 64u;
@@ -35,7 +39,7 @@ const BLOCK: u32 = 256u;
 const CLASSES: u32 = 256u;
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> x: array<f32>; // [rows, pixels, channels]
+// 1: x
 @group(0) @binding(2) var<storage, read> w: array<f32>; // [k, channels, pixels]
 @group(0) @binding(3) var<storage, read> b: array<f32>; // [k], or anything
 @group(0) @binding(4) var<storage, read> labels: array<u32>; // [rows]
@@ -116,6 +120,7 @@ fn joined_grad(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups)
     if row >= params.rows {
         return;
     }
+    prepare(row, lane);
     score_row(row, lane);
     // Every lane reads what all have stored.
     storageBarrier();

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::fuse::PARTIAL_SUMS;
 use super::{Graph, Node, Storage, ValueId};
 use crate::ops::Op;
 use crate::tensor::Spec;
@@ -37,17 +38,7 @@ impl Graph {
 
     fn least(&self) -> u64 {
         let bytes = |id: ValueId| self.spec(id).bytes() as u64;
-        let turns = |node: &Node| {
-            matches!(
-                node.op,
-                Op::SoftmaxCrossEntropyGrad(_)
-                    | Op::MixupCrossEntropyGrad(_)
-                    | Op::SoftmaxCrossEntropyAndGrad(_)
-                    | Op::LinearCrossEntropyAndGrad(_)
-                    | Op::MseLossGrad(_)
-            )
-        };
-        let turn = self.nodes.iter().position(turns);
+        let turn = self.nodes.iter().position(|node| node.op.turns());
         let turn = turn.unwrap_or(self.nodes.len());
         // What outlives the step, element by element of the memory that it lies in: read, written.
         let mut lasting: BTreeMap<ValueId, Vec<[bool; 2]>> = BTreeMap::new();
@@ -74,7 +65,8 @@ impl Graph {
                 }
             }
         }
-        for (root, elements) in &lasting {
+        // Partial sums are there because they were left to the end of the step, not because they must be.
+        for (root, elements) in lasting.iter().filter(|(root, _)| self.value(**root).name != PARTIAL_SUMS) {
             let accesses = elements.iter().flatten().filter(|access| **access).count() as u64;
             least += accesses * bytes(*root) / elements.len().max(1) as u64;
         }

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::error::Result;
 use crate::ops::linear::pixels_channels;
-use crate::ops::{LinearCrossEntropyAndGrad, LinearCrossEntropyGrad};
+use crate::ops::{LinearCrossEntropyAndGrad, LinearCrossEntropyGrad, MlpCrossEntropyGrad};
 use crate::tensor::Spec;
 
 use Operand::{Input, Output};
@@ -29,6 +29,10 @@ pub(super) const VARIANT: Variant = Variant {
 /// The same with the layer's gradients.
 pub(super) const GRAD_VARIANT: Variant =
     Variant { limits: Limits { storage_buffers: 12, ..Limits::DEFAULT }, ..VARIANT };
+
+/// The same with the layer before it.
+pub(super) const MLP_VARIANT: Variant =
+    Variant { limits: Limits { storage_buffers: 14, ..Limits::DEFAULT }, ..VARIANT };
 
 /// `CLASSES` in the shader.
 const CLASSES: usize = 256;
@@ -113,7 +117,14 @@ fn with_mean(
 
 fn joined(op: &LinearCrossEntropyAndGrad, problem: &Problem) -> Lowered {
     let bias = (problem.inputs.len() > 4).then_some(Input(4));
-    with_mean(epilogue(dispatch("joined", op, bias, problem), None).set("sums_b", 0u32), op, problem, Vec::new())
+    let main = epilogue(dispatch("joined", op, bias, problem), None).set("sums_b", 0u32);
+    with_mean(before(main, None), op, problem, Vec::new())
+}
+
+/// Says what the layer before the last one reads, and whether it has a bias, where it is computed too.
+fn before(dispatch: Dispatch, hidden: Option<([usize; 2], bool)>) -> Dispatch {
+    let ([pixels, channels], bias) = hidden.unwrap_or(([0; 2], false));
+    dispatch.set("pixels1", pixels).set("channels1", channels).set("bias1", usize::from(bias))
 }
 
 /// The variants with the layer's gradients: all in one where the sums of the rows stay apart; else the kernels of the parts for GPUs,
@@ -133,25 +144,9 @@ pub(super) fn grad_variants(op: &LinearCrossEntropyGrad, problem: &Problem) -> V
 
 pub(super) fn lower_grad(op: &LinearCrossEntropyGrad, problem: &Problem, variant: &'static str) -> Result<Lowered> {
     let (operands, results) = (op.head_operands(problem.inputs.len()), op.head_results());
-    let saved = op.grad.activation.map(|activation| (activation, Input(operands)));
     if variant == NAME {
-        let bias = (operands > 4).then_some(Input(4));
-        let [pixels, channels] = pixels_channels(&problem.inputs[0].shape);
-        let (inputs, k) = (pixels * channels, problem.outputs[0].shape[1]);
-        let main = dispatch("joined_grad", &op.head, bias, problem);
-        let trips = main.trips + inputs.div_ceil(WORKGROUP) * (1 + k) + k.div_ceil(WORKGROUP);
-        let mut workspaces = Vec::new();
-        let db = match op.grad.bias {
-            true => Output(results + 1),
-            false => scratch(&mut workspaces, Spec::f32([1])),
-        };
-        let main = finish(main, None, saved)
-            .set("sums_b", usize::from(op.grad.bias))
-            .bind("dw", Output(results))
-            .bind("db", db)
-            .bind("dx", Output(results + op.grad.dx()))
-            .trips(trips);
-        return Ok(with_mean(main, &op.head, problem, workspaces));
+        let saved = op.grad.activation.map(|activation| (activation, Input(operands)));
+        return Ok(joined_grad(op, problem, |main| before(finish(main, None, saved), None)));
     }
     let head = Problem { inputs: &problem.inputs[..operands], outputs: &problem.outputs[..results], ..*problem };
     // The layer with its loss has a kernel for GPUs inside all limits.
@@ -168,5 +163,81 @@ pub(super) fn lower_grad(op: &LinearCrossEntropyGrad, problem: &Problem, variant
         Output(output) => Output(results + output),
         other => other,
     });
+    Ok(all)
+}
+
+/// All of it in one dispatch, to which `complete` adds how it ends and what comes before it.
+fn joined_grad(op: &LinearCrossEntropyGrad, problem: &Problem, complete: impl FnOnce(Dispatch) -> Dispatch) -> Lowered {
+    let results = op.head_results();
+    let bias = (op.head_operands(problem.inputs.len()) > 4).then_some(Input(4));
+    let [pixels, channels] = pixels_channels(&problem.inputs[0].shape);
+    let (inputs, k) = (pixels * channels, problem.outputs[0].shape[1]);
+    let main = dispatch("joined_grad", &op.head, bias, problem);
+    let trips = main.trips + inputs.div_ceil(WORKGROUP) * (1 + k) + k.div_ceil(WORKGROUP);
+    let mut workspaces = Vec::new();
+    let db = match op.grad.bias {
+        true => Output(results + 1),
+        false => scratch(&mut workspaces, Spec::f32([1])),
+    };
+    let main = main
+        .set("sums_b", usize::from(op.grad.bias))
+        .bind("dw", Output(results))
+        .bind("db", db)
+        .bind("dx", Output(results + op.grad.dx()))
+        .trips(trips);
+    with_mean(complete(main), &op.head, problem, workspaces)
+}
+
+/// The specs of the last layer with its loss among those of both layers.
+fn last_layer(op: &MlpCrossEntropyGrad, problem: &Problem) -> Vec<Spec> {
+    op.head_operands(problem.inputs, &problem.outputs[0]).into_iter().cloned().collect()
+}
+
+/// The variants with the layer before it.
+pub(super) fn mlp_variants(op: &MlpCrossEntropyGrad, problem: &Problem) -> Vec<&'static str> {
+    let inputs = last_layer(op, problem);
+    let part = Problem { inputs: &inputs, outputs: &problem.outputs[1..], ..*problem };
+    let mut variants = grad_variants(&op.head, &part);
+    let rows = problem.outputs[0].shape.len() == 2;
+    if !rows || MLP_VARIANT.limits.refuse(problem.caps).is_some() {
+        variants.retain(|variant| *variant != NAME);
+    }
+    variants
+}
+
+pub(super) fn lower_mlp(op: &MlpCrossEntropyGrad, problem: &Problem, variant: &'static str) -> Result<Lowered> {
+    let own = op.hidden_operands();
+    let inputs = last_layer(op, problem);
+    let part = Problem { inputs: &inputs, outputs: &problem.outputs[1..], ..*problem };
+    // Where both have what the last layer reads and writes.
+    let place = |operand| match operand {
+        Input(0) => Output(0),
+        // What is saved of the activation is its output.
+        Input(last) if last + 1 == inputs.len() => Output(0),
+        Input(input) => Input(own + input - 1),
+        Output(output) => Output(output + 1),
+        other => other,
+    };
+    let mut all = Lowered { variant, workspaces: Vec::new(), dispatches: Vec::new() };
+    if variant == NAME {
+        let image = pixels_channels(&problem.inputs[0].shape);
+        let features = problem.outputs[0].shape[1];
+        let head = joined_grad(&op.head, &part, |main| {
+            let trips = main.trips + features.div_ceil(WORKGROUP) * (1 + image[1] * (1 + image[0]));
+            before(epilogue(main, Some(op.hidden.activation)), Some((image, op.bias)))
+                .link("head_input", "shared/head_hidden.wgsl")
+                .link("finish", "shared/finish_hidden.wgsl")
+                .trips(trips)
+        });
+        all.append(head, place);
+        let main = all.dispatches.remove(0).bind("x1", Input(0)).bind("w1", Input(1));
+        all.dispatches.insert(0, main.bind("b1", Input(if op.bias { 2 } else { 1 })));
+        return Ok(all);
+    }
+    let hidden = Problem { inputs: &problem.inputs[..own], outputs: &problem.outputs[..1], ..*problem };
+    all.append(linear::forward(Some(op.hidden.activation), &hidden, variant)?, |operand| operand);
+    // The last layer has a kernel that needs fewer buffers.
+    let best = grad_variants(&op.head, &part).into_iter().find(|best| *best == NAME && variant != BASELINE);
+    all.append(lower_grad(&op.head, &part, best.unwrap_or(variant))?, place);
     Ok(all)
 }

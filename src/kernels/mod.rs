@@ -135,6 +135,8 @@ const HEAD: [Variant; 5] = [
 
 const HEAD_GRAD: [Variant; 3] = [BASELINE_VARIANT, conv2d_tiled::VARIANT, linear_cross_entropy::GRAD_VARIANT];
 
+const MLP: [Variant; 3] = [BASELINE_VARIANT, conv2d_tiled::VARIANT, linear_cross_entropy::MLP_VARIANT];
+
 const GRADS: [Variant; 2] = [BASELINE_VARIANT, conv2d_tiled::VARIANT];
 
 const POOLING: [Variant; 2] = [BASELINE_VARIANT, pool2d_windows::VARIANT];
@@ -155,6 +157,7 @@ pub fn known(op: &Op) -> &'static [Variant] {
         Op::LinearGradInputActivationGrad(_) | Op::LinearGradWeightBias(_) => &FAST,
         Op::LinearCrossEntropyAndGrad(_) => &HEAD,
         Op::LinearCrossEntropyGrad(_) => &HEAD_GRAD,
+        Op::MlpCrossEntropyGrad(_) => &MLP,
         Op::Conv2dGrad(_) | Op::LinearGrad(_) => &GRADS,
         Op::MaxPool2d(_) | Op::MaxPool2dGrad(_) => &POOLING,
         _ => &[BASELINE_VARIANT],
@@ -216,6 +219,7 @@ pub fn variants(op: &Op, problem: &Problem) -> Vec<&'static str> {
         Op::LinearGrad(_) => conv2d_grad::linear_variants(problem),
         Op::LinearCrossEntropyAndGrad(_) => linear_cross_entropy::variants(problem),
         Op::LinearCrossEntropyGrad(op) => linear_cross_entropy::grad_variants(op, problem),
+        Op::MlpCrossEntropyGrad(op) => linear_cross_entropy::mlp_variants(op, problem),
         Op::MaxPool2d(op) => pool2d::variants(&op.0, problem),
         Op::MaxPool2dGrad(op) => pool2d::variants(&op.pool, problem),
         _ => vec![BASELINE],
@@ -293,6 +297,7 @@ pub fn lower(op: &Op, problem: &Problem, variant: &'static str) -> Result<Lowere
         Op::SoftmaxCrossEntropyAndGrad(op) => loss::cross_entropy_and_grad(op, problem),
         Op::LinearCrossEntropyAndGrad(op) => linear_cross_entropy::lower(op, problem, variant),
         Op::LinearCrossEntropyGrad(op) => linear_cross_entropy::lower_grad(op, problem, variant),
+        Op::MlpCrossEntropyGrad(op) => linear_cross_entropy::lower_mlp(op, problem, variant),
         Op::MseLoss(op) => loss::mse(op, problem),
         Op::MseLossGrad(op) => loss::mse_grad(op, problem),
         Op::GradNorm(op) => optimizer::grad_norm(op, problem),

@@ -21,6 +21,7 @@ mod bias;
 mod head;
 mod head_grad;
 mod layer;
+mod mlp;
 mod parts;
 pub mod step;
 
@@ -30,6 +31,7 @@ pub use bias::{Conv2dGradWeightBias, GradWeight, GradWeightBias, LinearGradWeigh
 pub use head::LinearCrossEntropyAndGrad;
 pub use head_grad::LinearCrossEntropyGrad;
 pub use layer::{Conv2dGrad, LayerGrad, LinearGrad};
+pub use mlp::MlpCrossEntropyGrad;
 pub use step::{Settle, SoftmaxCrossEntropyAndGrad};
 
 use super::{

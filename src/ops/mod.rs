@@ -42,7 +42,7 @@ pub use fused::{
     AddActivation, BatchNorm2dActivation, Conv2dActivation, Conv2dGrad, Conv2dGradInputActivationGrad,
     Conv2dGradWeightBias, Conv2dMaxPool2d, Conv2dMaxPool2dGradWeight, LayerGrad, LinearActivation,
     LinearCrossEntropyAndGrad, LinearCrossEntropyGrad, LinearGrad, LinearGradInputActivationGrad, LinearGradWeightBias,
-    Settle, SoftmaxCrossEntropyAndGrad,
+    MlpCrossEntropyGrad, Settle, SoftmaxCrossEntropyAndGrad,
 };
 pub use group_norm::{GroupNorm, GroupNormGrad, LayerNorm, LayerNormGrad};
 pub use linear::{Linear, LinearGradInput, LinearGradWeight};
@@ -164,7 +164,7 @@ operators! {
     Conv2dActivation, LinearActivation, Conv2dMaxPool2d, Conv2dMaxPool2dGradWeight,
     Conv2dGradInputActivationGrad, LinearGradInputActivationGrad,
     Conv2dGradWeightBias, LinearGradWeightBias, Conv2dGrad, LinearGrad,
-    SoftmaxCrossEntropyAndGrad, LinearCrossEntropyAndGrad, LinearCrossEntropyGrad, Settle,
+    SoftmaxCrossEntropyAndGrad, LinearCrossEntropyAndGrad, LinearCrossEntropyGrad, MlpCrossEntropyGrad, Settle,
     AddActivation, BatchNorm2dActivation,
 }
 
@@ -181,6 +181,7 @@ impl Op {
             (Self::Conv2dGrad(op), _) => op.element(inputs, outputs, (output, index))?,
             (Self::LinearGrad(op), _) => op.element(inputs, (output, index))?,
             (Self::LinearCrossEntropyGrad(op), _) => op.element(inputs, outputs, (output, index))?,
+            (Self::MlpCrossEntropyGrad(op), _) => op.element(inputs, outputs, (output, index))?,
             _ if output > 0 => return None,
             (Self::Conv2d(op), [x, w, bias @ ..]) => {
                 let out = [outputs[0].shape[1], outputs[0].shape[2]];
@@ -204,6 +205,29 @@ impl Op {
             (Self::LinearGradWeight(_), [x, dy]) => linear::grad_weight_element(x, dy, index),
             _ => return None,
         })
+    }
+
+    /// Whether it computes a loss, with which the forward pass ends.
+    pub fn scores(&self) -> bool {
+        matches!(
+            self,
+            Self::SoftmaxCrossEntropy(_)
+                | Self::MixupCrossEntropy(_)
+                | Self::MseLoss(_)
+                | Self::SoftmaxCrossEntropyAndGrad(_)
+                | Self::LinearCrossEntropyAndGrad(_)
+                | Self::LinearCrossEntropyGrad(_)
+                | Self::MlpCrossEntropyGrad(_)
+        )
+    }
+
+    /// Whether it computes the gradient of a loss, with which the backward pass begins.
+    pub fn turns(&self) -> bool {
+        match self {
+            Self::SoftmaxCrossEntropyGrad(_) | Self::MixupCrossEntropyGrad(_) | Self::MseLossGrad(_) => true,
+            Self::SoftmaxCrossEntropy(_) | Self::MixupCrossEntropy(_) | Self::MseLoss(_) => false,
+            both => both.scores(),
+        }
     }
 
     /// Bytes that must move at least once: every input read, every output written.

@@ -58,10 +58,7 @@ impl Divergence {
         let mut before = graph.nodes()[..=position].iter().enumerate().rev();
         let mark = before.find_map(|(at, node)| match &node.op {
             Op::GradNorm(_) | Op::Settle(_) => Some("update"),
-            Op::SoftmaxCrossEntropy(_)
-            | Op::SoftmaxCrossEntropyAndGrad(_)
-            | Op::LinearCrossEntropyAndGrad(_)
-            | Op::MixupCrossEntropy(_) => Some(if at == position { "forward" } else { "backward" }),
+            op if op.scores() => Some(if at == position { "forward" } else { "backward" }),
             Op::GatherBatch(_) => Some("forward"),
             _ => None,
         });

@@ -95,7 +95,10 @@ pub fn stages(file: &str) -> Vec<Vec<&'static str>> {
         // Several blocks a split, which takes so many elements that the standard sweep has none.
         "loss.wgsl" => &["loss", "mse_loss baseline --full --case 4200x4001"],
         "shared/cross_entropy.wgsl" => &["loss", "linear_cross_entropy_and_grad joined"],
-        "linear_cross_entropy.wgsl" => &["linear_cross_entropy_and_grad joined", "linear_cross_entropy joined"],
+        "linear_cross_entropy.wgsl" | "shared/head_input.wgsl" => {
+            &["linear_cross_entropy_and_grad joined", "linear_cross_entropy joined", "mlp_cross_entropy joined"]
+        }
+        "shared/head_hidden.wgsl" | "shared/finish_hidden.wgsl" => &["mlp_cross_entropy joined"],
         "optimizer_clip.wgsl" => &["optimizer", "grad_norm baseline --full --case more_than_16777216"],
         "shared/elements1.wgsl" | "shared/elements4.wgsl" => &["optimizer"],
         _ => return vec![vec!["--op", stem(file)]],
@@ -148,6 +151,10 @@ pub fn modules(file: &str) -> Vec<Module> {
     if ["conv2d_broadcast.wgsl", "shared/window_maximum.wgsl", "shared/maximum.wgsl"].contains(&file) {
         let windows = [("pixel", "shared/window_maximum.wgsl"), ("store1", "shared/store4.wgsl")];
         found.push(Module { links: windows.to_vec(), ..Module::new("conv2d_broadcast.wgsl") });
+    }
+    if ["shared/head_hidden.wgsl", "shared/finish_hidden.wgsl"].contains(&file) {
+        let links = vec![("head_input", "shared/head_hidden.wgsl"), ("finish", "shared/finish_hidden.wgsl")];
+        found.push(Module { links, ..Module::new("linear_cross_entropy.wgsl") });
     }
     let pooled = ["shared/pooled_derivative.wgsl", "shared/pooled_alone.wgsl"];
     for linked in pooled.into_iter().filter(|linked| *linked == file) {

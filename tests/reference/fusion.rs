@@ -80,7 +80,8 @@ fn fused_graphs_compute_the_same_in_float64() {
                             | Pass::PartialSums
                             | Pass::Loss
                             | Pass::Head
-                            | Pass::HeadGradients => 0,
+                            | Pass::HeadGradients
+                            | Pass::Mlp => 0,
                         };
                         assert_eq!(count, expected, "{pass:?}: {which}: {done:?}");
                     }
@@ -189,6 +190,45 @@ fn a_last_layer_joins_its_loss_unless_somebody_stands_between() {
             // A layer that is not joined with its loss is a layer of its own.
             let (apart, done) = graph.fuse(&[Pass::Loss]).unwrap();
             assert!(done.iter().all(|fusion| fusion.pass != Pass::Head) && apart.nodes().len() > fused.nodes().len());
+        }
+    }
+}
+
+/// linear → activation → linear → loss, with the gradients of all weights and of the image.
+fn classifier(activation: Activation) -> Graph {
+    let mut graph = Graph::new();
+    let g = &mut graph;
+    let shapes: [&[usize]; 4] = [&[6, 2, 3, 2], &[7, 12], &[7], &[5, 7]];
+    let named = shapes.iter().enumerate().map(|(i, shape)| g.persistent(&format!("x{i}"), Spec::f32(shape.to_vec())));
+    let operands: Vec<_> = named.collect();
+    let labels = g.table("labels", [6], vec![4, 0, 1, 1, 3, 2]);
+    let flat = g.apply1("flatten", Flatten, &operands[..1]).unwrap();
+    let sum = g.apply1("dense1", Linear, &[flat, operands[1], operands[2]]).unwrap();
+    let hidden = g.apply1("act", activation, &[sum]).unwrap();
+    let logits = g.apply1("dense2", Linear, &[hidden, operands[3]]).unwrap();
+    let losses = g.apply("loss", SoftmaxCrossEntropy { label_smoothing: 0.1 }, &[logits, labels]).unwrap();
+    let seed = g.persistent("seed", Spec::f32([1]));
+    let gradients = differentiate(g, losses[0], seed, &operands).unwrap();
+    let values = operands.iter().filter_map(|&value| gradients.of(value)).chain([losses[0]]).collect::<Vec<_>>();
+    for (i, value) in values.into_iter().enumerate() {
+        let kept = g.persistent(&format!("d{i}"), g.spec(value).clone());
+        g.place(value, kept, 0).unwrap();
+    }
+    graph
+}
+
+#[test]
+fn the_last_two_layers_become_one_node_where_the_activation_between_saves_its_output() {
+    for activation in Activation::all(0.1, 1.25) {
+        let graph = classifier(activation);
+        for without in [vec![], vec![Pass::HeadGradients], vec![Pass::Epilogue]] {
+            let (fused, done) = graph.clone().fuse(&without).unwrap();
+            let expected = usize::from(without.is_empty() && activation.saves_output());
+            assert_eq!(done.iter().filter(|fusion| fusion.pass == Pass::Mlp).count(), expected, "{done:?}");
+            for (got, want) in results(&fused).iter().zip(&results(&graph)) {
+                let off = got.floats().iter().zip(want.floats()).map(|(a, b)| (a - b).abs());
+                assert!(off.fold(0.0, f64::max) < 1e-13, "{activation:?} without {without:?}");
+            }
         }
     }
 }

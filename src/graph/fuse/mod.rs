@@ -11,10 +11,12 @@ mod gradients;
 mod head;
 mod head_grad;
 mod loads;
+mod mlp;
 mod partial_sums;
 mod pool_gradient;
 mod step;
 
+pub use partial_sums::NAME as PARTIAL_SUMS;
 use serde::{Deserialize, Serialize};
 
 use super::{Graph, Node, Storage, ValueId};
@@ -56,6 +58,8 @@ pub enum Pass {
     Head,
     /// And the gradients of that layer.
     HeadGradients,
+    /// And the layer before it.
+    Mlp,
 }
 
 /// What a pass did at one place.
@@ -71,7 +75,7 @@ pub struct Fusion {
 
 impl Pass {
     /// Every pass, in the order in which they run.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Flatten,
         Self::PoolGradient,
         Self::Epilogue,
@@ -85,6 +89,7 @@ impl Pass {
         Self::Loss,
         Self::Head,
         Self::HeadGradients,
+        Self::Mlp,
         // Of all that is fused by then.
         Self::PartialSums,
     ];
@@ -105,13 +110,14 @@ impl Pass {
             Self::Loss => "loss",
             Self::Head => "head",
             Self::HeadGradients => "head-gradients",
+            Self::Mlp => "mlp",
         }
     }
 
     /// Whether it is worth something where dispatches cost little beside what they compute, and kernels are chosen one by one: on
     /// processors.
     pub fn serves_processors(self) -> bool {
-        !matches!(self, Self::Gradients | Self::PartialSums | Self::HeadGradients)
+        !matches!(self, Self::Gradients | Self::PartialSums | Self::HeadGradients | Self::Mlp)
     }
 
     fn run(self, graph: &mut Graph) -> Result<Vec<Fusion>> {
@@ -129,6 +135,7 @@ impl Pass {
             Self::Loss => step::losses(graph),
             Self::Head => head::run(graph),
             Self::HeadGradients => head_grad::run(graph),
+            Self::Mlp => mlp::run(graph),
         }
     }
 }

@@ -9,7 +9,7 @@ use crate::ops::{Op, Operator};
 use crate::tensor::{Elements, Spec};
 
 /// The flat buffer of the partial sums.
-const NAME: &str = "gradient_sums";
+pub const NAME: &str = "gradient_sums";
 /// Elements of the partial sums of a layer: so many keep a GPU busy that computes them.
 const WANTED: usize = 1 << 21;
 /// Elements of those of all layers; the sums of the layers behind them are not left to the end.
@@ -102,6 +102,11 @@ fn layer(graph: &Graph, position: usize, end: usize, gradients: ValueId) -> Opti
         // Its kernel keeps a sum for each row.
         op.grad.images = Some(1);
         let wanted = op.grad.dx();
+        return (sums.len() == wanted && batch > 1).then(|| Layer { position, op: op.into(), parts: batch });
+    }
+    if let Op::MlpCrossEntropyGrad(mut op) = node.op {
+        op.head.grad.images = Some(1);
+        let wanted = op.head.grad.dx();
         return (sums.len() == wanted && batch > 1).then(|| Layer { position, op: op.into(), parts: batch });
     }
     let weights = graph.spec(node.outputs[0]).len();

@@ -207,7 +207,7 @@ pub static NETWORK: Section = Section {
     ],
 };
 
-const PASSES: [&str; 13] = [
+const PASSES: [&str; 14] = [
     "flatten",
     "pool-gradient",
     "epilogue",
@@ -220,6 +220,7 @@ const PASSES: [&str; 13] = [
     "loss",
     "head",
     "head-gradients",
+    "mlp",
     "partial-sums",
 ];
 

@@ -3,9 +3,9 @@
 use super::specials;
 use crate::gpu::Caps;
 use crate::ops::{
-    Activation, LinearCrossEntropyAndGrad, LinearCrossEntropyGrad, LinearGrad, LinearGradInput, LinearGradWeight,
-    MixupCrossEntropy, MixupCrossEntropyGrad, MseLoss, MseLossGrad, SoftmaxCrossEntropy, SoftmaxCrossEntropyAndGrad,
-    SoftmaxCrossEntropyGrad,
+    Activation, LinearActivation, LinearCrossEntropyAndGrad, LinearCrossEntropyGrad, LinearGrad, LinearGradInput,
+    LinearGradWeight, MixupCrossEntropy, MixupCrossEntropyGrad, MlpCrossEntropyGrad, MseLoss, MseLossGrad,
+    SoftmaxCrossEntropy, SoftmaxCrossEntropyAndGrad, SoftmaxCrossEntropyGrad,
 };
 use crate::verify::case::{Case, Depth, Operand, floats, integers, noise, spread, values, words};
 
@@ -106,6 +106,7 @@ pub(super) fn cases(_caps: &Caps) -> Vec<Case> {
     cases.push(Case::new("folded", MseLossGrad, inputs).squeezed());
     cases.extend(heads());
     cases.extend(head_gradients());
+    cases.extend(mlps());
     cases
 }
 
@@ -169,6 +170,36 @@ fn head_gradients() -> Vec<Case> {
     ];
     for (name, x) in specials(&[8, 5], 15) {
         cases.push(case(name, x, 5, [true, false], Some(1)).special());
+    }
+    cases
+}
+
+/// The same with the layer before it: `x`, so many hidden features and so many classes.
+fn mlps() -> Vec<Case> {
+    let case = |name: &str, x: Operand, [m, k]: [usize; 2], [bias1, bias]: [bool; 2], images: Option<usize>| {
+        let (n, features) = (x.spec.shape[0], x.spec.shape[1..].iter().product::<usize>());
+        let activation = Activation::Relu;
+        let loss = SoftmaxCrossEntropyAndGrad { label_smoothing: 0.1, mean: bias };
+        let (weight, input) = (LinearGradWeight, LinearGradInput { image: None });
+        let grad = LinearGrad { weight, input, bias, activation: Some(activation), pool: None, images };
+        let head = LinearCrossEntropyGrad { head: LinearCrossEntropyAndGrad { loss }, grad };
+        let mut inputs = vec![x, noise(2, [m, features])];
+        inputs.extend(bias1.then(|| noise(6, [m])));
+        inputs.extend([noise(5, [k, m]), integers(3, [n], k as u32), values([1], &[0.37])]);
+        inputs.extend(bias.then(|| noise(4, [k])));
+        Case::new(name, MlpCrossEntropyGrad { hidden: LinearActivation { activation }, bias: bias1, head }, inputs)
+    };
+    let mut cases = vec![
+        case("of_an_image", noise(1, [64, 3, 3, 8]), [64, 10], [true, true], Some(1)).at(Depth::Quick),
+        case("of_rows", noise(1, [5, 33]), [65, 3], [true, true], Some(1)),
+        case("one_row_without_biases", noise(1, [1, 5]), [7, 66], [false, false], Some(1)),
+        case("of_an_image_without_biases", noise(1, [4, 2, 5, 3]), [9, 4], [false, false], Some(1)),
+        case("folded", noise(1, [401, 6]), [3, 5], [true, true], Some(1)).squeezed(),
+        case("over_all_rows", noise(1, [33, 21]), [18, 6], [true, true], None).at(Depth::Quick),
+        case("over_eight_rows", noise(1, [33, 21]), [18, 6], [false, true], Some(8)),
+    ];
+    for (name, x) in specials(&[8, 5], 15) {
+        cases.push(case(name, x, [6, 5], [true, true], Some(1)).special());
     }
     cases
 }
