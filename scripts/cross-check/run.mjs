@@ -71,7 +71,7 @@ async function validate() {
         const [program, entry] = kernel.split(' ');
         entries.set(kernel, { program: Number(program), entry });
     }
-    let failed = 0;
+    let [failed, beyond] = [0, 0];
     const modules = new Map();
     for (const [index, program] of suite.programs.entries()) {
         try {
@@ -86,11 +86,17 @@ async function validate() {
         try {
             await pipelineOf(dawn, modules.get(program), entry);
         } catch (error) {
+            // Dawn without a device has WebGPU's default limits. Plans offer a kernel that binds more only where they are met; its
+            // module was valid.
+            if (/number of storage buffers .* exceeds the maximum per-stage limit/.test(error.message)) {
+                beyond += 1;
+                continue;
+            }
             failed += 1;
             console.log(`FAILED ${suite.programs[program].file}, ${entry}: ${error.message}`);
         }
     }
-    const counts = { programs: suite.programs.length, entry_points: entries.size, failed };
+    const counts = { programs: suite.programs.length, entry_points: entries.size, failed, beyond_default_limits: beyond };
     console.log(`summary: ${JSON.stringify(counts)}`);
     dawn.device.destroy();
     process.exit(failed === 0 ? 0 : 1);
