@@ -10,6 +10,7 @@
 // Dispatch: the workgroups of the gradient, then those of the rows, folded (shared/grid.wgsl); one workgroup in all (settle). Large
 // gradients come in several dispatches, a range each; invocation s of all that square takes the elements s, s + splits,
 // s + 2 splits ... of its range.
+// Where some of the gradient lies in partial sums (shared/gradient_parts.wgsl), these are added up and written to their places on the way.
 // Definition: src/ops/fused/step.rs. Host: src/kernels/control_settle.rs.
 
 #import grid
@@ -38,7 +39,7 @@ const FLAG: u32 = 1u;
 const BLOCK: u32 = 256u;
 
 @group(0) @binding(0) var<uniform> params: Params;
-// 1: the gradient
+// 1: the gradient; 14, 15: its partial sums and where they are
 @group(0) @binding(2) var<storage, read> row_loss: array<f32>; // [rows]
 @group(0) @binding(3) var<storage, read> logits: array<f32>; // [rows, k]
 @group(0) @binding(4) var<storage, read> labels: array<u32>; // [rows]

@@ -2,7 +2,7 @@
 //
 //   joined       logits[n,o] = b[o] + sum_{p,c} x[n,p,c] * w[o,c,p], and of these row_loss and dlogits as loss.wgsl has them
 //   joined_grad  the same, dx[n,p,c] = f(sum_o dlogits[n,o] * w[o,c,p]) with what shared/finish.wgsl, or
-//                shared/finish_gradient.wgsl in its place, makes of a sum, and for each row dw[n,o,c,p] = dlogits[n,o] * x[n,p,c],
+//                shared/finish_gradient.wgsl or shared/finish_hidden.wgsl in its place, makes of a sum, and for each row dw[n,o,c,p] = dlogits[n,o] * x[n,p,c],
 //                db[n,o] = dlogits[n,o]; shared/head_hidden.wgsl computes x before that
 //
 // `share` lanes sum the products of one class, as many classes at once as that leaves; k is at most CLASSES.

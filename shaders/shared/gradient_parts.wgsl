@@ -1,5 +1,6 @@
 // A flat gradient parts of which lie in partial sums, element by element: the gradients of weights over some images each. Whoever asks
-// for an element writes its sum to its place.
+// for an element writes its sum to its place. The importing file declares `params.first`, the element with which the range begins, and
+// `BLOCK`.
 
 @group(0) @binding(1) var<storage, read_write> grad: array<f32>; // [len]
 @group(0) @binding(14) var<storage, read> sums: array<f32>;

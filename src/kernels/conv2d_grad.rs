@@ -6,7 +6,7 @@ use super::conv2d_tiled::{self, PoolBehind, Wanted};
 use super::reduce::Splits;
 use super::{BASELINE, Lowered, Operand, Problem, activation, conv2d, linear, pool2d, reduce};
 use crate::error::Result;
-use crate::ops::{Activation, ActivationGrad, Conv2dGrad, LayerGrad, LinearGrad, MaxPool2dGrad, Operator, SumRows};
+use crate::ops::{Activation, ActivationGrad, Conv2dGrad, LayerGrad, LinearGrad, MaxPool2dGrad, SumRows};
 use crate::tensor::Spec;
 
 use Operand::{Input, Output};
@@ -18,14 +18,6 @@ fn variants(serves: bool, problem: &Problem) -> Vec<&'static str> {
         variants.insert(usize::from(problem.caps.cpu), conv2d_tiled::NAME);
     }
     variants
-}
-
-/// What arrives at the convolution's output.
-fn arriving(op: &Conv2dGrad, problem: &Problem) -> Result<Spec> {
-    match op.pool {
-        None => Ok(problem.inputs[1].clone()),
-        Some(pool) => Ok(pool.infer(&[problem.inputs[1].clone(), problem.inputs[3].clone()])?.remove(0)),
-    }
 }
 
 /// The max pool behind the convolution as the fast kernel sees it, where its windows tile what they are taken of.
@@ -59,7 +51,7 @@ fn tiled<W, I>(op: &LayerGrad<W, I>, forward: Gather, behind: Option<&PoolBehind
 
 pub(super) fn conv2d(op: &Conv2dGrad, problem: &Problem, variant: &'static str) -> Result<Lowered> {
     let (x, dy, w) = (&problem.inputs[0], &problem.inputs[1], &problem.inputs[2]);
-    let between = arriving(op, problem)?;
+    let between = op.arriving(problem.inputs)?;
     if variant == conv2d_tiled::NAME {
         let pool = op.pool.and_then(|pool| behind(&pool, dy));
         return Ok(tiled(op, forward_gather(&op.weight.conv, x, &between, w), pool.as_ref()));

@@ -166,6 +166,10 @@ pub(super) fn grad_weight(op: &Conv2dMaxPool2dGradWeight, problem: &Problem, var
             let specs = [x.clone(), between];
             conv2d::grad_weight(&grad, &Problem { inputs: &specs, outputs: &outputs[..1], ..*problem }, variant)?
         }
+        Some(_) if variant == conv2d_tiled::NAME && op.forward.conv.groups == 1 => {
+            let wanted = Wanted { bias: None, images: op.images };
+            conv2d_tiled::weight_grad(&WeightGrad { forward }, None, wanted)
+        }
         Some(splits) => {
             let sums = conv2d::weight_sums(&grad, [x, &between, &weights], splits, Operand::Output(0));
             Lowered::baseline(vec![sums])

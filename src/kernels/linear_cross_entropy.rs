@@ -236,8 +236,6 @@ pub(super) fn lower_mlp(op: &MlpCrossEntropyGrad, problem: &Problem, variant: &'
     }
     let hidden = Problem { inputs: &problem.inputs[..own], outputs: &problem.outputs[..1], ..*problem };
     all.append(linear::forward(Some(op.hidden.activation), &hidden, variant)?, |operand| operand);
-    // The last layer has a kernel that needs fewer buffers.
-    let best = grad_variants(&op.head, &part).into_iter().find(|best| *best == NAME && variant != BASELINE);
-    all.append(lower_grad(&op.head, &part, best.unwrap_or(variant))?, place);
+    all.append(lower_grad(&op.head, &part, variant)?, place);
     Ok(all)
 }

@@ -170,7 +170,7 @@ operators! {
 
 impl Op {
     /// Element `index` of output `output` alone, for the operators that have fast kernels: what spot checks compare. Every one of
-    /// them knows its first output, and those that compute two long sums both.
+    /// them knows its first output, and those that compute the gradients of a layer both long sums.
     pub fn element<T: Real>(
         &self,
         inputs: &[&Tensor<T>],
@@ -180,8 +180,8 @@ impl Op {
         Some(match (self, inputs) {
             (Self::Conv2dGrad(op), _) => op.element(inputs, outputs, (output, index))?,
             (Self::LinearGrad(op), _) => op.element(inputs, (output, index))?,
-            (Self::LinearCrossEntropyGrad(op), _) => op.element(inputs, outputs, (output, index))?,
-            (Self::MlpCrossEntropyGrad(op), _) => op.element(inputs, outputs, (output, index))?,
+            (Self::LinearCrossEntropyGrad(op), _) if output == 0 => op.element(inputs, index),
+            (Self::MlpCrossEntropyGrad(op), _) if output == 0 => op.element(inputs, index),
             _ if output > 0 => return None,
             (Self::Conv2d(op), [x, w, bias @ ..]) => {
                 let out = [outputs[0].shape[1], outputs[0].shape[2]];

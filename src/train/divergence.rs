@@ -72,6 +72,8 @@ impl Divergence {
             (Op::LinearGradWeight(_) | Op::LinearGradWeightBias(_), 2) => "(out, in)",
             (Op::Conv2dGrad(_), 4) if output == 0 => "(k_h, k_w, c_in, c_out)",
             (Op::LinearGrad(_), 2) if output == 0 => "(out, in)",
+            (Op::Conv2dGrad(_) | Op::Conv2dMaxPool2dGradWeight(_), 5) => "(part, k_h, k_w, c_in, c_out)",
+            (Op::LinearCrossEntropyGrad(_) | Op::MlpCrossEntropyGrad(_), 3) => "(row, out, in)",
             (_, 4) => "(n, h, w, c)",
             (_, 2) => "(n, features)",
             _ => "",

@@ -233,6 +233,36 @@ fn the_last_two_layers_become_one_node_where_the_activation_between_saves_its_ou
     }
 }
 
+/// Two branches that are added: what arrives at one arrives at the other, whose shapes are others.
+#[test]
+fn gradients_of_two_layers_are_not_taken_for_those_of_one() {
+    let mut graph = Graph::new();
+    let g = &mut graph;
+    let shapes: [&[usize]; 4] = [&[2, 6, 5, 3], &[3, 3, 3, 4], &[3, 3, 4, 5], &[3, 3, 3, 5]];
+    let named = shapes.iter().enumerate().map(|(i, shape)| g.persistent(&format!("x{i}"), Spec::f32(shape.to_vec())));
+    let operands: Vec<_> = named.collect();
+    let padded = Conv2d { padding: [1; 4], ..Conv2d::default() };
+    let first = g.apply1("conv1", padded, &[operands[0], operands[1]]).unwrap();
+    let activated = g.apply1("act", Activation::Relu, &[first]).unwrap();
+    let long = g.apply1("conv2", padded, &[activated, operands[2]]).unwrap();
+    let short = g.apply1("shortcut", padded, &[operands[0], operands[3]]).unwrap();
+    let sum = g.apply1("add", Add, &[long, short]).unwrap();
+    let seed = g.persistent("seed", g.spec(sum).clone());
+    let gradients = differentiate(g, sum, seed, &operands[1..]).unwrap();
+    for (i, gradient) in operands[1..].iter().filter_map(|&value| gradients.of(value)).enumerate() {
+        let kept = g.persistent(&format!("d{i}"), g.spec(gradient).clone());
+        g.place(gradient, kept, 0).unwrap();
+    }
+    let wanted = results(&graph);
+    let (fused, done) = graph.fuse(&[]).unwrap();
+    let pairs: Vec<_> = done.iter().filter(|fusion| fusion.pass == Pass::Gradients).collect();
+    assert!(pairs.len() == 1 && pairs[0].before.iter().all(|title| title.starts_with("conv2")), "{pairs:?}");
+    for (got, want) in results(&fused).iter().zip(&wanted) {
+        let off = got.floats().iter().zip(want.floats()).map(|(a, b)| (a - b).abs());
+        assert!(off.fold(0.0, f64::max) < 1e-13);
+    }
+}
+
 #[test]
 fn an_image_that_somebody_reads_flattened_is_flattened() {
     let mut graph = Graph::new();

@@ -5,10 +5,21 @@
 use super::{Fusion, Graph, Node, Pass, ValueId, everywhere};
 use crate::error::Result;
 use crate::ops::{Activation, Conv2dGradInput, Conv2dGradWeight, LayerGrad, LinearGradInput, LinearGradWeight};
-use crate::ops::{MaxPool2dGrad, Op};
+use crate::ops::{MaxPool2dGrad, Op, Operator};
 
 pub(super) fn run(graph: &mut Graph) -> Result<Vec<Fusion>> {
-    Ok(everywhere(graph, |graph, position| {
+    let mut done = Vec::new();
+    // Nodes before a position go too, so it is asked again until there is nothing left.
+    loop {
+        match pairs(graph) {
+            found if found.is_empty() => return Ok(done),
+            found => done.extend(found),
+        }
+    }
+}
+
+fn pairs(graph: &mut Graph) -> Vec<Fusion> {
+    everywhere(graph, |graph, position| {
         let found = found(graph, position)?;
         let mut gone: Vec<usize> = [found.input].into_iter().chain(found.spread).chain(found.bias).collect();
         gone.sort_unstable();
@@ -24,7 +35,7 @@ pub(super) fn run(graph: &mut Graph) -> Result<Vec<Fusion>> {
             graph.nodes.remove(other);
         }
         Some(Fusion { pass: Pass::Gradients, before: titles, after: vec![graph.title(at)] })
-    }))
+    })
 }
 
 /// The nodes that one takes the place of, beside the gradient of the weights.
@@ -35,36 +46,33 @@ struct Found {
     bias: Option<usize>,
 }
 
-/// The gradient of a layer's weights, perhaps with that of a bias.
-#[derive(Clone, Copy)]
-enum Weight {
-    Conv2d(Conv2dGradWeight),
-    Linear(LinearGradWeight),
+/// The gradients of a layer's weights and of its input.
+enum Pair {
+    Conv2d(Conv2dGradWeight, Conv2dGradInput),
+    Linear(LinearGradWeight, LinearGradInput),
 }
 
-/// The gradient of a layer's input.
-#[derive(Clone, Copy)]
-enum Input {
-    Conv2d(Conv2dGradInput),
-    Linear(LinearGradInput),
-}
-
-fn weight(op: &Op) -> Option<(Weight, bool)> {
-    match op {
-        Op::Conv2dGradWeight(weight) => Some((Weight::Conv2d(*weight), false)),
-        Op::Conv2dGradWeightBias(both) => Some((Weight::Conv2d(both.weight), true)),
-        Op::LinearGradWeight(weight) => Some((Weight::Linear(*weight), false)),
-        Op::LinearGradWeightBias(both) => Some((Weight::Linear(both.weight), true)),
-        _ => None,
-    }
-}
-
-fn input(op: &Op) -> Option<(Input, Option<Activation>)> {
-    match op {
-        Op::Conv2dGradInput(input) => Some((Input::Conv2d(*input), None)),
-        Op::Conv2dGradInputActivationGrad(both) => Some((Input::Conv2d(both.sum), Some(both.activation))),
-        Op::LinearGradInput(input) => Some((Input::Linear(*input), None)),
-        Op::LinearGradInputActivationGrad(both) => Some((Input::Linear(both.sum), Some(both.activation))),
+/// The two, where one gather writes the gradient of the input; whether the first comes with that of a bias, and the activation with
+/// whose derivative the second is multiplied.
+fn pair(weight: &Op, input: &Op) -> Option<(Pair, bool, Option<Activation>)> {
+    let (weight, bias): (Op, bool) = match weight {
+        Op::Conv2dGradWeightBias(both) => (both.weight.into(), true),
+        Op::LinearGradWeightBias(both) => (both.weight.into(), true),
+        other => (other.clone(), false),
+    };
+    let (input, activation): (Op, Option<Activation>) = match input {
+        Op::Conv2dGradInputActivationGrad(both) => (both.sum.into(), Some(both.activation)),
+        Op::LinearGradInputActivationGrad(both) => (both.sum.into(), Some(both.activation)),
+        other => (other.clone(), None),
+    };
+    match (weight, input) {
+        (Op::Conv2dGradWeight(weight), Op::Conv2dGradInput(input)) => {
+            let one = weight.conv == input.conv && weight.conv.stride == [1, 1] && weight.conv.groups == 1;
+            one.then_some((Pair::Conv2d(weight, input), bias, activation))
+        }
+        (Op::LinearGradWeight(weight), Op::LinearGradInput(input)) => {
+            Some((Pair::Linear(weight, input), bias, activation))
+        }
         _ => None,
     }
 }
@@ -72,23 +80,24 @@ fn input(op: &Op) -> Option<(Input, Option<Activation>)> {
 /// What the gradient of weights at `position` is part of.
 fn found(graph: &Graph, position: usize) -> Option<Found> {
     let node = &graph.nodes[position];
-    let (weight, with_bias) = weight(&node.op)?;
-    let (x, dy) = (node.inputs[0], node.inputs[1]);
-    let same = |&reader: &usize| reader != position && graph.nodes[reader].inputs[0] == dy;
-    let of_input = graph.readers(dy).into_iter().filter(same).find(|&at| input(&graph.nodes[at].op).is_some())?;
-    let other = &graph.nodes[of_input];
-    let (input, activation) = input(&other.op)?;
-    let first = position.min(of_input);
-    // One gather writes the gradient of the input.
-    let conv = match (weight, input) {
-        (Weight::Conv2d(weight), Input::Conv2d(input)) if weight.conv == input.conv => Some((weight, input)),
-        (Weight::Linear(_), Input::Linear(_)) => None,
-        _ => return None,
+    let [x, dy] = *node.inputs.get(..2)? else { return None };
+    // What arrives may arrive at other layers too: of those whose gradients have the shapes of this one's, any will do.
+    let fits = |&reader: &usize| {
+        let other = &graph.nodes[reader];
+        reader != position
+            && pair(&node.op, &other.op).is_some()
+            && other.inputs[0] == dy
+            && graph.spec(other.inputs[1]) == graph.spec(node.outputs[0])
+            && graph.spec(other.outputs[0]) == graph.spec(x)
     };
-    if conv.is_some_and(|(weight, _)| weight.conv.stride != [1, 1] || weight.conv.groups > 1) {
-        return None;
-    }
-    let spread = conv.and_then(|_| spread(graph, dy));
+    let of_input = graph.readers(dy).into_iter().find(fits)?;
+    let other = &graph.nodes[of_input];
+    let (pair, with_bias, activation) = pair(&node.op, &other.op)?;
+    let first = position.min(of_input);
+    let spread = match pair {
+        Pair::Conv2d(..) => spread(graph, dy),
+        Pair::Linear(..) => None,
+    };
     let pool = spread.as_ref().map(|spread| spread.pool);
     // Behind a pool the gradient of the bias stands alone, since it sums what arrives at the pool.
     let bias = spread.as_ref().and_then(|spread| sum_of(graph, spread.upstream)).filter(|_| !with_bias);
@@ -105,15 +114,15 @@ fn found(graph: &Graph, position: usize) -> Option<Found> {
         return None;
     }
     let has_bias = with_bias || bias.is_some();
-    let op: Op = match (weight, input) {
-        (Weight::Conv2d(weight), Input::Conv2d(input)) => {
+    let op: Op = match pair {
+        Pair::Conv2d(weight, input) => {
             LayerGrad { weight, input, bias: has_bias, activation, pool, images: None }.into()
         }
-        (Weight::Linear(weight), Input::Linear(input)) => {
+        Pair::Linear(weight, input) => {
             LayerGrad { weight, input, bias: has_bias, activation, pool: None, images: None }.into()
         }
-        _ => return None,
     };
+    op.infer(&graph.specs(&inputs)).ok()?;
     let name = joined(&node.name, &other.name);
     let node = Node { name, op, inputs, outputs, watch: false };
     Some(Found { node, input: of_input, spread: spread.map(|spread| spread.position), bias })

@@ -50,7 +50,7 @@ pub enum Pass {
     Gradients,
     /// Norm, guard, records, the mean of the rows' losses and the step counter are one node before the optimiser.
     Settle,
-    /// Partial sums of the gradients of weights are added up by that node, for all layers at once.
+    /// Partial sums of the gradients of weights are added up by that node, those of several layers at once.
     PartialSums,
     /// The loss and its gradient are one node.
     Loss,

@@ -1,5 +1,7 @@
 //! Gradients of weights are sums over batch and space, which a GPU computes in parts. Where `settle` comes next, the parts are left to
-//! it: it adds them up as it takes the norm, for all layers in one dispatch, instead of a dispatch behind each layer.
+//! it: it adds them up as it takes the norm, in one dispatch, instead of a dispatch behind each layer. So it is for convolutions whose
+//! gradients are one node or that stand before a max pool, and for the last layers of a small classifier; what others sum in parts they
+//! add up themselves.
 
 use super::{Fusion, Graph, Pass, Storage, ValueId};
 use crate::error::Result;
@@ -10,8 +12,10 @@ use crate::tensor::{Elements, Spec};
 
 /// The flat buffer of the partial sums.
 pub const NAME: &str = "gradient_sums";
-/// Elements of the partial sums of a layer: so many keep a GPU busy that computes them.
+/// Elements of the partial sums of a layer: computing so many keeps a GPU busy.
 const WANTED: usize = 1 << 21;
+/// Parts of which one invocation adds up an element.
+const MOST_PARTS: usize = 256;
 /// Elements of those of all layers; the sums of the layers behind them are not left to the end.
 const MOST: usize = 1 << 24;
 
@@ -98,45 +102,43 @@ fn layer(graph: &Graph, position: usize, end: usize, gradients: ValueId) -> Opti
         return None;
     }
     let batch = graph.spec(node.inputs[0]).shape[0];
-    if let Op::LinearCrossEntropyGrad(mut op) = node.op {
-        // Its kernel keeps a sum for each row.
-        op.grad.images = Some(1);
-        let wanted = op.grad.dx();
-        return (sums.len() == wanted && batch > 1).then(|| Layer { position, op: op.into(), parts: batch });
-    }
-    if let Op::MlpCrossEntropyGrad(mut op) = node.op {
-        op.head.grad.images = Some(1);
-        let wanted = op.head.grad.dx();
-        return (sums.len() == wanted && batch > 1).then(|| Layer { position, op: op.into(), parts: batch });
-    }
     let weights = graph.spec(node.outputs[0]).len();
-    // Pixels of an image that the sums are over, those of a part at least, and how many results are sums.
-    let (image, least, wanted) = match &node.op {
+    // How many results are sums, the pixels of an image that they are over, and those of a part at least.
+    let (wanted, image, least) = match &node.op {
         Op::Conv2dGrad(op) => {
             let dy = &graph.spec(node.inputs[1]).shape;
             let [h, w] = op.pool.map_or([dy[1], dy[2]], |pool| pool.input);
             // So many terms has a sum of the gradient of the input, which is computed beside them.
-            (h * w, op.weight.kernel.iter().product::<usize>() * dy[3], op.dx())
+            (op.dx(), h * w, op.weight.kernel.iter().product::<usize>() * dy[3])
         }
-        Op::Conv2dMaxPool2dGradWeight(op) => {
-            let x = &graph.spec(node.inputs[0]).shape;
+        Op::Conv2dMaxPool2dGradWeight(op) if op.forward.conv.groups == 1 => {
+            let (x, dy) = (&graph.spec(node.inputs[0]).shape, &graph.spec(node.inputs[1]).shape);
             let [h, w] = op.forward.between([x[1], x[2]], op.kernel).ok()?;
-            (h * w, 1, 1 + usize::from(op.bias))
+            op.forward.pool.tiles([dy[1], dy[2]], [h, w]).then_some((1 + usize::from(op.bias), h * w, 1))?
         }
+        // Their kernel keeps a sum for each row.
+        Op::LinearCrossEntropyGrad(op) => (op.grad.dx(), 1, 0),
+        Op::MlpCrossEntropyGrad(op) => (op.head.grad.dx(), 1, 0),
         _ => return None,
     };
-    if sums.len() != wanted {
+    let each = match least {
+        0 => 1,
+        least => {
+            let parts = (WANTED / weights.max(1)).clamp(1, (batch * image).div_ceil(least)).min(batch).min(MOST_PARTS);
+            batch.div_ceil(parts)
+        }
+    };
+    let parts = batch.div_ceil(each);
+    if sums.len() != wanted || !(2..=MOST_PARTS).contains(&parts) {
         return None;
     }
-    let parts = (WANTED / weights.max(1)).clamp(1, (batch * image).div_ceil(least)).min(batch);
-    let images = batch.div_ceil(parts);
-    let parts = batch.div_ceil(images);
-    let op: Op = match node.op.clone() {
-        Op::Conv2dGrad(op) => crate::ops::Conv2dGrad { images: Some(images), ..op }.into(),
-        Op::Conv2dMaxPool2dGradWeight(op) => {
-            crate::ops::Conv2dMaxPool2dGradWeight { images: Some(images), ..op }.into()
-        }
+    let mut op = node.op.clone();
+    match &mut op {
+        Op::Conv2dGrad(op) => op.images = Some(each),
+        Op::Conv2dMaxPool2dGradWeight(op) => op.images = Some(each),
+        Op::LinearCrossEntropyGrad(op) => op.grad.images = Some(each),
+        Op::MlpCrossEntropyGrad(op) => op.head.grad.images = Some(each),
         _ => return None,
-    };
-    (parts > 1).then_some(Layer { position, op, parts })
+    }
+    Some(Layer { position, op, parts })
 }

@@ -122,7 +122,7 @@ impl LinearGrad {
 
 impl<W: GradWeight + Layer, I: GradInput> LayerGrad<W, I> {
     /// What arrives at the layer's output.
-    fn arriving(&self, inputs: &[Spec]) -> Result<Spec> {
+    pub fn arriving(&self, inputs: &[Spec]) -> Result<Spec> {
         match self.pool {
             None => Ok(inputs[1].clone()),
             Some(pool) => Ok(pool.infer(&[inputs[1].clone(), inputs[3].clone()])?.remove(0)),

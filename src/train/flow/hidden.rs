@@ -75,12 +75,10 @@ fn pooling(graph: &Graph, activated: Layered, pool: Layered) -> Option<(usize, C
 /// The gradient of the output of a convolution below this max pool, where the gradients of that convolution spread it out themselves,
 /// and what they spread. Windows tile what they are taken of there.
 fn spread_inside(graph: &Graph, network: &Network, part: &[Layered], pool: usize) -> Option<(ValueId, ValueId)> {
-    let forward = &graph.nodes()[graph.computed_by(part[pool].0)?];
-    let Op::Conv2dMaxPool2d(_) = forward.op else { return None };
+    // Both know it by the places of the maxima.
+    let places = *graph.nodes()[graph.computed_by(part[pool].0)?].outputs.get(1)?;
     let spreads = |op: &Op| matches!(op, Op::Conv2dGrad(grad) if grad.pool.is_some());
-    let operands = [forward.inputs[0], forward.inputs[1]];
-    let backward =
-        graph.nodes().iter().find(|node| spreads(&node.op) && [node.inputs[0], node.inputs[2]] == operands)?;
+    let backward = graph.nodes().iter().find(|node| spreads(&node.op) && node.inputs[3] == places)?;
     let mut layer = network.before(pool)?;
     while !matches!(network.layers[layer].layer, Layer::Conv2d(_)) {
         layer = network.before(layer)?;

@@ -103,7 +103,8 @@ fn endings() -> Vec<Case> {
         ending("more_rows_than_a_block_of_blocks", [66_000, 2, 5], [1, 0], gradients(64)),
         ending("many_splits", [33, 2, 5], [2, 0], gradients(1_000_003)),
         ending("many_splits_of_fours", [33, 2, 5], [2, 0], gradients(1_000_004)),
-        ending("ranges", [400, 3, 5], [1, 0], gradients(5000)).squeezed(),
+        // Of so many workgroups that those do not fill their last row.
+        ending("ranges", [330, 3, 5], [1, 0], gradients(5000)).squeezed(),
     ];
     let mut tie = ending("ties", [20, 4, 5], [4, 0], gradients(64));
     tie.operands[2] = values([20, 4], &[1.0, 3.0, 3.0, 2.0, 0.0]);
