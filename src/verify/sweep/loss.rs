@@ -4,7 +4,7 @@ use super::specials;
 use crate::gpu::Caps;
 use crate::ops::{
     Activation, LinearActivation, LinearCrossEntropyAndGrad, LinearCrossEntropyGrad, LinearGrad, LinearGradInput,
-    LinearGradWeight, MixupCrossEntropy, MixupCrossEntropyGrad, MlpCrossEntropyGrad, MseLoss, MseLossGrad,
+    LinearGradWeight, MixupCrossEntropy, MixupCrossEntropyGrad, MlpCrossEntropyGrad, MseLoss, MseLossGrad, Op,
     SoftmaxCrossEntropy, SoftmaxCrossEntropyAndGrad, SoftmaxCrossEntropyGrad,
 };
 use crate::verify::case::{Case, Depth, Operand, floats, integers, noise, spread, values, words};
@@ -201,6 +201,13 @@ fn mlps() -> Vec<Case> {
         case("over_all_rows", noise(1, [33, 21]), [18, 6], [true, true], None).at(Depth::Quick),
         case("over_eight_rows", noise(1, [33, 21]), [18, 6], [false, true], Some(8)),
     ];
+    // A program of its own, for one number that is passed on.
+    let mut slope = case("a_slope", noise(1, [9, 21]), [18, 6], [true, true], Some(1)).at(Depth::Full);
+    if let Op::MlpCrossEntropyGrad(op) = &mut slope.op {
+        let leaky = Activation::LeakyRelu { slope: 0.2 };
+        (op.hidden.activation, op.head.grad.activation) = (leaky, Some(leaky));
+    }
+    cases.push(slope);
     for (name, x) in specials(&[8, 5], 15) {
         cases.push(case(name, x, [6, 5], [true, true], Some(1)).special());
     }
