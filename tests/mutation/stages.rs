@@ -22,7 +22,7 @@ pub fn stages(file: &str) -> Vec<Vec<&'static str>> {
         "shared/gradient_parts.wgsl" => &["settle"],
         "shared/gradient_whole.wgsl" => &["settle", "grad_norm"],
         "shared/largest.wgsl" => &["control", "settle"],
-        "shared/squares.wgsl" => &["grad_norm", "settle", "grad_norm baseline --full --case more_than_16777216"],
+        "shared/squares.wgsl" => &["grad_norm", "settle", "settle baseline --full --case more_than_16777216"],
         "conv2d_broadcast.wgsl"
         | "shared/chunk1.wgsl"
         | "shared/chunk4.wgsl"

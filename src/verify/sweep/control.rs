@@ -101,6 +101,8 @@ fn endings() -> Vec<Case> {
         ending("a_block_of_rows", [256, 3, 5], [1, 0], gradients(4000)),
         ending("more_rows_than_a_block", [257, 3, 5], [1, 0], gradients(70_001)),
         ending("more_rows_than_a_block_of_blocks", [66_000, 2, 5], [1, 0], gradients(64)),
+        // Several blocks an invocation.
+        ending("more_than_16777216", [3, 2, 5], [1, 0], gradients((1 << 24) + 70_001)).at(Depth::Full),
         ending("many_splits", [33, 2, 5], [2, 0], gradients(1_000_003)),
         ending("many_splits_of_fours", [33, 2, 5], [2, 0], gradients(1_000_004)),
         // Of so many workgroups that those do not fill their last row.
