@@ -29,8 +29,7 @@ fn fused(graph: &Graph, position: usize) -> Option<(usize, Op)> {
         Op::LinearGradWeight(weight) => LinearGradWeightBias { weight }.into(),
         _ => return None,
     };
-    let sums = |&reader: &usize| matches!(graph.nodes[reader].op, Op::SumRows(_));
-    let sum = graph.readers(node.inputs[1]).into_iter().find(sums)?;
+    let sum = graph.sum_of(node.inputs[1])?;
     let there = graph.maker(node.inputs[0]).is_none_or(|maker| maker < sum);
     there.then_some((sum, op))
 }

@@ -21,20 +21,10 @@ pub(super) fn run(graph: &mut Graph) -> Result<Vec<Fusion>> {
 fn pairs(graph: &mut Graph) -> Vec<Fusion> {
     everywhere(graph, |graph, position| {
         let found = found(graph, position)?;
-        let mut gone: Vec<usize> = [found.input].into_iter().chain(found.spread).chain(found.bias).collect();
-        gone.sort_unstable();
-        let mut before: Vec<usize> = gone.iter().copied().chain([position]).collect();
-        before.sort_unstable();
-        let titles = before.iter().map(|&position| graph.title(position)).collect();
         // Where the first gradient stood: whoever reads one of them comes later, and all that they read is there.
         let place = position.min(found.input);
-        graph.nodes[place] = found.node;
-        let others: Vec<usize> = before.into_iter().filter(|other| *other != place).collect();
-        let at = place - others.iter().filter(|other| **other < place).count();
-        for &other in others.iter().rev() {
-            graph.nodes.remove(other);
-        }
-        Some(Fusion { pass: Pass::Gradients, before: titles, after: vec![graph.title(at)] })
+        let all = [position, found.input].into_iter().chain(found.spread).chain(found.bias).collect();
+        Some(graph.unite(Pass::Gradients, all, place, found.node))
     })
 }
 
@@ -100,7 +90,7 @@ fn found(graph: &Graph, position: usize) -> Option<Found> {
     };
     let pool = spread.as_ref().map(|spread| spread.pool);
     // Behind a pool the gradient of the bias stands alone, since it sums what arrives at the pool.
-    let bias = spread.as_ref().and_then(|spread| sum_of(graph, spread.upstream)).filter(|_| !with_bias);
+    let bias = spread.as_ref().and_then(|spread| graph.sum_of(spread.upstream)).filter(|_| !with_bias);
     let bias_output = bias.map(|bias| graph.nodes[bias].outputs[0]);
     let outputs = [node.outputs.clone(), bias_output.into_iter().collect(), other.outputs.clone()].concat();
     let upstream = spread.as_ref().map_or(dy, |spread| spread.upstream);
@@ -119,7 +109,7 @@ fn found(graph: &Graph, position: usize) -> Option<Found> {
             LayerGrad { weight, input, bias: has_bias, activation, pool, images: None }.into()
         }
         Pair::Linear(weight, input) => {
-            LayerGrad { weight, input, bias: has_bias, activation, pool: None, images: None }.into()
+            LayerGrad { weight, input, bias: has_bias, activation, pool, images: None }.into()
         }
     };
     op.infer(&graph.specs(&inputs)).ok()?;
@@ -153,9 +143,4 @@ fn spread(graph: &Graph, dy: ValueId) -> Option<Spread> {
     let windows = &graph.spec(node.inputs[0]).shape;
     let tiles = pool.pool.tiles([windows[1], windows[2]], pool.input);
     tiles.then(|| Spread { position, pool, upstream: node.inputs[0], places: node.inputs[1] })
-}
-
-/// The sum over the rows of a value.
-fn sum_of(graph: &Graph, id: ValueId) -> Option<usize> {
-    graph.readers(id).into_iter().find(|&reader| matches!(graph.nodes[reader].op, Op::SumRows(_)))
 }

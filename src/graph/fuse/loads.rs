@@ -22,8 +22,8 @@ pub(super) fn run(graph: &mut Graph) -> Result<Vec<Fusion>> {
     let mut done = Vec::new();
     let mut position = 0;
     while position < graph.nodes.len() {
-        if let Some(chain) = chain(graph, position) {
-            done.push(fuse(graph, &chain));
+        if let Some(fusion) = chain(graph, position).and_then(|chain| fuse(graph, &chain)) {
+            done.push(fusion);
             // Nodes before it have gone.
             position = 0;
         } else {
@@ -43,8 +43,7 @@ fn chain(graph: &Graph, weight: usize) -> Option<Chain> {
         return None;
     }
     let arriving = graph.nodes[spread].inputs[0];
-    let sums = |&reader: &usize| matches!(graph.nodes[reader].op, Op::SumRows(_));
-    let bias = graph.readers(arriving).into_iter().find(sums);
+    let bias = graph.sum_of(arriving);
     let derivative =
         graph.maker_for(arriving, 1 + usize::from(bias.is_some())).filter(|&maker| match &graph.nodes[maker].op {
             Op::ActivationGrad(grad) => grad.0.saves_output(),
@@ -53,11 +52,7 @@ fn chain(graph: &Graph, weight: usize) -> Option<Chain> {
     Some(Chain { weight, spread, derivative, bias })
 }
 
-fn fuse(graph: &mut Graph, chain: &Chain) -> Fusion {
-    let mut positions: Vec<usize> =
-        chain.derivative.into_iter().chain([chain.spread, chain.weight]).chain(chain.bias).collect();
-    positions.sort_unstable();
-    let before = positions.iter().map(|&position| graph.title(position)).collect();
+fn fuse(graph: &mut Graph, chain: &Chain) -> Option<Fusion> {
     let (weight, spread) = (graph.nodes[chain.weight].clone(), graph.nodes[chain.spread].clone());
     let (mut inputs, mut activation) = (vec![weight.inputs[0], spread.inputs[0], spread.inputs[1]], None);
     if let Some(derivative) = chain.derivative.map(|position| &graph.nodes[position])
@@ -70,19 +65,13 @@ fn fuse(graph: &mut Graph, chain: &Chain) -> Fusion {
     let bias = chain.bias.map(|position| graph.nodes[position].outputs[0]);
     // Before anybody can read one of its results; its operands are there since what arrives at the pool is.
     let place = chain.bias.map_or(chain.weight, |bias| bias.min(chain.weight));
-    if let (Op::Conv2dGradWeight(grad), Op::MaxPool2dGrad(pool)) = (&weight.op, &spread.op) {
-        let x = &graph.spec(weight.inputs[0]).shape;
-        let crop = grad.conv.output_size([x[1], x[2]], grad.kernel).is_ok_and(|size| size != pool.input);
-        let forward = Conv2dMaxPool2d { conv: grad.conv, activation, pool: pool.pool, crop };
-        let op = Conv2dMaxPool2dGradWeight { forward, kernel: grad.kernel, bias: bias.is_some(), images: None };
-        let outputs = weight.outputs.iter().copied().chain(bias).collect();
-        let node = &mut graph.nodes[place];
-        *node = Node { name: weight.name.clone(), op: op.into(), inputs, outputs, watch: false };
-    }
-    let others: Vec<usize> = positions.into_iter().filter(|position| *position != place).collect();
-    let at = place - others.iter().filter(|other| **other < place).count();
-    for &position in others.iter().rev() {
-        graph.nodes.remove(position);
-    }
-    Fusion { pass: Pass::Loads, before, after: vec![graph.title(at)] }
+    let (Op::Conv2dGradWeight(grad), Op::MaxPool2dGrad(pool)) = (&weight.op, &spread.op) else { return None };
+    let x = &graph.spec(weight.inputs[0]).shape;
+    let crop = grad.conv.output_size([x[1], x[2]], grad.kernel).is_ok_and(|size| size != pool.input);
+    let forward = Conv2dMaxPool2d { conv: grad.conv, activation, pool: pool.pool, crop };
+    let op = Conv2dMaxPool2dGradWeight { forward, kernel: grad.kernel, bias: bias.is_some(), images: None };
+    let outputs = weight.outputs.iter().copied().chain(bias).collect();
+    let node = Node { name: weight.name.clone(), op: op.into(), inputs, outputs, watch: false };
+    let all = chain.derivative.into_iter().chain([chain.spread, chain.weight]).chain(chain.bias).collect();
+    Some(graph.unite(Pass::Loads, all, place, node))
 }

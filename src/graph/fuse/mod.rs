@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Graph, Node, Storage, ValueId};
 use crate::error::{Error, Result};
-use crate::ops::Operator;
+use crate::ops::{Op, Operator};
 
 /// A pass.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -171,6 +171,24 @@ impl Graph {
             done.extend(pass.run(&mut self)?);
         }
         Ok((self, done))
+    }
+
+    /// Puts a node at `place`, in that of all those at `positions`, of which it is one; what a pass did there.
+    fn unite(&mut self, pass: Pass, mut positions: Vec<usize>, place: usize, node: Node) -> Fusion {
+        positions.sort_unstable();
+        let before = positions.iter().map(|&position| self.title(position)).collect();
+        self.nodes[place] = node;
+        let others: Vec<usize> = positions.into_iter().filter(|position| *position != place).collect();
+        let at = place - others.iter().filter(|other| **other < place).count();
+        for &position in others.iter().rev() {
+            self.nodes.remove(position);
+        }
+        Fusion { pass, before, after: vec![self.title(at)] }
+    }
+
+    /// The position of the sum over the rows of a value, which the gradient of a bias is.
+    fn sum_of(&self, id: ValueId) -> Option<usize> {
+        self.readers(id).into_iter().find(|&reader| matches!(self.nodes[reader].op, Op::SumRows(_)))
     }
 
     /// The positions of the nodes that read a value.

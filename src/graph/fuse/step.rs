@@ -57,9 +57,6 @@ struct Ending {
 
 pub(super) fn settle(graph: &mut Graph) -> Result<Vec<Fusion>> {
     let Some(ending) = ending(graph) else { return Ok(Vec::new()) };
-    let mut gone = [ending.guard, ending.norm, ending.record, ending.advance];
-    gone.sort_unstable();
-    let before = gone.iter().map(|&position| graph.title(position)).collect();
     let [guard, norm, record] = [ending.guard, ending.norm, ending.record].map(|at| graph.nodes[at].clone());
     let rates = graph.nodes[ending.optimizer].inputs[2];
     let mut inputs = vec![guard.inputs[0], ending.row_loss, record.inputs[3], record.inputs[4], norm.inputs[0], rates];
@@ -70,13 +67,9 @@ pub(super) fn settle(graph: &mut Graph) -> Result<Vec<Fusion>> {
     let mut outputs = vec![guard.outputs[0], norm.outputs[0], now];
     outputs.extend(record.outputs);
     graph.nodes[ending.optimizer].inputs[2] = now;
-    graph.nodes[ending.guard] = Node { name: "settle".into(), op: settle.into(), inputs, outputs, watch: false };
-    let others: Vec<usize> = gone.into_iter().filter(|position| *position != ending.guard).collect();
-    let at = ending.guard - others.iter().filter(|other| **other < ending.guard).count();
-    for &position in others.iter().rev() {
-        graph.nodes.remove(position);
-    }
-    Ok(vec![Fusion { pass: Pass::Settle, before, after: vec![graph.title(at)] }])
+    let node = Node { name: "settle".into(), op: settle.into(), inputs, outputs, watch: false };
+    let all = vec![ending.guard, ending.norm, ending.record, ending.advance];
+    Ok(vec![graph.unite(Pass::Settle, all, ending.guard, node)])
 }
 
 /// The end of a step of training, if it is as the passes know it.

@@ -80,14 +80,13 @@ fn endings_in_parts() -> Vec<Case> {
     ];
     // What a sum takes the place of is nobody's.
     for case in &mut cases {
-        let summed = case.operands[4].clone();
-        case.operands[4] = if case.special { summed } else { summed.strewn(len_of(&case.operands[4]), 64, f32::NAN) };
+        if !case.special {
+            let gradients = case.operands[4].clone();
+            let len = gradients.spec.len();
+            case.operands[4] = gradients.strewn(len, 64, f32::NAN);
+        }
     }
     cases
-}
-
-fn len_of(operand: &Operand) -> usize {
-    operand.spec.len()
 }
 
 fn endings() -> Vec<Case> {
