@@ -23,6 +23,8 @@
 #import bias
 #import arriving_pixels
 #import source_image
+#import image_plain
+#import no_moments
 
 struct Params {
     pixels: u32, // of what gather sums, or of dy (grad_weight)
@@ -82,7 +84,8 @@ const WINDOWS: u32 = 4u / WINDOW;
 @group(0) @binding(1) var<storage, read> src: array<f32>; // [n, h_src, w_src, c_src]
 @group(0) @binding(2) var<storage, read> w: array<f32>; // weights, strided by w_tap, w_c, w_o
 @group(0) @binding(4) var<storage, read_write> dst: array<f32>; // [pixels, c_dst]
-// 3: b; 5, 7, 8: where dy comes from; 11: argmax, where there are windows; 12: what is saved of an activation.
+// 3: b; 5, 7, 8: where dy comes from; 11: argmax, where there are windows; 12: what is saved of an activation; 13: moments of what is
+// written (shared/moments.wgsl); 14: the table of what is read normalised (shared/image_normalised.wgsl).
 @group(0) @binding(6) var<storage, read_write> part: array<f32>; // [splits, as the weights]
 @group(0) @binding(9) var<storage, read_write> part_b: array<f32>; // [splits, c_dst]
 
@@ -114,7 +117,7 @@ fn load_src(p: Params, n: u32, row: i32, col: i32, k: u32) -> f32 {
     if !at.inside {
         return 0.0;
     }
-    return src[((n * p.h_src + at.h) * p.w_src + at.w) * p.c_src + k % p.c_src];
+    return image_value(((n * p.h_src + at.h) * p.w_src + at.w) * p.c_src + k % p.c_src, k % p.c_src, p.slope);
 }
 
 // Of tap and channel k, the weight to column 0.
@@ -181,6 +184,7 @@ fn gather_tile(p: Params, unit: u32, lane: u32) {
         multiply(&acc, row_fours, column_fours);
         workgroupBarrier();
     }
+    store_moments(p, m0, n0, row_fours, column_fours, &acc);
     let m_out = row_fours * 4u;
     let n_out = column_fours * 4u;
     //#unroll

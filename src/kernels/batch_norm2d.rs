@@ -1,7 +1,7 @@
 //! Batch normalisation on the GPU: statistics in two stages each (mean, then centred squares), then the image.
 
 use super::activation::epilogue;
-use super::reduce::{Splits, scratch, split_sum_trips, sum_splits};
+use super::reduce::{Splits, scratch, split_sum_trips, sum_both};
 use super::{Dispatch, Lowered, Operand, Problem};
 use crate::error::Result;
 use crate::ops::{Activation, BatchNorm2d, BatchNorm2dEval, BatchNorm2dEvalGrad, BatchNorm2dGrad, RunningStats};
@@ -67,14 +67,28 @@ impl Sizes {
         let part_b = scratch(workspaces, Spec::f32([count, self.c]));
         vec![
             part.bind("part_w", part_w).bind("part_b", part_b),
-            sum_splits(part_w, Output(1), count, self.c),
-            sum_splits(part_b, Output(2), count, self.c),
+            sum_both([part_w, part_b], [Output(1), Output(2)], count, [self.c; 2]),
         ]
     }
 }
 
 pub(super) fn forward(op: &BatchNorm2d, activation: Option<Activation>, problem: &Problem) -> Result<Lowered> {
-    let sizes = Sizes::of(&problem.inputs[0], op.eps);
+    let mut lowered = statistics(&problem.inputs[0], op.eps);
+    let image = Sizes::of(&problem.inputs[0], op.eps)
+        .image("forward", activation)
+        .bind("x", Input(0))
+        .bind("weight", Input(1))
+        .bind("bias", Input(2))
+        .bind("mean", Output(1))
+        .bind("rstd", Output(2))
+        .bind("y", Output(0));
+    lowered.dispatches.push(image);
+    Ok(lowered)
+}
+
+/// What normalises each channel of the image `x`, input 0: outputs 1 to 3.
+pub(super) fn statistics(x: &Spec, eps: f64) -> Lowered {
+    let sizes = Sizes::of(x, eps);
     let mut workspaces = Vec::new();
     let part = scratch(&mut workspaces, Spec::f32([sizes.splits.count, sizes.c]));
     let dispatches = vec![
@@ -82,16 +96,8 @@ pub(super) fn forward(op: &BatchNorm2d, activation: Option<Activation>, problem:
         sizes.finish("mean_finish").bind("x", Input(0)).bind("part", part).bind("mean_out", Output(1)),
         sizes.part("square_part").bind("x", Input(0)).bind("mean", Output(1)).bind("part_out", part),
         sizes.finish("rstd_finish").bind("part", part).bind("rstd_out", Output(2)).bind("var_unbiased", Output(3)),
-        sizes
-            .image("forward", activation)
-            .bind("x", Input(0))
-            .bind("weight", Input(1))
-            .bind("bias", Input(2))
-            .bind("mean", Output(1))
-            .bind("rstd", Output(2))
-            .bind("y", Output(0)),
     ];
-    Ok(Lowered { workspaces, ..Lowered::baseline(dispatches) })
+    Lowered { workspaces, ..Lowered::baseline(dispatches) }
 }
 
 pub(super) fn grad(_op: &BatchNorm2dGrad, problem: &Problem) -> Result<Lowered> {

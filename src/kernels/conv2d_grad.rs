@@ -2,23 +2,14 @@
 //! baseline kernels of the parts, one after the other.
 
 use super::conv2d_gather::{Gather, WeightGrad, forward_gather};
-use super::conv2d_tiled::{self, PoolBehind, Wanted};
+use super::conv2d_tiled::{self, Normal, PoolBehind, Wanted};
 use super::reduce::Splits;
-use super::{BASELINE, Lowered, Operand, Problem, activation, conv2d, linear, pool2d, reduce};
+use super::{BASELINE, Lowered, Operand, Problem, activation, batch_norm2d_apply, conv2d, linear, pool2d, reduce};
 use crate::error::Result;
 use crate::ops::{Activation, ActivationGrad, Conv2dGrad, LayerGrad, LinearGrad, MaxPool2dGrad, SumRows};
 use crate::tensor::Spec;
 
 use Operand::{Input, Output};
-
-/// The variants of both.
-fn variants(serves: bool, problem: &Problem) -> Vec<&'static str> {
-    let mut variants = vec![BASELINE];
-    if serves && conv2d_tiled::VARIANT.limits.refuse(problem.caps).is_none() {
-        variants.insert(usize::from(problem.caps.cpu), conv2d_tiled::NAME);
-    }
-    variants
-}
 
 /// The max pool behind the convolution as the fast kernel sees it, where its windows tile what they are taken of.
 fn behind(pool: &MaxPool2dGrad, dy: &Spec) -> Option<PoolBehind> {
@@ -34,11 +25,16 @@ fn serves(op: &Conv2dGrad, dy: &Spec) -> bool {
 }
 
 pub(super) fn conv2d_variants(op: &Conv2dGrad, problem: &Problem) -> Vec<&'static str> {
-    variants(serves(op, &problem.inputs[1]), problem)
+    conv2d_tiled::variants(serves(op, &problem.inputs[1]), problem)
 }
 
-pub(super) fn linear_variants(problem: &Problem) -> Vec<&'static str> {
-    variants(true, problem)
+pub(super) fn linear_variants(op: &LinearGrad, problem: &Problem) -> Vec<&'static str> {
+    conv2d_tiled::variants(!op.normalised, problem)
+}
+
+/// How the layer reads its image, where that is not as it is.
+fn normal<W, I>(op: &LayerGrad<W, I>) -> Option<Normal> {
+    op.table().map(|table| Normal { activation: op.activation, table: Input(table) })
 }
 
 /// What the one kernel is told: the forward problem, whose operands are image and upstream gradient.
@@ -46,7 +42,7 @@ fn tiled<W, I>(op: &LayerGrad<W, I>, forward: Gather, behind: Option<&PoolBehind
     let derivative: Option<(Activation, Operand)> = op.activation.zip(op.saved().map(Input));
     let grad = WeightGrad { forward: Gather { derivative, ..forward } };
     let wanted = Wanted { bias: op.bias.then_some(Output(1)), images: op.images };
-    conv2d_tiled::grads(&grad, behind, wanted, Output(op.dx()))
+    conv2d_tiled::grads(&grad, behind, normal(op), wanted, Output(op.dx()))
 }
 
 pub(super) fn conv2d(op: &Conv2dGrad, problem: &Problem, variant: &'static str) -> Result<Lowered> {
@@ -57,6 +53,7 @@ pub(super) fn conv2d(op: &Conv2dGrad, problem: &Problem, variant: &'static str) 
         return Ok(tiled(op, forward_gather(&op.weight.conv, x, &between, w), pool.as_ref()));
     }
     let mut all = Lowered::baseline(Vec::new());
+    let image = normal(op).map_or(Input(0), |normal| batch_norm2d_apply::read(&normal, x, &mut all));
     let mut arrives = Input(1);
     if let Some(pool) = &op.pool {
         arrives = reduce::scratch(&mut all.workspaces, between.clone());
@@ -80,7 +77,7 @@ pub(super) fn conv2d(op: &Conv2dGrad, problem: &Problem, variant: &'static str) 
     let input = [between, w.clone()];
     let input = Problem { inputs: &input, outputs: &problem.outputs[op.dx()..], ..*problem };
     let input = conv2d::grad_input(&op.input, None, &input, BASELINE)?;
-    apart(op, all, [weights, input], arrives, problem)
+    apart(op, all, [weights, input], [image, arrives], problem)
 }
 
 pub(super) fn linear(op: &LinearGrad, problem: &Problem, variant: &'static str) -> Result<Lowered> {
@@ -99,7 +96,9 @@ pub(super) fn linear(op: &LinearGrad, problem: &Problem, variant: &'static str) 
     };
     let input = Problem { inputs: &problem.inputs[1..3], outputs: &problem.outputs[op.dx()..], ..*problem };
     let parts = [weights, linear::grad_input(None, &input, BASELINE)?];
-    apart(op, Lowered::baseline(Vec::new()), parts, Input(1), problem)
+    let mut all = Lowered::baseline(Vec::new());
+    let image = normal(op).map_or(Input(0), |normal| batch_norm2d_apply::read(&normal, &problem.inputs[0], &mut all));
+    apart(op, all, parts, [image, Input(1)], problem)
 }
 
 /// The sums of what arrives at a layer, over all images or over so many each.
@@ -124,10 +123,14 @@ fn apart<W, I>(
     op: &LayerGrad<W, I>,
     mut all: Lowered,
     [weights, input]: [Lowered; 2],
-    arrives: Operand,
+    [image, arrives]: [Operand; 2],
     problem: &Problem,
 ) -> Result<Lowered> {
-    all.append(weights, |operand| if operand == Input(1) { arrives } else { operand });
+    all.append(weights, |operand| match operand {
+        Input(0) => image,
+        Input(_) => arrives,
+        other => other,
+    });
     if op.bias {
         all.append(bias_sums(&problem.inputs[1], &problem.outputs[1], op.images, problem)?, |operand| match operand {
             Input(_) => Input(1),
@@ -135,7 +138,8 @@ fn apart<W, I>(
         });
     }
     let dx = &problem.outputs[op.dx()..];
-    let derivative = op.activation.zip(op.saved());
+    // What is read normalised is what is saved.
+    let derivative = op.activation.map(|activation| (activation, op.saved().map_or(image, Input)));
     let sum = match derivative {
         None => Output(op.dx()),
         Some(_) => reduce::scratch(&mut all.workspaces, dx[0].clone()),
@@ -149,7 +153,7 @@ fn apart<W, I>(
         let inputs = [dx[0].clone(), dx[0].clone()];
         let part = Problem { inputs: &inputs, outputs: dx, ..*problem };
         all.append(activation::grad(&ActivationGrad(activation), &part)?, |operand| match operand {
-            Input(0) => Input(saved),
+            Input(0) => saved,
             Input(_) => sum,
             _ => Output(op.dx()),
         });

@@ -2,14 +2,14 @@
 
 use super::conv2d_gather::{Gather, Lattice, WeightGrad};
 use super::reduce::{scratch, sum_both, sum_splits};
-use super::{BLOCK, Dispatch, Edges, Limits, Lowered, Operand, Variant};
-use crate::ops::Op;
+use super::{BASELINE, BLOCK, Dispatch, Edges, Limits, Lowered, Operand, Problem, Variant};
+use crate::ops::{Activation, Op};
 use crate::tensor::Spec;
 
 /// The variant's name.
 pub(super) const NAME: &str = "tiled";
 /// Rows and columns of a tile.
-const TILE: usize = 64;
+pub(super) const TILE: usize = 64;
 /// Terms between two barriers.
 const DEPTH: usize = 16;
 /// Workgroups that a split reduction aims at: a few for each multiprocessor of a large GPU.
@@ -82,31 +82,68 @@ fn dispatch(
         .set("w_windows", w_windows)
 }
 
+/// How a layer reads its image, where that goes through a batch normalisation first.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Normal {
+    /// What it goes through after that.
+    pub activation: Option<Activation>,
+    /// The table of the normalisation.
+    pub table: Operand,
+}
+
+/// The variants of an operator for which there is this kernel alone, where it serves the problem.
+pub(super) fn variants(serves: bool, problem: &Problem) -> Vec<&'static str> {
+    let mut variants = vec![BASELINE];
+    if serves && VARIANT.limits.refuse(problem.caps).is_none() {
+        variants.insert(usize::from(problem.caps.cpu), NAME);
+    }
+    variants
+}
+
 /// Lowers a gather.
 pub(super) fn gather(problem: &Gather) -> Lowered {
-    let (src, w, b) = problem.operands;
-    // Pixels that no window covers are not computed.
-    let pixels =
-        problem.windows.map_or(problem.pixels(), |[[h, w], [rows, columns]]| problem.n * rows * columns * h * w);
-    let tiles_m = pixels.div_ceil(TILE);
-    let steps = (problem.taps() * problem.src[2]).div_ceil(DEPTH);
-    let main = dispatch("gather", problem, pixels, (1, 1), None)
-        .set("tiles_m", tiles_m)
-        .bind("src", src)
-        .bind("w", w)
-        .bias(b, w)
-        .bind("dst", Operand::Output(0))
-        .workgroups(tiles_m * problem.dst[2].div_ceil(TILE))
-        .trips(steps * (DEPTH + 1));
     let main = match problem.windows {
-        None => main,
-        Some([[h, w], _]) => main
+        None => gathering(problem),
+        Some([[h, w], _]) => gathering(problem)
             .constant("WINDOW_H", format!("{h}u"))
             .constant("WINDOW_W", format!("{w}u"))
             .link("pixel", "shared/window_maximum.wgsl")
             .bind("argmax", Operand::Output(1)),
     };
     Lowered { variant: NAME, workspaces: Vec::new(), dispatches: vec![main] }
+}
+
+/// A gather that also writes the moments of each tile, `[columns, 3, tiles of rows]`; its sums go through no activation.
+pub(super) fn gather_with_moments(problem: &Gather, normal: Option<Normal>, moments: Operand) -> Dispatch {
+    let main = match normal {
+        None => gathering(problem),
+        // The activation is that of what is read.
+        Some(normal) => reading(gathering(&Gather { activation: normal.activation, ..*problem }), normal)
+            .link("finish", "shared/finish_plain.wgsl"),
+    };
+    main.link("no_moments", "shared/moments.wgsl").bind("moments", moments)
+}
+
+/// Lets a kernel read its image normalised.
+fn reading(dispatch: Dispatch, normal: Normal) -> Dispatch {
+    dispatch.link("image_plain", "shared/image_normalised.wgsl").bind("table", normal.table)
+}
+
+fn gathering(problem: &Gather) -> Dispatch {
+    let (src, w, b) = problem.operands;
+    // Pixels that no window covers are not computed.
+    let pixels =
+        problem.windows.map_or(problem.pixels(), |[[h, w], [rows, columns]]| problem.n * rows * columns * h * w);
+    let tiles_m = pixels.div_ceil(TILE);
+    let steps = (problem.taps() * problem.src[2]).div_ceil(DEPTH);
+    dispatch("gather", problem, pixels, (1, 1), None)
+        .set("tiles_m", tiles_m)
+        .bind("src", src)
+        .bind("w", w)
+        .bias(b, w)
+        .bind("dst", Operand::Output(0))
+        .workgroups(tiles_m * problem.dst[2].div_ceil(TILE))
+        .trips(steps * (DEPTH + 1))
 }
 
 /// What is wanted of a gradient of weights, whose first result is that of the weights.
@@ -130,18 +167,36 @@ pub(super) fn weight_grad(problem: &WeightGrad, behind: Option<&PoolBehind>, wan
 }
 
 /// Lowers the same beside the gradient of the input, into `dx`, in one dispatch. The operands are image, upstream gradient and
-/// weights, the derivative is that of the activation whose output the image is.
-pub(super) fn grads(problem: &WeightGrad, behind: Option<&PoolBehind>, wanted: Wanted, dx: Operand) -> Lowered {
-    let forward =
-        Gather { lattice: Lattice::whole([problem.forward.src[0], problem.forward.src[1]]), ..problem.forward };
+/// weights, the derivative is that of the activation whose output the image is, which an image that is read normalised goes through
+/// when it is read.
+pub(super) fn grads(
+    problem: &WeightGrad,
+    behind: Option<&PoolBehind>,
+    normal: Option<Normal>,
+    wanted: Wanted,
+    dx: Operand,
+) -> Lowered {
+    let activation = normal.and_then(|normal| normal.activation);
+    let lattice = Lattice::whole([problem.forward.src[0], problem.forward.src[1]]);
+    let forward = Gather { lattice, activation, ..problem.forward };
     let (tiles, pixels) = (weight_tiles(problem), forward.n * forward.src[0] * forward.src[1]);
     let depth = forward.taps() * forward.dst[2];
     // A workgroup of either kind should be busy for as long as one of the other.
     let workgroups = WORKGROUPS.min(tiles * forward.pixels().div_ceil(depth));
     let splits = problem.parts(wanted.images).unwrap_or_else(|| problem.splits(tiles, workgroups));
     lowered(problem, behind, wanted, splits, |splits| {
-        dispatch("grads", &forward, forward.pixels(), splits, behind)
-            .link("source_image", "shared/source_arriving.wgsl")
+        let main = dispatch("grads", &forward, forward.pixels(), splits, behind);
+        let main = match normal {
+            None => main,
+            Some(normal) => reading(main, normal).link(
+                "finish",
+                match normal.activation {
+                    None => "shared/finish_plain.wgsl",
+                    Some(_) => "shared/finish_normalised.wgsl",
+                },
+            ),
+        };
+        main.link("source_image", "shared/source_arriving.wgsl")
             .link("bias", "shared/no_bias.wgsl")
             .bind("w", Operand::Input(2))
             .bind("dst", dx)

@@ -137,7 +137,7 @@ const HEAD_GRAD: [Variant; 3] = [BASELINE_VARIANT, conv2d_tiled::VARIANT, linear
 
 const MLP: [Variant; 3] = [BASELINE_VARIANT, conv2d_tiled::VARIANT, linear_cross_entropy::MLP_VARIANT];
 
-const GRADS: [Variant; 2] = [BASELINE_VARIANT, conv2d_tiled::VARIANT];
+const TILED: [Variant; 2] = [BASELINE_VARIANT, conv2d_tiled::VARIANT];
 
 const POOLING: [Variant; 2] = [BASELINE_VARIANT, pool2d_windows::VARIANT];
 
@@ -158,7 +158,7 @@ pub fn known(op: &Op) -> &'static [Variant] {
         Op::LinearCrossEntropyAndGrad(_) => &HEAD,
         Op::LinearCrossEntropyGrad(_) => &HEAD_GRAD,
         Op::MlpCrossEntropyGrad(_) => &MLP,
-        Op::Conv2dGrad(_) | Op::LinearGrad(_) => &GRADS,
+        Op::Conv2dGrad(_) | Op::LinearGrad(_) | Op::Conv2dStatistics(_) => &TILED,
         Op::MaxPool2d(_) | Op::MaxPool2dGrad(_) => &POOLING,
         _ => &[BASELINE_VARIANT],
     }
@@ -169,6 +169,7 @@ mod alive;
 mod augment;
 mod batch;
 mod batch_norm2d;
+mod batch_norm2d_apply;
 mod control;
 mod control_settle;
 mod conv2d;
@@ -216,7 +217,8 @@ pub fn variants(op: &Op, problem: &Problem) -> Vec<&'static str> {
             conv2d::weight_variants(&linear::weight_shape(problem), problem.caps)
         }
         Op::Conv2dGrad(op) => conv2d_grad::conv2d_variants(op, problem),
-        Op::LinearGrad(_) => conv2d_grad::linear_variants(problem),
+        Op::Conv2dStatistics(op) => batch_norm2d_apply::variants(op, problem),
+        Op::LinearGrad(op) => conv2d_grad::linear_variants(op, problem),
         Op::LinearCrossEntropyAndGrad(_) => linear_cross_entropy::variants(problem),
         Op::LinearCrossEntropyGrad(op) => linear_cross_entropy::grad_variants(op, problem),
         Op::MlpCrossEntropyGrad(op) => linear_cross_entropy::mlp_variants(op, problem),
@@ -273,6 +275,8 @@ pub fn lower(op: &Op, problem: &Problem, variant: &'static str) -> Result<Lowere
         Op::LogSoftmaxGrad(op) => softmax::log_softmax_grad(op, problem),
         Op::BatchNorm2d(op) => batch_norm2d::forward(op, None, problem),
         Op::BatchNorm2dActivation(op) => batch_norm2d::forward(&op.op, Some(op.activation), problem),
+        Op::Conv2dStatistics(op) => batch_norm2d_apply::statistics(op, problem, variant),
+        Op::BatchNorm2dApply(op) => batch_norm2d_apply::lower(op, problem),
         Op::BatchNorm2dGrad(op) => batch_norm2d::grad(op, problem),
         Op::BatchNorm2dEval(op) => batch_norm2d::eval(op, problem),
         Op::BatchNorm2dEvalGrad(op) => batch_norm2d::eval_grad(op, problem),

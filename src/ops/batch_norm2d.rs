@@ -61,6 +61,20 @@ fn channel_sum<T: Real>(len: usize, channels: usize, c: usize, term: impl Fn(usi
     (c..len).step_by(channels).map(term).collect::<BlockSum<T>>().value()
 }
 
+/// What normalises each of the channels of an image: mean `[2,c]`, rstd `[c]` and unbiased variance `[c]`.
+pub(super) fn batch_statistics<T: Real>(x: &[T], channels: usize, eps: f64) -> [Tensor<T>; 3] {
+    let m = x.len() / channels;
+    let count = T::of(m as f64);
+    let offset = fill(channels, |c| channel_sum(x.len(), channels, c, |i| x[i] - x[c]) / count);
+    let centred = |i: usize| (x[i] - x[i % channels]) - offset[i % channels];
+    let var = fill(channels, |c| channel_sum(x.len(), channels, c, |i| centred(i) * centred(i)) / count);
+    let each = Spec::f32([channels]);
+    let mean = fill_float(&Spec::f32([2, channels]), |i| if i < channels { x[i] } else { offset[i - channels] });
+    let rstd = fill_float(&each, |c| T::one() / (var[c] + T::of(eps)).sqrt());
+    let unbiased = fill_float(&each, |c| var[c] * (count / T::of((m - 1) as f64)));
+    [mean, rstd, unbiased]
+}
+
 /// `dweight` and `dbias` for x̂ as a function of the place.
 fn weight_gradients<T: Real>(dy: &[T], channels: &Spec, normal: impl Fn(usize) -> T + Sync) -> [Tensor<T>; 2] {
     let count = channels.len();
@@ -121,19 +135,12 @@ impl Operator for BatchNorm2d {
     fn reference<T: Real>(&self, inputs: &[&Tensor<T>], outputs: &[Spec]) -> Vec<Tensor<T>> {
         let (x, weight, bias) = (inputs[0].floats(), inputs[1].floats(), inputs[2].floats());
         let channels = weight.len();
-        let m = x.len() / channels;
-        let count = T::of(m as f64);
-        let offset = fill(channels, |c| channel_sum(x.len(), channels, c, |i| x[i] - x[c]) / count);
-        let centred = |i: usize| (x[i] - x[i % channels]) - offset[i % channels];
-        let var = fill(channels, |c| channel_sum(x.len(), channels, c, |i| centred(i) * centred(i)) / count);
-        let rstd = fill_float(&outputs[2], |c| T::one() / (var[c] + T::of(self.eps)).sqrt());
-        let scale = rstd.floats();
+        let [mean, rstd, unbiased] = batch_statistics(x, channels, self.eps);
+        let (centre, scale) = (mean.floats(), rstd.floats());
         let y = fill_float(&outputs[0], |i| {
             let c = i % channels;
-            centred(i) * scale[c] * weight[c] + bias[c]
+            ((x[i] - centre[c]) - centre[channels + c]) * scale[c] * weight[c] + bias[c]
         });
-        let mean = fill_float(&outputs[1], |i| if i < channels { x[i] } else { offset[i - channels] });
-        let unbiased = fill_float(&outputs[3], |c| var[c] * (count / T::of((m - 1) as f64)));
         vec![y, mean, rstd, unbiased]
     }
 

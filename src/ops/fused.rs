@@ -13,7 +13,7 @@
 //! conv2d_bias_grad_weight: dw = conv2d_grad_weight(x, dy), db = sum_rows(dy)
 //! linear_bias_grad_weight: dw = linear_grad_weight(x, dy), db = sum_rows(dy)
 //! ```
-//! and those of all gradients of a layer ([`LayerGrad`]), of the last layer with its loss ([`LinearCrossEntropyAndGrad`]), of the loss and of the end of a step ([`step`]).
+//! and those of all gradients of a layer ([`LayerGrad`]), of a batch normalisation in pieces ([`Conv2dStatistics`]), of the last layer with its loss ([`LinearCrossEntropyAndGrad`]), of the loss and of the end of a step ([`step`]).
 
 mod activated;
 mod activated_layer;
@@ -22,6 +22,7 @@ mod head;
 mod head_grad;
 mod layer;
 mod mlp;
+mod normalised;
 mod parts;
 pub mod step;
 
@@ -32,6 +33,7 @@ pub use head::LinearCrossEntropyAndGrad;
 pub use head_grad::LinearCrossEntropyGrad;
 pub use layer::{Conv2dGrad, LayerGrad, LinearGrad};
 pub use mlp::MlpCrossEntropyGrad;
+pub use normalised::{BatchNorm2dApply, Conv2dStatistics, Normalised};
 pub use step::{Settle, SoftmaxCrossEntropyAndGrad};
 
 use super::{

@@ -39,10 +39,11 @@ pub use conv2d::{Conv2d, Conv2dGradInput, Conv2dGradWeight};
 pub use dropout::Dropout;
 pub use elementwise::{Add, Concat, Copy, Flatten, FlattenGrad, Mul, Slice};
 pub use fused::{
-    AddActivation, BatchNorm2dActivation, Conv2dActivation, Conv2dGrad, Conv2dGradInputActivationGrad,
-    Conv2dGradWeightBias, Conv2dMaxPool2d, Conv2dMaxPool2dGradWeight, LayerGrad, LinearActivation,
-    LinearCrossEntropyAndGrad, LinearCrossEntropyGrad, LinearGrad, LinearGradInputActivationGrad, LinearGradWeightBias,
-    MlpCrossEntropyGrad, Settle, SoftmaxCrossEntropyAndGrad,
+    AddActivation, BatchNorm2dActivation, BatchNorm2dApply, Conv2dActivation, Conv2dGrad,
+    Conv2dGradInputActivationGrad, Conv2dGradWeightBias, Conv2dMaxPool2d, Conv2dMaxPool2dGradWeight, Conv2dStatistics,
+    LayerGrad, LinearActivation, LinearCrossEntropyAndGrad, LinearCrossEntropyGrad, LinearGrad,
+    LinearGradInputActivationGrad, LinearGradWeightBias, MlpCrossEntropyGrad, Normalised, Settle,
+    SoftmaxCrossEntropyAndGrad,
 };
 pub use group_norm::{GroupNorm, GroupNormGrad, LayerNorm, LayerNormGrad};
 pub use linear::{Linear, LinearGradInput, LinearGradWeight};
@@ -165,7 +166,7 @@ operators! {
     Conv2dGradInputActivationGrad, LinearGradInputActivationGrad,
     Conv2dGradWeightBias, LinearGradWeightBias, Conv2dGrad, LinearGrad,
     SoftmaxCrossEntropyAndGrad, LinearCrossEntropyAndGrad, LinearCrossEntropyGrad, MlpCrossEntropyGrad, Settle,
-    AddActivation, BatchNorm2dActivation,
+    AddActivation, BatchNorm2dActivation, Conv2dStatistics, BatchNorm2dApply,
 }
 
 impl Op {
@@ -187,6 +188,7 @@ impl Op {
                 let out = [outputs[0].shape[1], outputs[0].shape[2]];
                 conv2d::forward_element(op, x, w, bias.first().copied(), out, index)
             }
+            (Self::Conv2dStatistics(op), _) => op.element(inputs, outputs, index),
             (Self::Conv2dActivation(op), _) => op.element(inputs, outputs, index),
             (Self::LinearActivation(op), _) => op.element(inputs, index),
             (Self::LinearCrossEntropyAndGrad(op), _) => op.element(inputs, index),
@@ -205,6 +207,15 @@ impl Op {
             (Self::LinearGradWeight(_), [x, dy]) => linear::grad_weight_element(x, dy, index),
             _ => return None,
         })
+    }
+
+    /// The same for an operator that reads its image normalised ([`Normalised`]), as one that reads what it is then; `None` for others.
+    pub fn with_image_read<T: Real>(&self, inputs: &[&Tensor<T>]) -> Option<(Self, Vec<Tensor<T>>)> {
+        match self {
+            Self::Conv2dStatistics(op) => op.with_image_read(inputs).map(|(op, inputs)| (op.into(), inputs)),
+            Self::Conv2dGrad(op) => op.with_image_read(inputs).map(|(op, inputs)| (op.into(), inputs)),
+            _ => None,
+        }
     }
 
     /// Whether it computes a loss, with which the forward pass ends.

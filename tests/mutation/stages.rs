@@ -18,6 +18,14 @@ pub fn stages(file: &str) -> Vec<Vec<&'static str>> {
         "shared/source_arriving.wgsl" | "shared/no_bias.wgsl" | "shared/pooled_alone.wgsl" => &["conv2d_grad tiled"],
         "shared/arriving_maxima.wgsl" => &["conv2d_max_pool2d_grad_weight tiled", "conv2d_grad tiled"],
         "shared/pooled_derivative.wgsl" => &["conv2d_max_pool2d_grad_weight tiled"],
+        "batch_norm2d_apply.wgsl" | "shared/normal.wgsl" | "shared/residual.wgsl" | "shared/no_residual.wgsl" => {
+            &["batch_norm2d_apply", "conv2d_statistics", "conv2d_statistics tiled --full --case several_blocks"]
+        }
+        "shared/moments.wgsl" | "shared/no_moments.wgsl" => &["conv2d_statistics tiled"],
+        "shared/image_normalised.wgsl" | "shared/image_plain.wgsl" | "shared/finish_plain.wgsl" => {
+            &["conv2d_statistics tiled", "conv2d_statistics tiled --full --case leaky"]
+        }
+        "shared/finish_normalised.wgsl" => &["conv2d_grad tiled", "conv2d_grad tiled --full --case leaky"],
         "control_settle.wgsl" => &["settle"],
         "shared/gradient_parts.wgsl" => &["settle"],
         "shared/gradient_whole.wgsl" => &["settle", "grad_norm"],
@@ -138,6 +146,11 @@ pub fn modules(file: &str) -> Vec<Module> {
         ("shared/arriving_maxima.wgsl", "arriving_pixels", "conv2d_tiled.wgsl"),
         ("shared/source_arriving.wgsl", "source_image", "conv2d_tiled.wgsl"),
         ("shared/no_bias.wgsl", "bias", "conv2d_tiled.wgsl"),
+        ("shared/moments.wgsl", "no_moments", "conv2d_tiled.wgsl"),
+        ("shared/image_normalised.wgsl", "image_plain", "conv2d_tiled.wgsl"),
+        ("shared/finish_normalised.wgsl", "finish", "conv2d_tiled.wgsl"),
+        ("shared/finish_plain.wgsl", "finish", "conv2d_tiled.wgsl"),
+        ("shared/no_residual.wgsl", "residual", "batch_norm2d_apply.wgsl"),
         ("shared/gradient_parts.wgsl", "gradient_whole", "control_settle.wgsl"),
         ("shared/quads_whole.wgsl", "quads_apart", "statistics.wgsl"),
     ] {

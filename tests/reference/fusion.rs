@@ -34,7 +34,7 @@ fn block(activation: Activation, pool: Pool2d, image: bool) -> Graph {
 }
 
 /// What a graph leaves in its persistent values, in float64.
-fn results(graph: &Graph) -> Vec<Tensor<f64>> {
+pub(crate) fn results(graph: &Graph) -> Vec<Tensor<f64>> {
     let mut session = CpuSession::<f64>::new(vec![graph.clone()], true);
     let given: Vec<_> = graph.values().iter().filter(|value| value.storage == Storage::Persistent).cloned().collect();
     for (i, value) in given.iter().filter(|value| !value.name.starts_with('d')).enumerate() {
@@ -73,9 +73,11 @@ fn fused_graphs_compute_the_same_in_float64() {
                             // Where the gradient of the bias is not summed elsewhere.
                             Pass::Bias => usize::from(!saves || missing(Pass::PoolGradient)),
                             Pass::Gradients => usize::from(image),
-                            // There is no linear layer, no layer below another one, no loss and no step.
+                            // There is no linear layer, no layer below another one, no normalisation, no loss and no step.
                             Pass::Flatten
                             | Pass::Derivative
+                            | Pass::Statistics
+                            | Pass::Normalisation
                             | Pass::Settle
                             | Pass::PartialSums
                             | Pass::Loss

@@ -5,6 +5,7 @@ mod augment;
 mod fusion;
 mod gradients;
 mod named;
+mod normalisation;
 mod oracle;
 mod refusals;
 mod state;

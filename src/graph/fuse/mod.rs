@@ -12,8 +12,10 @@ mod head;
 mod head_grad;
 mod loads;
 mod mlp;
+mod normalisation;
 mod partial_sums;
 mod pool_gradient;
+mod statistics;
 mod step;
 
 pub use partial_sums::NAME as PARTIAL_SUMS;
@@ -48,6 +50,10 @@ pub enum Pass {
     Bias,
     /// The gradients of a layer's weights, bias and input are one node, with that of the max pool behind it.
     Gradients,
+    /// A convolution takes the statistics for the batch normalisation behind it of what it writes.
+    Statistics,
+    /// What they say of an image is applied where that is read: by a sum, or by a convolution and its gradients.
+    Normalisation,
     /// Norm, guard, records, the mean of the rows' losses and the step counter are one node before the optimiser.
     Settle,
     /// Partial sums of the gradients of weights are added up by that node, those of several layers at once.
@@ -75,7 +81,7 @@ pub struct Fusion {
 
 impl Pass {
     /// Every pass, in the order in which they run.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 16] = [
         Self::Flatten,
         Self::PoolGradient,
         Self::Epilogue,
@@ -84,6 +90,9 @@ impl Pass {
         Self::Derivative,
         Self::Bias,
         Self::Gradients,
+        // Behind all that knows of convolutions and sums.
+        Self::Statistics,
+        Self::Normalisation,
         // Before the loss, whose mean it takes over.
         Self::Settle,
         Self::Loss,
@@ -105,6 +114,8 @@ impl Pass {
             Self::Derivative => "derivative",
             Self::Bias => "bias",
             Self::Gradients => "gradients",
+            Self::Statistics => "statistics",
+            Self::Normalisation => "normalisation",
             Self::Settle => "settle",
             Self::PartialSums => "partial-sums",
             Self::Loss => "loss",
@@ -117,7 +128,15 @@ impl Pass {
     /// Whether it is worth something where dispatches cost little beside what they compute, and kernels are chosen one by one: on
     /// processors.
     pub fn serves_processors(self) -> bool {
-        !matches!(self, Self::Gradients | Self::PartialSums | Self::HeadGradients | Self::Mlp)
+        !matches!(
+            self,
+            Self::Gradients
+                | Self::Statistics
+                | Self::Normalisation
+                | Self::PartialSums
+                | Self::HeadGradients
+                | Self::Mlp
+        )
     }
 
     fn run(self, graph: &mut Graph) -> Result<Vec<Fusion>> {
@@ -130,6 +149,8 @@ impl Pass {
             Self::Derivative => derivative::run(graph),
             Self::Bias => bias::run(graph),
             Self::Gradients => gradients::run(graph),
+            Self::Statistics => statistics::run(graph),
+            Self::Normalisation => normalisation::run(graph),
             Self::Settle => step::settle(graph),
             Self::PartialSums => partial_sums::run(graph),
             Self::Loss => step::losses(graph),

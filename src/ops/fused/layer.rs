@@ -5,7 +5,8 @@ use crate::ops::{Activation, ActivationGrad, Conv2dGradInput, Conv2dGradWeight, 
 use crate::ops::{MaxPool2dGrad, Operator, Real, SumRows, conv2d, expect_operands, expect_spec, linear, pool2d};
 use crate::tensor::{Spec, Tensor};
 
-use super::{GradInput, GradWeight, parts};
+use super::normalised::expect_table;
+use super::{BatchNorm2dApply, GradInput, GradWeight, Normalised, parts};
 
 /// `x`, `dy`, `w`, then `argmax` where there is a pool and `saved` where there is an activation → `dw`, `db` where a bias's is
 /// wanted, and `dx`:
@@ -14,6 +15,8 @@ use super::{GradInput, GradWeight, parts};
 /// g = max_pool2d_grad(dy, argmax), or dy
 /// dw = grad_weight(x, g), db = sum_rows(dy), dx = f'(saved) · grad_input(g, w)
 /// ```
+///
+/// Where `x` is read [`Normalised`], the last operand is the table of the normalisation, and what is read is also what is `saved`.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct LayerGrad<W, I> {
     /// The gradient of the layer's weights.
@@ -28,6 +31,8 @@ pub struct LayerGrad<W, I> {
     pub pool: Option<MaxPool2dGrad>,
     /// `dw` and `db` are sums over so many images each, of which there is one behind the other, where this is given.
     pub images: Option<usize>,
+    /// Whether `x` is read normalised, and through the activation.
+    pub normalised: bool,
 }
 
 /// Of a convolution.
@@ -50,9 +55,19 @@ impl Layer for LinearGradWeight {
 }
 
 impl<W, I> LayerGrad<W, I> {
-    /// The number of the operand that is saved of the activation, if there is one.
+    /// The number of the operand behind those that every layer has.
+    fn last(&self) -> usize {
+        3 + usize::from(self.pool.is_some())
+    }
+
+    /// The number of the operand that is saved of the activation, if there is one that `x` does not say.
     pub fn saved(&self) -> Option<usize> {
-        self.activation.map(|_| 3 + usize::from(self.pool.is_some()))
+        self.activation.filter(|_| !self.normalised).map(|_| self.last())
+    }
+
+    /// The number of the operand that is the table of the normalisation, if `x` is read normalised.
+    pub fn table(&self) -> Option<usize> {
+        self.normalised.then(|| self.last())
     }
 
     /// The number of the result that is the gradient of the input.
@@ -66,6 +81,18 @@ impl<W, I> LayerGrad<W, I> {
             (Some(activation), Some(saved)) => activation.derivative(inputs[saved].floats()[index]) * sum,
             _ => sum,
         }
+    }
+}
+
+impl<W: Copy, I: Copy> LayerGrad<W, I> {
+    /// See [`Op::with_image_read`](crate::ops::Op::with_image_read).
+    pub(in crate::ops) fn with_image_read<T: Real>(&self, inputs: &[&Tensor<T>]) -> Option<(Self, Vec<Tensor<T>>)> {
+        let table = self.table()?;
+        let image = Normalised { activation: self.activation }.image(inputs[0], inputs[table]);
+        let saved = self.activation.map(|_| image.clone());
+        let others = inputs[1..table].iter().map(|&operand| operand.clone());
+        let inputs = [image].into_iter().chain(others).chain(saved).collect();
+        Some((Self { normalised: false, ..*self }, inputs))
     }
 }
 
@@ -130,13 +157,13 @@ impl<W: GradWeight + Layer, I: GradInput> LayerGrad<W, I> {
     }
 }
 
-impl<W: GradWeight + Layer, I: GradInput> Operator for LayerGrad<W, I> {
+impl<W: GradWeight + Layer + Copy, I: GradInput + Copy> Operator for LayerGrad<W, I> {
     fn name(&self) -> &'static str {
         W::GRAD
     }
 
     fn infer(&self, inputs: &[Spec]) -> Result<Vec<Spec>> {
-        let operands = 3 + usize::from(self.pool.is_some()) + usize::from(self.activation.is_some());
+        let operands = self.last() + usize::from(self.normalised || self.activation.is_some());
         expect_operands(self.name(), inputs, operands..=operands)?;
         let arriving = self.arriving(inputs)?;
         let channels = inputs[1].shape.last().copied().unwrap_or(0);
@@ -147,6 +174,9 @@ impl<W: GradWeight + Layer, I: GradInput> Operator for LayerGrad<W, I> {
         if let Some(saved) = self.saved() {
             expect_spec(self.name(), "what is saved of the activation", &inputs[saved], &dx[0])?;
         }
+        if let Some(table) = self.table() {
+            expect_table(self.name(), &inputs[0], &inputs[table])?;
+        }
         outputs.extend(self.bias.then(|| Spec::f32([channels])));
         let mut outputs = parts::specs(outputs, inputs[0].shape[0], self.images);
         outputs.extend(dx);
@@ -154,6 +184,9 @@ impl<W: GradWeight + Layer, I: GradInput> Operator for LayerGrad<W, I> {
     }
 
     fn reference<T: Real>(&self, inputs: &[&Tensor<T>], outputs: &[Spec]) -> Vec<Tensor<T>> {
+        if let Some((op, inputs)) = self.with_image_read(inputs) {
+            return op.reference(&inputs.iter().collect::<Vec<_>>(), outputs);
+        }
         let specs: Vec<Spec> = inputs.iter().map(|tensor| tensor.spec()).collect();
         // What infer answered, it answers again.
         let Ok(arriving) = self.arriving(&specs) else { return Vec::new() };
@@ -180,6 +213,10 @@ impl<W: GradWeight + Layer, I: GradInput> Operator for LayerGrad<W, I> {
         let (dx, bias) = (&outputs[self.dx()..], if self.bias { inputs[1].len() as u64 } else { 0 });
         let weight = self.weight.flops(&[inputs[0].clone(), arriving.clone()], &inputs[2..3]);
         let input = self.input.flops(&[arriving, inputs[2].clone()], dx);
-        weight + bias + input + self.activation.map_or(0, |f| ActivationGrad(f).flops(dx, dx))
+        let read = match self.normalised {
+            true => BatchNorm2dApply { activation: self.activation }.flops(&inputs[..1], &inputs[..1]),
+            false => 0,
+        };
+        read + weight + bias + input + self.activation.map_or(0, |f| ActivationGrad(f).flops(dx, dx))
     }
 }

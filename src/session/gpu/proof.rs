@@ -125,6 +125,17 @@ fn right(gpu: &Gpu, op: &Op, problem: &Problem, variant: &'static str, checks: C
 /// Whether the outputs of an operator that answers single elements of them ([`Op::element`]) are right at a few hundred places
 /// each.
 pub fn agrees(op: &Op, problem: &Problem, inputs: &[&Tensor<f64>], got: &[Tensor]) -> bool {
+    if let Some((op, read)) = op.with_image_read(inputs) {
+        let (inputs, specs): (Vec<_>, Vec<_>) = read.iter().map(|tensor| (tensor, tensor.spec())).unzip();
+        return agrees(&op, &Problem { inputs: &specs, ..*problem }, &inputs, got);
+    }
+    if let Op::Conv2dStatistics(op) = op {
+        // Statistics follow from what was written.
+        let [weight, bias] = [inputs[op.layer()], inputs[op.layer() + 1]];
+        let wanted = op.statistics(&got[0].widen(), weight, bias);
+        let right = got[1..].iter().zip(&wanted).all(|(got, want)| near(got.floats(), want.floats()));
+        return right && output_agrees(&(*op).into(), problem, inputs, 0, got[0].floats());
+    }
     if let Op::LinearCrossEntropyGrad(_) | Op::MlpCrossEntropyGrad(_) = op {
         // Of many results, which need each other: computed once, all are at hand.
         let wanted = op.reference(inputs, problem.outputs);

@@ -6,9 +6,9 @@
 use std::collections::HashMap;
 
 use crate::error::Result;
-use crate::graph::{Graph, ValueId};
+use crate::graph::{Graph, Node, ValueId};
 use crate::nn::{Layer, Network};
-use crate::ops::{Activation, Conv2dActivation, Conv2dMaxPool2d, MaxPool2dGrad, Op};
+use crate::ops::{Activation, BatchNorm2dApply, Conv2dActivation, Conv2dMaxPool2d, MaxPool2dGrad, Op};
 use crate::train::program::StepValues;
 
 /// A node that computes again what a fused one did not write.
@@ -22,7 +22,8 @@ struct Again {
 /// A layer's output, and its gradient where a step computes one.
 type Layered = (ValueId, Option<ValueId>);
 
-/// Adds, behind each convolution that pools its activation, the activation itself. A tensor that no binding of `most_bytes` spans
+/// Adds, behind each convolution that pools its activation, the activation itself, and what a batch normalisation and the activation
+/// behind it make of an image where that is read. A tensor that no binding of `most_bytes` spans
 /// stays hidden. Answers which gradients of such activations have the elements of another gradient, and zeros besides: that of a
 /// pool whose windows do not overlap. The others are computed again too.
 pub(super) fn uncover(
@@ -36,6 +37,7 @@ pub(super) fn uncover(
         for (layer, named) in network.layers.iter().enumerate() {
             let activated = network.before(layer).filter(|_| matches!(named.layer, Layer::MaxPool2d(_)));
             spread.extend(spread_inside(graph, network, part, layer));
+            all.extend(normalised(graph, network, part, layer));
             let Some(activated) = activated.map(|layer| part[layer]) else { continue };
             let Some((fused, op, activation)) = pooling(graph, activated, part[layer]) else { continue };
             let (node, Conv2dMaxPool2d { conv, pool, .. }) = (&graph.nodes()[fused], op);
@@ -70,6 +72,28 @@ fn pooling(graph: &Graph, activated: Layered, pool: Layered) -> Option<(usize, C
         Op::Conv2dMaxPool2d(op) if graph.computed_by(activated.0).is_none() => Some((fused, op, op.activation?)),
         _ => None,
     }
+}
+
+/// What a batch normalisation makes of the image of the convolution before it, and the activation behind it, if this layer is one, where
+/// others do that as they read the image.
+fn normalised(graph: &Graph, network: &Network, part: &[Layered], layer: usize) -> Option<Again> {
+    let activation = network.layers[layer].layer.activation();
+    let norm = if activation.is_some() { network.before(layer)? } else { layer };
+    let conv = network.before(norm).filter(|_| matches!(network.layers[norm].layer, Layer::BatchNorm2d { .. }))?;
+    let output = part[layer].0;
+    let after = graph.computed_by(part[conv].0).filter(|_| graph.computed_by(output).is_none())?;
+    let inputs = vec![part[conv].0, *graph.nodes()[after].outputs.get(4)?];
+    let reads = |node: &Node| {
+        let through = match &node.op {
+            Op::Conv2dStatistics(op) => op.before.map(|before| before.activation),
+            Op::Conv2dGrad(op) => op.normalised.then_some(op.activation),
+            Op::BatchNorm2dApply(_) => Some(None),
+            _ => None,
+        };
+        through == Some(activation) && node.inputs[0] == inputs[0] && node.inputs.contains(&inputs[1])
+    };
+    let op = BatchNorm2dApply { activation }.into();
+    graph.nodes().iter().any(reads).then_some(Again { after, op, inputs, output })
 }
 
 /// The gradient of the output of a convolution below this max pool, where the gradients of that convolution spread it out themselves,

@@ -207,7 +207,7 @@ pub static NETWORK: Section = Section {
     ],
 };
 
-const PASSES: [&str; 14] = [
+const PASSES: [&str; 16] = [
     "flatten",
     "pool-gradient",
     "epilogue",
@@ -216,6 +216,8 @@ const PASSES: [&str; 14] = [
     "derivative",
     "bias",
     "gradients",
+    "statistics",
+    "normalisation",
     "settle",
     "loss",
     "head",

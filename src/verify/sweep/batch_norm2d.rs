@@ -1,6 +1,6 @@
 //! Batch normalisation: one stage and two, far from zero, constant images, running statistics.
 
-use super::specials;
+use super::{batch_norm2d_apply, specials};
 use crate::gpu::Caps;
 use crate::ops::{Activation, BatchNorm2d, BatchNorm2dActivation, BatchNorm2dEval};
 use crate::ops::{BatchNorm2dEvalGrad, BatchNorm2dGrad, Op, RunningStats};
@@ -88,6 +88,7 @@ pub(super) fn cases(_caps: &Caps) -> Vec<Case> {
         cases.extend([training.special(), evaluation.special()]);
     }
     cases.extend(activated());
+    cases.extend(batch_norm2d_apply::cases());
     // The unbiased variance divides by one less than two.
     let x = noise(25, [2, 1, 1, 3]);
     let [weight, bias] = scale(&x);

@@ -215,7 +215,7 @@ fn activated(caps: &Caps) -> Vec<Case> {
     let mut cases = Vec::new();
     for activation in [Activation::Relu, Activation::Elu { alpha: 1.25 }] {
         let op = Conv2dActivation { conv: padded(1), activation };
-        let depth = if activation == Activation::Relu { Depth::Quick } else { Depth::Standard };
+        let depth = if activation == Activation::Relu { Depth::Quick } else { Depth::Full };
         let operands = [noise(1, x), noise(2, w), noise(3, [w[3]])];
         cases.push(named(&[activation.name(), "bias"], op, operands.clone()).at(depth));
         // Without a bias one activation is as good as another.
@@ -227,7 +227,8 @@ fn activated(caps: &Caps) -> Vec<Case> {
     cases.push(Case::new("relu_fours", relu(padded(1)), fours).at(Depth::Quick));
     let grouped =
         Conv2dActivation { conv: Conv2d { groups: 2, ..padded(1) }, activation: Activation::Elu { alpha: 1.25 } };
-    cases.push(Case::new("elu_two_groups", grouped, [noise(1, x), noise(2, [3, 3, 4, 18]), noise(3, [18])]));
+    let operands = [noise(1, x), noise(2, [3, 3, 4, 18]), noise(3, [18])];
+    cases.push(Case::new("elu_two_groups", grouped, operands).at(Depth::Full));
     let (_, conv, image, kernel) = DEPTHWISE[0];
     let operands = [noise(1, image), noise(2, kernel), noise(3, [kernel[3]])];
     cases.push(Case::new("relu_depthwise", relu(conv), operands).at(Depth::Quick));

@@ -67,7 +67,7 @@ fn convolution(
     Case::new(name, layer(conv, x, w, (bias, activation), None), operands)
 }
 
-fn layer(
+pub(super) fn layer(
     conv: Conv2d,
     x: [usize; 4],
     w: [usize; 4],
@@ -76,7 +76,7 @@ fn layer(
 ) -> LayerGrad<Conv2dGradWeight, Conv2dGradInput> {
     let (weight, input) =
         (Conv2dGradWeight { conv, kernel: [w[0], w[1]] }, Conv2dGradInput { conv, input: [x[1], x[2]] });
-    LayerGrad { weight, input, bias, activation, pool, images: None }
+    LayerGrad { weight, input, bias, activation, pool, images: None, normalised: false }
 }
 
 fn pooled((name, conv, x, w, pool, crop): Pooled, (bias, activation): (bool, Option<Activation>)) -> Case {
@@ -95,22 +95,26 @@ fn pooled((name, conv, x, w, pool, crop): Pooled, (bias, activation): (bool, Opt
 pub(super) fn convolutions() -> Vec<Case> {
     let mut cases = Vec::new();
     for (i, row) in QUICK.into_iter().enumerate() {
-        let activation = if i % 2 == 1 { RELU } else { None };
-        cases.push(convolution(row, (i > 0, activation), None).at(Depth::Quick));
+        cases.push(convolution(row, (i > 0, RELU), None).at(Depth::Quick));
     }
     for (i, row) in LAYERS.into_iter().enumerate() {
-        let activation = if i % 2 == 0 { RELU } else { None };
-        cases.push(convolution(row, (i % 3 > 0, activation), None));
+        cases.push(convolution(row, (i % 3 > 0, RELU), None));
     }
+    // A program of its own that does less.
+    let plain = ("no_activation", padded(1), [2, 7, 11, 12], [3, 3, 12, 20]);
+    cases.push(convolution(plain, (true, None), None).at(Depth::Full));
     for (i, row) in POOLED.into_iter().enumerate() {
         let depth = if i == 0 { Depth::Quick } else { Depth::Standard };
-        for (suffix, bias, activation) in [("relu", true, RELU), ("plain", i % 2 == 0, None)] {
+        // A program of its own, whose parts others have.
+        for (suffix, bias, activation, depth) in
+            [("relu", i % 2 == 0, RELU, depth), ("plain", i % 2 == 1, None, Depth::Full)]
+        {
             let case = pooled(row, (bias, activation));
             cases.push(Case { name: format!("{}_{suffix}", case.name), ..case }.at(depth));
         }
     }
     let many = ("folded_tiles", padded(1), [7, 16, 16, 3], [3, 3, 3, 5]);
-    cases.push(convolution(many, (true, None), None).squeezed());
+    cases.push(convolution(many, (true, RELU), None).squeezed());
     // The last part has fewer images than the others.
     for (name, images) in [("sums_over_two_images", 2), ("sums_over_one_image", 1)] {
         let mut case = convolution((name, padded(1), [7, 6, 5, 12], [3, 3, 12, 20]), (true, RELU), None);
@@ -118,7 +122,7 @@ pub(super) fn convolutions() -> Vec<Case> {
         cases.push(case.at(Depth::Quick));
     }
     for (i, row) in POOLED.into_iter().enumerate() {
-        let mut case = pooled(row, (i % 2 == 0, None));
+        let mut case = pooled(row, (i % 2 == 0, RELU));
         in_parts(&mut case, if i == 2 { 4 } else { 1 });
         cases.push(Case { name: format!("{}_sums", case.name), ..case });
     }
@@ -128,7 +132,7 @@ pub(super) fn convolutions() -> Vec<Case> {
     let (x, w) = ([2, 8, 7, 4], [3, 3, 4, 18]);
     for (name, dy, special) in hard(&output(PLAIN, &x, &w), 4) {
         // What zeros outside of an image make of infinity is a matter of taste.
-        cases.push(mark(convolution((name, PLAIN, x, w), (true, None), Some(dy)), special));
+        cases.push(mark(convolution((name, PLAIN, x, w), (true, RELU), Some(dy)), special));
     }
     cases
 }
@@ -148,7 +152,7 @@ const SIZES: [[usize; 3]; 5] = [[3, 32, 64], [33, 65, 10], [1, 1, 1], [700, 5, 3
 pub(super) fn layers() -> Vec<Case> {
     let op = |image, bias, activation| {
         let (weight, input) = (LinearGradWeight, LinearGradInput { image });
-        LayerGrad { weight, input, bias, activation, pool: None, images: None }
+        LayerGrad { weight, input, bias, activation, pool: None, images: None, normalised: false }
     };
     let case =
         |name: &str, [n, inputs, outputs]: [usize; 3], bias, activation: Option<Activation>, dy: Option<Operand>| {
@@ -162,10 +166,10 @@ pub(super) fn layers() -> Vec<Case> {
         let [n, inputs, outputs] = sizes;
         let name = format!("{n}_rows_{inputs}_to_{outputs}");
         let depth = if i < 2 { Depth::Quick } else { Depth::Standard };
-        cases.push(case(&name, sizes, i % 3 > 0, if i % 2 == 0 { RELU } else { None }, None).at(depth));
+        cases.push(case(&name, sizes, i % 3 > 0, RELU, None).at(depth));
     }
     for (i, ([n, h, w, c], outputs)) in [([35, 3, 2, 8], 20), ([3, 2, 4, 5], 33)].into_iter().enumerate() {
-        let (x, activation) = ([n, h, w, c], if i == 0 { RELU } else { None });
+        let (x, activation) = ([n, h, w, c], RELU);
         let operands = [noise(1, x), noise(4, [n, outputs]), noise(2, [outputs, h * w * c])];
         let operands: Vec<_> = operands.into_iter().chain(activation.map(|_| noise(5, x))).collect();
         let depth = if i == 0 { Depth::Quick } else { Depth::Standard };
@@ -174,11 +178,12 @@ pub(super) fn layers() -> Vec<Case> {
                 .at(depth),
         );
     }
+    cases.push(case("no_activation", [33, 65, 10], true, None, None).at(Depth::Full));
     let mut sums = case("sums_over_rows", [70, 21, 18], true, RELU, None);
     in_parts(&mut sums, 32);
     cases.push(sums);
     for (name, dy, special) in hard(&[9, 18], 4) {
-        cases.push(mark(case(name, [9, 21, 18], true, None, Some(dy)), special));
+        cases.push(mark(case(name, [9, 21, 18], true, RELU, Some(dy)), special));
     }
     cases
 }

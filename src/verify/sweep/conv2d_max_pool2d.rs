@@ -36,7 +36,7 @@ type Pooled = (&'static str, Conv2d, Option<Activation>, Pool2d, [usize; 4], [us
 const QUICK: [Pooled; 3] = [
     ("first_layer", PLAIN, RELU, tiles([2, 2]), [2, 12, 14, 1], [3, 3, 1, 32]),
     ("second_layer", PADDED, RELU, tiles([2, 2]), [2, 7, 6, 8], [3, 3, 8, 32]),
-    ("odd_channels", PLAIN, None, tiles([2, 2]), [2, 9, 8, 5], [3, 3, 5, 7]),
+    ("odd_channels", PLAIN, RELU, tiles([2, 2]), [2, 9, 8, 5], [3, 3, 5, 7]),
 ];
 
 /// For a kernel that computes some pixels at a time, windows of half as many.
@@ -110,6 +110,9 @@ pub(super) fn cases() -> Vec<Case> {
         // Few channels have a program of their own without a bias, which is asked without a pool.
         cases.extend(directions(row, false, i > 0).into_iter().map(|case| case.at(Depth::Quick)));
     }
+    // A program of its own, whose parts others have.
+    let plain = ("no_activation", PLAIN, None, tiles([2, 2]), [2, 9, 8, 5], [3, 3, 5, 7]);
+    cases.extend(directions(plain, false, true).into_iter().map(|case| case.at(Depth::Full)));
     for row in CROPPED {
         cases.extend(directions(row, true, false).into_iter().map(|case| case.at(Depth::Quick)));
     }

@@ -153,7 +153,7 @@ fn head_gradients() -> Vec<Case> {
         let alone = bends && images == Some(1);
         let bent = if alone { Activation::LeakyRelu { slope: 0.2 } } else { Activation::Relu };
         let (weight, input, activation) = (LinearGradWeight, LinearGradInput { image }, bends.then_some(bent));
-        let grad = LinearGrad { weight, input, bias, activation, pool: None, images };
+        let grad = LinearGrad { weight, input, bias, activation, pool: None, images, normalised: false };
         let mut inputs = vec![x, noise(2, [k, features]), integers(3, [n], k as u32), values([1], &[0.37])];
         inputs.extend(bias.then(|| noise(4, [k])));
         inputs.extend(bends.then(|| noise(5, shape)));
@@ -162,17 +162,19 @@ fn head_gradients() -> Vec<Case> {
     };
     let mut cases = vec![
         case("ten_classes", noise(1, [64, 64]), 10, [true, true], Some(1)).at(Depth::Quick),
-        case("more_classes_than_twice_the_lanes", noise(1, [4, 19]), 130, [true, false], Some(1)).at(Depth::Quick),
+        case("more_classes_than_twice_the_lanes", noise(1, [4, 19]), 130, [true, true], Some(1)).at(Depth::Quick),
         case("one_row_without_a_bias", noise(1, [1, 5]), 3, [false, true], Some(1)),
         case("an_image", noise(1, [7, 3, 2, 5]), 12, [true, true], Some(1)),
-        case("an_image_of_many_elements", noise(1, [3, 5, 3, 9]), 7, [false, false], Some(1)),
-        case("folded", noise(1, [401, 6]), 5, [true, false], Some(1)).squeezed(),
+        case("an_image_of_many_elements", noise(1, [3, 5, 3, 9]), 7, [false, true], Some(1)),
+        case("folded", noise(1, [401, 6]), 5, [true, true], Some(1)).squeezed(),
+        // A program of its own that does less.
+        case("no_activation", noise(1, [9, 21]), 6, [true, false], Some(1)).at(Depth::Full),
         case("over_all_rows", noise(1, [33, 21]), 6, [true, true], None).at(Depth::Quick),
         case("over_all_rows_without_a_bias", noise(1, [9, 21]), 6, [false, false], None),
         case("over_eight_rows", noise(1, [33, 21]), 6, [true, true], Some(8)),
     ];
     for (name, x) in specials(&[8, 5], 15) {
-        cases.push(case(name, x, 5, [true, false], Some(1)).special());
+        cases.push(case(name, x, 5, [true, true], Some(1)).special());
     }
     cases
 }
@@ -184,7 +186,8 @@ fn mlps() -> Vec<Case> {
         let activation = Activation::Relu;
         let loss = SoftmaxCrossEntropyAndGrad { label_smoothing: 0.1, mean: bias };
         let (weight, input) = (LinearGradWeight, LinearGradInput { image: None });
-        let grad = LinearGrad { weight, input, bias, activation: Some(activation), pool: None, images };
+        let grad =
+            LinearGrad { weight, input, bias, activation: Some(activation), pool: None, images, normalised: false };
         let head = LinearCrossEntropyGrad { head: LinearCrossEntropyAndGrad { loss }, grad };
         let mut inputs = vec![x, noise(2, [m, features])];
         inputs.extend(bias1.then(|| noise(6, [m])));

@@ -8,6 +8,7 @@ mod alive;
 mod augment;
 mod batch;
 mod batch_norm2d;
+mod batch_norm2d_apply;
 mod control;
 mod conv2d;
 mod conv2d_bias;

@@ -1,0 +1,109 @@
+//! Batch normalisation in pieces: a convolution that takes statistics of what it writes, the table that they make, and what applies it.
+//! `shaders/batch_norm2d_apply.wgsl`.
+
+use super::activation::epilogue;
+use super::conv2d_gather::forward_gather;
+use super::conv2d_tiled::{self, Normal, TILE};
+use super::reduce::scratch;
+use super::{BASELINE, BLOCK, Dispatch, Lowered, Operand, Problem, WORKGROUP, batch_norm2d, conv2d};
+use crate::error::Result;
+use crate::ops::{Activation, BatchNorm2dApply, Conv2dStatistics};
+use crate::tensor::Spec;
+
+use Operand::{Input, Output};
+
+/// Sets every uniform of the file, for images like `x`.
+fn dispatch(entry: &'static str, x: &Spec, eps: f64, activation: Option<Activation>) -> Dispatch {
+    let c = x.shape.last().copied().unwrap_or(1).max(1);
+    let rows = x.len() / c;
+    epilogue(Dispatch::new("batch_norm2d_apply.wgsl", entry), activation)
+        .set("rows", rows)
+        .set("c", c)
+        .set("tiles", rows.div_ceil(TILE))
+        .set("tile", TILE)
+        .set("eps", eps)
+}
+
+/// What the table makes of an image, plus another image where there is one.
+fn apply(
+    activation: Option<Activation>,
+    image: &Spec,
+    [x, table, y]: [Operand; 3],
+    residual: Option<Operand>,
+) -> Dispatch {
+    let dispatch = dispatch("apply", image, 0.0, activation)
+        .bind("x", x)
+        .bind("table", table)
+        .bind("y", y)
+        .invocations(image.len());
+    match residual {
+        Some(residual) => dispatch.bind("residual", residual),
+        None => dispatch.link("residual", "shared/no_residual.wgsl"),
+    }
+}
+
+pub(super) fn lower(op: &BatchNorm2dApply, problem: &Problem) -> Result<Lowered> {
+    let residual = (problem.inputs.len() > 2).then_some(Input(2));
+    let dispatch = apply(op.activation, &problem.inputs[0], [Input(0), Input(1), Output(0)], residual);
+    Ok(Lowered::baseline(vec![dispatch]))
+}
+
+/// Writes an image as it is read normalised into scratch memory, for kernels that read it as it is.
+pub(super) fn read(normal: &Normal, x: &Spec, lowered: &mut Lowered) -> Operand {
+    let image = scratch(&mut lowered.workspaces, x.clone());
+    lowered.dispatches.push(apply(normal.activation, x, [Input(0), normal.table, image], None));
+    image
+}
+
+/// The variants of a convolution with statistics.
+pub(super) fn variants(op: &Conv2dStatistics, problem: &Problem) -> Vec<&'static str> {
+    conv2d_tiled::variants(op.conv.groups == 1, problem)
+}
+
+/// Lowers a convolution with statistics.
+pub(super) fn statistics(op: &Conv2dStatistics, problem: &Problem, variant: &'static str) -> Result<Lowered> {
+    let (x, w, y) = (&problem.inputs[0], &problem.inputs[1], &problem.outputs[0]);
+    let normal =
+        op.before.zip(op.table()).map(|(before, table)| Normal { activation: before.activation, table: Input(table) });
+    let [weight, bias] = [op.layer(), op.layer() + 1].map(Input);
+    if variant == conv2d_tiled::NAME {
+        let mut gather = forward_gather(&op.conv, x, y, w);
+        gather.operands.2 = op.bias.then_some(Input(2));
+        let mut workspaces = Vec::new();
+        let (c, tiles) = (gather.dst[2], gather.pixels().div_ceil(TILE));
+        let moments = scratch(&mut workspaces, Spec::f32([c, 3, tiles]));
+        let finish = dispatch("finish", y, op.eps, None)
+            .bind("x", Output(0))
+            .bind("moments", moments)
+            .bind("weight", weight)
+            .bind("bias", bias)
+            .bind("mean_out", Output(1))
+            .bind("rstd_out", Output(2))
+            .bind("var_unbiased", Output(3))
+            .bind("table_out", Output(4))
+            .workgroups(c)
+            .trips(2 * (tiles.div_ceil(WORKGROUP) + tiles.div_ceil(BLOCK * WORKGROUP) + 6));
+        let dispatches = vec![conv2d_tiled::gather_with_moments(&gather, normal, moments), finish];
+        return Ok(Lowered { variant, workspaces, dispatches });
+    }
+    let mut all = Lowered::baseline(Vec::new());
+    let image = normal.map_or(Input(0), |normal| read(&normal, x, &mut all));
+    let part = Problem { inputs: &problem.inputs[..op.layer()], outputs: &problem.outputs[..1], ..*problem };
+    all.append(conv2d::forward(&op.conv, None, &part, BASELINE)?, |operand| match operand {
+        Input(0) => image,
+        other => other,
+    });
+    all.append(batch_norm2d::statistics(y, op.eps), |operand| match operand {
+        Input(_) => Output(0),
+        other => other,
+    });
+    let affine = dispatch("affine", y, op.eps, None)
+        .bind("mean", Output(1))
+        .bind("rstd", Output(2))
+        .bind("weight", weight)
+        .bind("bias", bias)
+        .bind("table_out", Output(4))
+        .invocations(problem.inputs[op.layer()].len());
+    all.dispatches.push(affine);
+    Ok(all)
+}

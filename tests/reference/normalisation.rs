@@ -1,0 +1,69 @@
+//! Batch normalisation in pieces, which fusion lays where images are written and read.
+
+use wgrad::graph::{Graph, Pass, ValueId, differentiate};
+use wgrad::ops::{Activation, Add, BatchNorm2d, Conv2d};
+use wgrad::tensor::Spec;
+
+use crate::fusion::results;
+
+/// A residual block: conv → bn → activation → conv → bn, plus the image or a shortcut with a bn of its own, → activation, with the
+/// gradients of all parameters and of the image, and the statistics kept.
+fn residual(activation: Activation, shortcut: bool) -> Graph {
+    let mut graph = Graph::new();
+    let g = &mut graph;
+    let padded = Conv2d { padding: [1; 4], ..Conv2d::default() };
+    let x = g.persistent("x", Spec::f32([2, 5, 4, 3]));
+    let mut operands = vec![x];
+    let mut norm = |g: &mut Graph, name: &str, conv: Conv2d, size: usize, x: ValueId| {
+        let c = g.spec(x).shape[3];
+        let w = g.persistent(&format!("{name}.w"), Spec::f32([size, size, c, 3]));
+        let scale = ["a", "b"].map(|of| g.persistent(&format!("{name}.{of}"), Spec::f32([3])));
+        operands.extend([w, scale[0], scale[1]]);
+        let sum = g.apply1(name, conv, &[x, w]).unwrap();
+        let all = g.apply(&format!("{name}_bn"), BatchNorm2d { eps: 1e-5 }, &[sum, scale[0], scale[1]]).unwrap();
+        for (i, &value) in all[1..].iter().enumerate() {
+            let kept = g.persistent(&format!("d.{name}.{i}"), g.spec(value).clone());
+            g.place(value, kept, 0).unwrap();
+        }
+        all[0]
+    };
+    let first = norm(g, "conv1", padded, 3, x);
+    let activated = g.apply1("act1", activation, &[first]).unwrap();
+    let second = norm(g, "conv2", padded, 3, activated);
+    let other = if shortcut { norm(g, "shortcut", Conv2d::default(), 1, x) } else { x };
+    let sum = g.apply1("add", Add, &[second, other]).unwrap();
+    let y = g.apply1("act2", activation, &[sum]).unwrap();
+    let seed = g.persistent("seed", g.spec(y).clone());
+    let gradients = differentiate(g, y, seed, &operands).unwrap();
+    let wanted: Vec<_> = operands.iter().filter_map(|&value| gradients.of(value)).chain([y]).collect();
+    for (i, value) in wanted.into_iter().enumerate() {
+        let kept = g.persistent(&format!("d{i}"), g.spec(value).clone());
+        g.place(value, kept, 0).unwrap();
+    }
+    graph
+}
+
+#[test]
+fn a_batch_normalisation_is_applied_where_its_result_is_read() {
+    for activation in Activation::all(0.1, 1.25) {
+        for shortcut in [false, true] {
+            let graph = residual(activation, shortcut);
+            let wanted = results(&graph);
+            for without in [vec![], vec![Pass::Normalisation], vec![Pass::Epilogue], vec![Pass::Gradients]] {
+                let (fused, done) = graph.clone().fuse(&without).unwrap();
+                let which = format!("{activation:?} without {without:?}, shortcut: {shortcut}");
+                let count = |pass| done.iter().filter(|fusion| fusion.pass == pass).count();
+                assert_eq!(count(Pass::Statistics), 2 + usize::from(shortcut), "{which}: {done:?}");
+                // The sum; and conv2 with its gradients, if the activation before it is part of what is applied.
+                let missing = |pass| without.contains(&pass);
+                let reads = activation.saves_output() && !missing(Pass::Epilogue) && !missing(Pass::Gradients);
+                let expected = if missing(Pass::Normalisation) { 0 } else { 1 + usize::from(reads) };
+                assert_eq!(count(Pass::Normalisation), expected, "{which}: {done:?}");
+                for (got, want) in results(&fused).iter().zip(&wanted) {
+                    let off = got.floats().iter().zip(want.floats()).map(|(a, b)| (a - b).abs());
+                    assert!(off.fold(0.0, f64::max) < 1e-11, "{which}");
+                }
+            }
+        }
+    }
+}
