@@ -1,6 +1,6 @@
 // Batch normalisation in pieces, for images whose statistics a convolution took of what it wrote.
 //
-//   finish  from the moments of the tiles, m = middle, s1 and s2 = sums of x - m and (x - m)^2 over the n rows of a tile:
+//   finish  from the moments of the tiles, m = first value, s1 and s2 = sums of x - m and (x - m)^2 over the n rows of a tile:
 //           pivot[c] = x[0,c], offset[c] = sum (n * (m - pivot) + s1) / rows
 //           var = sum (s2 + 2 * s1 * d + n * d^2) / rows with d = (m - pivot) - offset
 //           mean, rstd and var_unbiased follow as in batch_norm2d.wgsl, and the table

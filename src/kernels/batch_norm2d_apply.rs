@@ -3,7 +3,7 @@
 
 use super::activation::epilogue;
 use super::conv2d_gather::forward_gather;
-use super::conv2d_tiled::{self, Normal, TILE};
+use super::conv2d_tiled::{self, MOMENT_ROWS, Normal, Tile};
 use super::reduce::scratch;
 use super::{BASELINE, BLOCK, Dispatch, Lowered, Operand, Problem, WORKGROUP, batch_norm2d, conv2d};
 use crate::error::Result;
@@ -19,8 +19,8 @@ fn dispatch(entry: &'static str, x: &Spec, eps: f64, activation: Option<Activati
     epilogue(Dispatch::new("batch_norm2d_apply.wgsl", entry), activation)
         .set("rows", rows)
         .set("c", c)
-        .set("tiles", rows.div_ceil(TILE))
-        .set("tile", TILE)
+        .set("tiles", rows.div_ceil(MOMENT_ROWS))
+        .set("tile", MOMENT_ROWS)
         .set("eps", eps)
 }
 
@@ -57,7 +57,9 @@ pub(super) fn read(normal: &Normal, x: &Spec, lowered: &mut Lowered) -> Operand 
 
 /// The variants of a convolution with statistics.
 pub(super) fn variants(op: &Conv2dStatistics, problem: &Problem) -> Vec<&'static str> {
-    conv2d_tiled::variants(op.conv.groups == 1, problem)
+    let gather = forward_gather(&op.conv, &problem.inputs[0], &problem.outputs[0], &problem.inputs[1]);
+    let tiles = if op.conv.groups == 1 { conv2d::gather_tiles(&gather, problem.caps) } else { Vec::new() };
+    conv2d_tiled::with_baseline(tiles, problem.caps)
 }
 
 /// Lowers a convolution with statistics.
@@ -66,11 +68,11 @@ pub(super) fn statistics(op: &Conv2dStatistics, problem: &Problem, variant: &'st
     let normal =
         op.before.zip(op.table()).map(|(before, table)| Normal { activation: before.activation, table: Input(table) });
     let [weight, bias] = [op.layer(), op.layer() + 1].map(Input);
-    if variant == conv2d_tiled::NAME {
+    if let Some(tile) = Tile::of(variant) {
         let mut gather = forward_gather(&op.conv, x, y, w);
         gather.operands.2 = op.bias.then_some(Input(2));
         let mut workspaces = Vec::new();
-        let (c, tiles) = (gather.dst[2], gather.pixels().div_ceil(TILE));
+        let (c, tiles) = (gather.dst[2], gather.pixels().div_ceil(MOMENT_ROWS));
         let moments = scratch(&mut workspaces, Spec::f32([c, 3, tiles]));
         let finish = dispatch("finish", y, op.eps, None)
             .bind("x", Output(0))
@@ -83,7 +85,7 @@ pub(super) fn statistics(op: &Conv2dStatistics, problem: &Problem, variant: &'st
             .bind("table_out", Output(4))
             .workgroups(c)
             .trips(2 * (tiles.div_ceil(WORKGROUP) + tiles.div_ceil(BLOCK * WORKGROUP) + 6));
-        let dispatches = vec![conv2d_tiled::gather_with_moments(&gather, normal, moments), finish];
+        let dispatches = vec![conv2d_tiled::gather_with_moments(tile, &gather, normal, moments), finish];
         return Ok(Lowered { variant, workspaces, dispatches });
     }
     let mut all = Lowered::baseline(Vec::new());

@@ -3,7 +3,7 @@
 use super::activation::epilogue;
 use super::conv2d_few_channels::{self, FewChannels};
 use super::conv2d_gather::{Gather, WeightGrad, finish, forward_gather, hwc, input_gathers};
-use super::conv2d_tiled::Wanted;
+use super::conv2d_tiled::{Tile, Wanted};
 use super::reduce::sum_splits;
 use super::{BASELINE, BLOCK, Dispatch, Lowered, Operand, Problem};
 use super::{conv2d_broadcast, conv2d_depthwise, conv2d_rows, conv2d_tiled, reduce};
@@ -32,7 +32,8 @@ pub(super) fn grad_input_variants(op: &Conv2dGradInput, problem: &Problem) -> Ve
     let Some(part) = parts.first() else { return vec![BASELINE] };
     // All of them together are as large as the gather from which they are cut.
     let pay = conv2d_broadcast::textures_pay(dy.len() * w.shape[0] * w.shape[1] * w.shape[2]);
-    fast_variants(problem.caps, conv2d_broadcast::textures_serve(part, problem.caps), pay)
+    let tiles = gather_tiles(part, problem.caps);
+    fast_variants(problem.caps, tiles, conv2d_broadcast::textures_serve(part, problem.caps), pay)
 }
 
 /// The variants of the gradient of its weights.
@@ -82,7 +83,13 @@ fn with_textures(serves: bool, textures: bool) -> Vec<&'static str> {
 /// The variants of any [`Gather`] on this device.
 pub(super) fn gather_variants(gather: &Gather, caps: &Caps) -> Vec<&'static str> {
     let pay = conv2d_broadcast::textures_pay(gather.multiply_adds());
-    fast_variants(caps, conv2d_broadcast::textures_serve(gather, caps), pay)
+    fast_variants(caps, gather_tiles(gather, caps), conv2d_broadcast::textures_serve(gather, caps), pay)
+}
+
+/// The tiles that serve a gather.
+pub(super) fn gather_tiles(gather: &Gather, caps: &Caps) -> Vec<&'static str> {
+    let product = [gather.pixels(), gather.dst[2], gather.taps() * gather.src[2]];
+    conv2d_tiled::tiles(caps, conv2d_tiled::fours_serve(gather), product, false)
 }
 
 /// The variants of any [`WeightGrad`] on this device.
@@ -92,16 +99,17 @@ pub(super) fn weight_variants(grad: &WeightGrad, caps: &Caps) -> Vec<&'static st
         return vec![BASELINE];
     }
     let pay = conv2d_broadcast::textures_pay(grad.forward.multiply_adds());
-    fast_variants(caps, conv2d_broadcast::textures_serve_weights(grad, caps), pay)
+    let product = [grad.rows(), grad.forward.dst[2], grad.forward.pixels()];
+    let tiles = conv2d_tiled::tiles(caps, conv2d_tiled::fours_serve_weights(grad), product, true);
+    fast_variants(caps, tiles, conv2d_broadcast::textures_serve_weights(grad, caps), pay)
 }
 
 /// The fast variants first where they apply. A tile through workgroup memory is ten times slower than the rest on a CPU
 /// adapter, the broadcast family exists for those alone; operands go through textures where that is worth the copies.
-fn fast_variants(caps: &Caps, textures_serve: bool, textures_pay: bool) -> Vec<&'static str> {
+fn fast_variants(caps: &Caps, tiles: Vec<&'static str>, textures_serve: bool, textures_pay: bool) -> Vec<&'static str> {
     let mut variants = vec![BASELINE];
-    if conv2d_tiled::VARIANT.limits.refuse(caps).is_none() {
-        variants.insert(if caps.cpu { 1 } else { 0 }, conv2d_tiled::NAME);
-    }
+    let place = if caps.cpu { 1 } else { 0 };
+    variants.splice(place..place, tiles);
     if conv2d_broadcast::VARIANT.limits.refuse(caps).is_none() {
         variants.insert(0, conv2d_broadcast::NAME);
         if textures_serve {
@@ -115,10 +123,9 @@ pub(super) fn gather(gather: &Gather, problem: &Problem, variant: &'static str) 
     match variant {
         conv2d_broadcast::NAME => Some(conv2d_broadcast::gather(gather, problem.caps, false)),
         conv2d_broadcast::TEXTURES_NAME => Some(conv2d_broadcast::gather(gather, problem.caps, true)),
-        conv2d_tiled::NAME => Some(conv2d_tiled::gather(gather)),
         conv2d_depthwise::NAME => conv2d_depthwise::gather(gather, false),
         conv2d_depthwise::TEXTURES_NAME => conv2d_depthwise::gather(gather, true),
-        _ => None,
+        _ => Tile::of(variant).map(|tile| conv2d_tiled::gather(tile, gather)),
     }
 }
 
@@ -126,10 +133,9 @@ pub(super) fn weight_grad(grad: &WeightGrad, problem: &Problem, variant: &'stati
     match variant {
         conv2d_broadcast::NAME => Some(conv2d_broadcast::weight_grad(grad, problem.caps)),
         conv2d_broadcast::TEXTURES_NAME => Some(conv2d_rows::weight_grad(grad, problem.caps)),
-        conv2d_tiled::NAME => Some(conv2d_tiled::weight_grad(grad, None, Wanted::default())),
         conv2d_depthwise::NAME => conv2d_depthwise::weight_grad(grad, false),
         conv2d_depthwise::TEXTURES_NAME => conv2d_depthwise::weight_grad(grad, true),
-        _ => None,
+        _ => Tile::of(variant).map(|tile| conv2d_tiled::weight_grad(tile, grad, None, Wanted::default())),
     }
 }
 
@@ -223,10 +229,10 @@ pub(super) fn weight_sums(
 
 /// Lowers the gradient of the weights with that of a bias: in one kernel for GPUs, else one after the other.
 pub(super) fn bias_grad_weight(op: &Conv2dGradWeight, problem: &Problem, variant: &'static str) -> Result<Lowered> {
-    if variant == conv2d_tiled::NAME {
+    if let Some(tile) = Tile::of(variant) {
         let forward = forward_gather(&op.conv, &problem.inputs[0], &problem.inputs[1], &problem.outputs[0]);
         let wanted = Wanted { bias: Some(Operand::Output(1)), images: None };
-        return Ok(conv2d_tiled::weight_grad(&WeightGrad { forward }, None, wanted));
+        return Ok(conv2d_tiled::weight_grad(tile, &WeightGrad { forward }, None, wanted));
     }
     with_bias(grad_weight(op, problem, variant)?, problem)
 }

@@ -2,7 +2,7 @@
 //! baseline kernels of the parts, one after the other.
 
 use super::conv2d_gather::{Gather, WeightGrad, forward_gather};
-use super::conv2d_tiled::{self, Normal, PoolBehind, Wanted};
+use super::conv2d_tiled::{self, Normal, PoolBehind, Tile, Wanted};
 use super::reduce::Splits;
 use super::{BASELINE, Lowered, Operand, Problem, activation, batch_norm2d_apply, conv2d, linear, pool2d, reduce};
 use crate::error::Result;
@@ -25,11 +25,20 @@ fn serves(op: &Conv2dGrad, dy: &Spec) -> bool {
 }
 
 pub(super) fn conv2d_variants(op: &Conv2dGrad, problem: &Problem) -> Vec<&'static str> {
-    conv2d_tiled::variants(serves(op, &problem.inputs[1]), problem)
+    let (x, dy, w) = (&problem.inputs[0], &problem.inputs[1], &problem.inputs[2]);
+    let mut tiles = Vec::new();
+    if serves(op, dy) {
+        let forward = op.arriving(problem.inputs).map(|between| forward_gather(&op.weight.conv, x, &between, w));
+        tiles = forward.map_or(Vec::new(), |forward| conv2d::gather_tiles(&forward, problem.caps));
+        // A pool behind it is for the smaller one.
+        tiles.retain(|tile| op.pool.is_none() || *tile == conv2d_tiled::NAME);
+    }
+    conv2d_tiled::with_baseline(tiles, problem.caps)
 }
 
 pub(super) fn linear_variants(op: &LinearGrad, problem: &Problem) -> Vec<&'static str> {
-    conv2d_tiled::variants(!op.normalised, problem)
+    let serves = !op.normalised && conv2d_tiled::VARIANT.limits.refuse(problem.caps).is_none();
+    conv2d_tiled::with_baseline(if serves { vec![conv2d_tiled::NAME] } else { Vec::new() }, problem.caps)
 }
 
 /// How the layer reads its image, where that is not as it is.
@@ -38,19 +47,19 @@ fn normal<W, I>(op: &LayerGrad<W, I>) -> Option<Normal> {
 }
 
 /// What the one kernel is told: the forward problem, whose operands are image and upstream gradient.
-fn tiled<W, I>(op: &LayerGrad<W, I>, forward: Gather, behind: Option<&PoolBehind>) -> Lowered {
+fn tiled<W, I>(tile: &Tile, op: &LayerGrad<W, I>, forward: Gather, behind: Option<&PoolBehind>) -> Lowered {
     let derivative: Option<(Activation, Operand)> = op.activation.zip(op.saved().map(Input));
     let grad = WeightGrad { forward: Gather { derivative, ..forward } };
     let wanted = Wanted { bias: op.bias.then_some(Output(1)), images: op.images };
-    conv2d_tiled::grads(&grad, behind, normal(op), wanted, Output(op.dx()))
+    conv2d_tiled::grads(tile, &grad, behind, normal(op), wanted, Output(op.dx()))
 }
 
 pub(super) fn conv2d(op: &Conv2dGrad, problem: &Problem, variant: &'static str) -> Result<Lowered> {
     let (x, dy, w) = (&problem.inputs[0], &problem.inputs[1], &problem.inputs[2]);
     let between = op.arriving(problem.inputs)?;
-    if variant == conv2d_tiled::NAME {
+    if let Some(tile) = Tile::of(variant) {
         let pool = op.pool.and_then(|pool| behind(&pool, dy));
-        return Ok(tiled(op, forward_gather(&op.weight.conv, x, &between, w), pool.as_ref()));
+        return Ok(tiled(tile, op, forward_gather(&op.weight.conv, x, &between, w), pool.as_ref()));
     }
     let mut all = Lowered::baseline(Vec::new());
     let image = normal(op).map_or(Input(0), |normal| batch_norm2d_apply::read(&normal, x, &mut all));
@@ -81,8 +90,8 @@ pub(super) fn conv2d(op: &Conv2dGrad, problem: &Problem, variant: &'static str) 
 }
 
 pub(super) fn linear(op: &LinearGrad, problem: &Problem, variant: &'static str) -> Result<Lowered> {
-    if variant == conv2d_tiled::NAME {
-        return Ok(tiled(op, linear::weight_shape(problem).forward, None));
+    if let Some(tile) = Tile::of(variant) {
+        return Ok(tiled(tile, op, linear::weight_shape(problem).forward, None));
     }
     let weights = match linear::weight_shape(problem).parts(op.images) {
         None => {

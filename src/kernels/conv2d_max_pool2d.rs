@@ -39,9 +39,10 @@ pub(super) fn forward_variants(op: &Conv2dMaxPool2d, problem: &Problem) -> Vec<&
     conv2d::with_few_channels(variants, &FewChannels { conv: &conv, pool: Some((&op.pool, windows)) }, problem.caps)
 }
 
-/// Without the one that only serves a pool in the same kernel.
+/// Without the one that only serves a pool in the same kernel, and the one that serves none.
 fn parts_alone(variants: Vec<&'static str>) -> Vec<&'static str> {
-    variants.into_iter().filter(|variant| *variant != conv2d_few_channels::NAME).collect()
+    let apart = [conv2d_few_channels::NAME, conv2d_tiled::FOURS_NAME];
+    variants.into_iter().filter(|variant| !apart.contains(variant)).collect()
 }
 
 /// Height and width of what a pool writes.
@@ -134,7 +135,7 @@ pub(super) fn grad_weight(op: &Conv2dMaxPool2dGradWeight, problem: &Problem, var
         let saved = forward.activation.map(|_| Operand::Input(3));
         let behind = PoolBehind { window: pool.kernel, count, places: Operand::Input(2), saved };
         let wanted = Wanted { bias: op.bias.then_some(Operand::Output(1)), images: op.images };
-        return Ok(conv2d_tiled::weight_grad(&WeightGrad { forward }, Some(&behind), wanted));
+        return Ok(conv2d_tiled::weight_grad(&conv2d_tiled::TILED, &WeightGrad { forward }, Some(&behind), wanted));
     }
     let mut lowered = Lowered { variant, workspaces: Vec::new(), dispatches: Vec::new() };
     let mut arriving = Operand::Input(1);
@@ -168,7 +169,7 @@ pub(super) fn grad_weight(op: &Conv2dMaxPool2dGradWeight, problem: &Problem, var
         }
         Some(_) if variant == conv2d_tiled::NAME && op.forward.conv.groups == 1 => {
             let wanted = Wanted { bias: None, images: op.images };
-            conv2d_tiled::weight_grad(&WeightGrad { forward }, None, wanted)
+            conv2d_tiled::weight_grad(&conv2d_tiled::TILED, &WeightGrad { forward }, None, wanted)
         }
         Some(splits) => {
             let sums = conv2d::weight_sums(&grad, [x, &between, &weights], splits, Operand::Output(0));

@@ -1,31 +1,136 @@
-//! The register-blocked tile through workgroup memory, for GPUs: `shaders/conv2d_tiled.wgsl`.
+//! Register-blocked tiles through workgroup memory, for GPUs: `shaders/conv2d_tiled.wgsl`, and a larger one for channels in fours,
+//! `shaders/conv2d_tiled_fours.wgsl`.
 
 use super::conv2d_gather::{Gather, Lattice, WeightGrad};
 use super::reduce::{scratch, sum_both, sum_splits};
-use super::{BASELINE, BLOCK, Dispatch, Edges, Limits, Lowered, Operand, Problem, Variant};
+use super::{BASELINE, BLOCK, Dispatch, Edges, Limits, Lowered, Operand, Variant};
+use crate::gpu::Caps;
 use crate::ops::{Activation, Op};
 use crate::tensor::Spec;
 
-/// The variant's name.
+/// A tile: which part of a problem a workgroup computes.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Tile {
+    /// The variant's name.
+    pub name: &'static str,
+    shader: &'static str,
+    /// Rows and columns.
+    pub size: usize,
+    /// Terms between two barriers.
+    depth: usize,
+    /// Files that stand in for what the shader imports by itself.
+    normalised: (&'static str, &'static str),
+    arriving: (&'static str, &'static str),
+}
+
+/// The tile that serves every problem, with 4 × 4 outputs an invocation.
+pub(super) static TILED: Tile = Tile {
+    name: NAME,
+    shader: "conv2d_tiled.wgsl",
+    size: 64,
+    depth: 16,
+    normalised: ("image_plain", "shared/image_normalised.wgsl"),
+    arriving: ("source_image", "shared/source_arriving.wgsl"),
+};
+
+/// The tile for channels in fours, with 8 × 8 outputs an invocation.
+pub(super) static FOURS: Tile = Tile {
+    name: FOURS_NAME,
+    shader: "conv2d_tiled_fours.wgsl",
+    size: 128,
+    depth: 8,
+    normalised: ("fours_plain", "shared/fours_normalised.wgsl"),
+    arriving: ("source_fours", "shared/source_fours_arriving.wgsl"),
+};
+
+/// The variants' names.
 pub(super) const NAME: &str = "tiled";
-/// Rows and columns of a tile.
-pub(super) const TILE: usize = 64;
-/// Terms between two barriers.
-const DEPTH: usize = 16;
+pub(super) const FOURS_NAME: &str = "tiled_fours";
+/// Rows of a convolution's output whose moments are taken together.
+pub(super) const MOMENT_ROWS: usize = 64;
+/// Workgroup memory that they take beside that of the tile.
+const MOMENT_BYTES: u32 = 16 * 16;
 /// Workgroups that a split reduction aims at: a few for each multiprocessor of a large GPU.
 const WORKGROUPS: usize = 512;
 
 /// See [`Variant`].
 pub(super) const VARIANT: Variant = Variant {
     name: NAME,
-    limits: Limits { workgroup_bytes: 2 * 16 * 17 * 16, ..Limits::DEFAULT },
-    edges: |op, _| match op {
-        Op::Conv2dGradWeight(_) | Op::LinearGradWeight(_) => {
-            Edges { rows: vec![TILE], columns: vec![TILE], depth: vec![DEPTH, BLOCK] }
-        }
-        _ => Edges { rows: vec![TILE], columns: vec![TILE], depth: vec![DEPTH] },
-    },
+    limits: Limits { workgroup_bytes: 2 * 16 * 17 * 16 + MOMENT_BYTES, ..Limits::DEFAULT },
+    edges: |op, _| TILED.edges(op),
 };
+
+/// See [`Variant`].
+pub(super) const FOURS_VARIANT: Variant = Variant {
+    name: FOURS_NAME,
+    limits: Limits { workgroup_bytes: 2 * 8 * 33 * 16 + MOMENT_BYTES, ..Limits::DEFAULT },
+    edges: |op, _| FOURS.edges(op),
+};
+
+impl Tile {
+    /// Lets a kernel read its image normalised.
+    fn reading(&self, dispatch: Dispatch, normal: Normal) -> Dispatch {
+        dispatch.link(self.normalised.0, self.normalised.1).bind("table", normal.table)
+    }
+
+    /// Trips of a loop over so many terms.
+    fn trips(&self, terms: usize) -> usize {
+        // The larger one loads in one turn what it multiplies in the next.
+        (terms.div_ceil(self.depth) + self.size / TILED.size - 1) * (self.depth + 1)
+    }
+
+    /// The tile of a variant.
+    pub fn of(variant: &str) -> Option<&'static Self> {
+        [&TILED, &FOURS].into_iter().find(|tile| tile.name == variant)
+    }
+
+    fn edges(&self, op: &Op) -> Edges {
+        let (rows, columns) = (vec![self.size], vec![self.size]);
+        match op {
+            Op::Conv2dGradWeight(_) | Op::LinearGradWeight(_) => {
+                Edges { rows, columns, depth: vec![self.depth, BLOCK] }
+            }
+            _ => Edges { rows, columns, depth: vec![self.depth] },
+        }
+    }
+}
+
+/// Whether the tile for channels in fours serves a gather: four neighbours are of one tap and of one row of weights.
+pub(super) fn fours_serve(problem: &Gather) -> bool {
+    let fours = |sizes: &[usize]| sizes.iter().all(|size| size.is_multiple_of(4));
+    let [row, tap, c, o] = problem.w_strides;
+    let lie = (o == 1 && c.is_multiple_of(4)) || (c == 1 && o.is_multiple_of(4));
+    lie && fours(&[problem.src[2], problem.dst[2], problem.w_first, row, tap]) && problem.windows.is_none()
+}
+
+/// Whether it serves the gradients of the weights of a layer: four neighbours are written together.
+pub(super) fn fours_serve_weights(problem: &WeightGrad) -> bool {
+    problem.forward.w_strides[3] == 1 && fours_serve(&problem.forward)
+}
+
+/// How long a GPU takes for a problem of such a matrix product in tiles, in a unit that is the same for all of them: so many turns as
+/// the tiles take if so many workgroups run at a time, and the work of one. A tile of 4 × 4 outputs an invocation loads as much from
+/// workgroup memory for a multiply-add as one of 8 × 8 does for two, and that is what it waits for.
+fn cost(tile: &Tile, [rows, columns, depth]: [usize; 3], splits: usize) -> usize {
+    let turns = (rows.div_ceil(tile.size) * columns.div_ceil(tile.size) * splits).div_ceil(WORKGROUPS / 2);
+    turns * tile.size * tile.size * depth.div_ceil(splits) / (tile.size / TILED.size)
+}
+
+/// The tiles that serve a problem on a device, the one guessed to be faster first.
+pub(super) fn tiles(caps: &Caps, fours: bool, product: [usize; 3], splits: bool) -> Vec<&'static str> {
+    let serves = |tile: &Variant, serves: bool| (serves && tile.limits.refuse(caps).is_none()).then_some(tile.name);
+    let mut found: Vec<_> = [serves(&VARIANT, true), serves(&FOURS_VARIANT, fours)].into_iter().flatten().collect();
+    let [rows, columns, depth] = product;
+    let cost = |tile: &Tile| {
+        let tiles = rows.div_ceil(tile.size) * columns.div_ceil(tile.size);
+        let splits = if splits { WORKGROUPS.div_ceil(tiles).clamp(1, depth.div_ceil(BLOCK)) } else { 1 };
+        cost(tile, product, splits)
+    };
+    if cost(&FOURS) < cost(&TILED) {
+        found.reverse();
+    }
+    found
+}
 
 /// The max pool behind a convolution the gradient of whose weights is wanted; its windows tile what they are taken of.
 #[derive(Debug, Clone, Copy)]
@@ -41,6 +146,7 @@ pub(super) struct PoolBehind {
 }
 
 fn dispatch(
+    tile: &Tile,
     entry: &'static str,
     problem: &Gather,
     pixels: usize,
@@ -51,7 +157,7 @@ fn dispatch(
     let ([window_h, window_w], [h_windows, w_windows]) = behind.map_or(([1; 2], [0; 2]), |b| (b.window, b.count));
     problem
         .lattice
-        .set(problem.finish(Dispatch::new("conv2d_tiled.wgsl", entry)))
+        .set(problem.finish(Dispatch::new(tile.shader, entry)))
         .set("pixels", pixels)
         .set("h_dst", h_dst)
         .set("w_dst", w_dst)
@@ -67,7 +173,7 @@ fn dispatch(
         .set("off_w", problem.off[1])
         .set("step_h", problem.step[0])
         .set("step_w", problem.step[1])
-        .set("tiles_n", problem.dst[2].div_ceil(TILE))
+        .set("tiles_n", problem.dst[2].div_ceil(tile.size))
         .set("splits", splits.0)
         .set("pixels_per_split", splits.1)
         .set("w_first", problem.w_first)
@@ -91,59 +197,56 @@ pub(super) struct Normal {
     pub table: Operand,
 }
 
-/// The variants of an operator for which there is this kernel alone, where it serves the problem.
-pub(super) fn variants(serves: bool, problem: &Problem) -> Vec<&'static str> {
-    let mut variants = vec![BASELINE];
-    if serves && VARIANT.limits.refuse(problem.caps).is_none() {
-        variants.insert(usize::from(problem.caps.cpu), NAME);
-    }
-    variants
+/// The variants of an operator for which there are tiles alone: before the baseline on GPUs.
+pub(super) fn with_baseline(mut tiles: Vec<&'static str>, caps: &Caps) -> Vec<&'static str> {
+    let place = if caps.cpu { 0 } else { tiles.len() };
+    tiles.insert(place, BASELINE);
+    tiles
 }
 
 /// Lowers a gather.
-pub(super) fn gather(problem: &Gather) -> Lowered {
+pub(super) fn gather(tile: &Tile, problem: &Gather) -> Lowered {
     let main = match problem.windows {
-        None => gathering(problem),
-        Some([[h, w], _]) => gathering(problem)
+        None => gathering(tile, problem),
+        Some([[h, w], _]) => gathering(tile, problem)
             .constant("WINDOW_H", format!("{h}u"))
             .constant("WINDOW_W", format!("{w}u"))
             .link("pixel", "shared/window_maximum.wgsl")
             .bind("argmax", Operand::Output(1)),
     };
-    Lowered { variant: NAME, workspaces: Vec::new(), dispatches: vec![main] }
+    Lowered { variant: tile.name, workspaces: Vec::new(), dispatches: vec![main] }
 }
 
-/// A gather that also writes the moments of each tile, `[columns, 3, tiles of rows]`; its sums go through no activation.
-pub(super) fn gather_with_moments(problem: &Gather, normal: Option<Normal>, moments: Operand) -> Dispatch {
+/// A gather that also writes the moments of [`MOMENT_ROWS`] rows at a time, `[columns, 3, so many of those]`; its sums go through no
+/// activation.
+pub(super) fn gather_with_moments(tile: &Tile, problem: &Gather, normal: Option<Normal>, moments: Operand) -> Dispatch {
     let main = match normal {
-        None => gathering(problem),
+        None => gathering(tile, problem),
         // The activation is that of what is read.
-        Some(normal) => reading(gathering(&Gather { activation: normal.activation, ..*problem }), normal)
-            .link("finish", "shared/finish_plain.wgsl"),
+        Some(normal) => {
+            let main = gathering(tile, &Gather { activation: normal.activation, ..*problem });
+            tile.reading(main, normal).link("finish", "shared/finish_plain.wgsl")
+        }
     };
-    main.link("no_moments", "shared/moments.wgsl").bind("moments", moments)
+    // Four rows at a time are added up for each block of outputs.
+    let trips = main.trips + (tile.size / TILED.size).pow(2) * MOMENT_ROWS / 4;
+    main.link("no_moments", "shared/moments.wgsl").bind("moments", moments).trips(trips)
 }
 
-/// Lets a kernel read its image normalised.
-fn reading(dispatch: Dispatch, normal: Normal) -> Dispatch {
-    dispatch.link("image_plain", "shared/image_normalised.wgsl").bind("table", normal.table)
-}
-
-fn gathering(problem: &Gather) -> Dispatch {
+fn gathering(tile: &Tile, problem: &Gather) -> Dispatch {
     let (src, w, b) = problem.operands;
     // Pixels that no window covers are not computed.
     let pixels =
         problem.windows.map_or(problem.pixels(), |[[h, w], [rows, columns]]| problem.n * rows * columns * h * w);
-    let tiles_m = pixels.div_ceil(TILE);
-    let steps = (problem.taps() * problem.src[2]).div_ceil(DEPTH);
-    dispatch("gather", problem, pixels, (1, 1), None)
+    let tiles_m = pixels.div_ceil(tile.size);
+    dispatch(tile, "gather", problem, pixels, (1, 1), None)
         .set("tiles_m", tiles_m)
         .bind("src", src)
         .bind("w", w)
         .bias(b, w)
         .bind("dst", Operand::Output(0))
-        .workgroups(tiles_m * problem.dst[2].div_ceil(TILE))
-        .trips(steps * (DEPTH + 1))
+        .workgroups(tiles_m * problem.dst[2].div_ceil(tile.size))
+        .trips(tile.trips(problem.taps() * problem.src[2]))
 }
 
 /// What is wanted of a gradient of weights, whose first result is that of the weights.
@@ -157,11 +260,11 @@ pub(super) struct Wanted {
 
 /// Lowers the gradient of the weights, and of a bias: at once, or as partial sums a split, and then their ordered sums. With a pool
 /// behind the convolution, `dy` is what arrives at that.
-pub(super) fn weight_grad(problem: &WeightGrad, behind: Option<&PoolBehind>, wanted: Wanted) -> Lowered {
-    let tiles = weight_tiles(problem);
+pub(super) fn weight_grad(tile: &Tile, problem: &WeightGrad, behind: Option<&PoolBehind>, wanted: Wanted) -> Lowered {
+    let tiles = weight_tiles(tile, problem);
     let splits = problem.parts(wanted.images).unwrap_or_else(|| problem.splits(tiles, WORKGROUPS));
-    lowered(problem, behind, wanted, splits, |splits| {
-        let main = dispatch("grad_weight", &problem.forward, problem.forward.pixels(), splits, behind);
+    lowered(tile, problem, behind, wanted, splits, |splits| {
+        let main = dispatch(tile, "grad_weight", &problem.forward, problem.forward.pixels(), splits, behind);
         main.workgroups(tiles * splits.0)
     })
 }
@@ -170,6 +273,7 @@ pub(super) fn weight_grad(problem: &WeightGrad, behind: Option<&PoolBehind>, wan
 /// weights, the derivative is that of the activation whose output the image is, which an image that is read normalised goes through
 /// when it is read.
 pub(super) fn grads(
+    tile: &Tile,
     problem: &WeightGrad,
     behind: Option<&PoolBehind>,
     normal: Option<Normal>,
@@ -179,38 +283,43 @@ pub(super) fn grads(
     let activation = normal.and_then(|normal| normal.activation);
     let lattice = Lattice::whole([problem.forward.src[0], problem.forward.src[1]]);
     let forward = Gather { lattice, activation, ..problem.forward };
-    let (tiles, pixels) = (weight_tiles(problem), forward.n * forward.src[0] * forward.src[1]);
+    let (tiles, pixels) = (weight_tiles(tile, problem), forward.n * forward.src[0] * forward.src[1]);
     let depth = forward.taps() * forward.dst[2];
     // A workgroup of either kind should be busy for as long as one of the other.
     let workgroups = WORKGROUPS.min(tiles * forward.pixels().div_ceil(depth));
     let splits = problem.parts(wanted.images).unwrap_or_else(|| problem.splits(tiles, workgroups));
-    lowered(problem, behind, wanted, splits, |splits| {
-        let main = dispatch("grads", &forward, forward.pixels(), splits, behind);
+    lowered(tile, problem, behind, wanted, splits, |splits| {
+        let main = dispatch(tile, "grads", &forward, forward.pixels(), splits, behind);
         let main = match normal {
             None => main,
-            Some(normal) => reading(main, normal).link(
-                "finish",
+            Some(normal) => {
+                let main = tile.reading(main, normal);
                 match normal.activation {
-                    None => "shared/finish_plain.wgsl",
-                    Some(_) => "shared/finish_normalised.wgsl",
-                },
-            ),
+                    None => main.link("finish", "shared/finish_plain.wgsl"),
+                    // The larger tile reads the image in fours, so that single elements are another binding.
+                    Some(_) if *tile == FOURS => {
+                        main.link("finish", "shared/finish_saved.wgsl").bind("saved", forward.operands.0)
+                    }
+                    Some(_) => main.link("finish", "shared/finish_normalised.wgsl"),
+                }
+            }
         };
-        main.link("source_image", "shared/source_arriving.wgsl")
+        main.link(tile.arriving.0, tile.arriving.1)
             .link("bias", "shared/no_bias.wgsl")
             .bind("w", Operand::Input(2))
             .bind("dst", dx)
-            .workgroups(tiles * splits.0 + pixels.div_ceil(TILE) * forward.src[2].div_ceil(TILE))
-            .trips(depth.div_ceil(DEPTH) * (DEPTH + 1))
+            .workgroups(tiles * splits.0 + pixels.div_ceil(tile.size) * forward.src[2].div_ceil(tile.size))
+            .trips(tile.trips(depth))
     })
 }
 
 /// Tiles of a gradient of weights.
-fn weight_tiles(problem: &WeightGrad) -> usize {
-    problem.rows().div_ceil(TILE) * problem.forward.dst[2].div_ceil(TILE)
+fn weight_tiles(tile: &Tile, problem: &WeightGrad) -> usize {
+    problem.rows().div_ceil(tile.size) * problem.forward.dst[2].div_ceil(tile.size)
 }
 
 fn lowered(
+    tile: &Tile,
     problem: &WeightGrad,
     behind: Option<&PoolBehind>,
     Wanted { bias, images }: Wanted,
@@ -228,13 +337,13 @@ fn lowered(
         (part, scratch(&mut workspaces, Spec::f32([splits.0, c_out])))
     };
     let main = main(splits)
-        .set("tiles_m", problem.rows().div_ceil(TILE))
+        .set("tiles_m", problem.rows().div_ceil(tile.size))
         .set("bias", usize::from(bias.is_some()))
         .bind("src", src)
         .bind("dy", dy)
         .bind("part", part)
         .bind("part_b", part_b);
-    let trips = main.trips.max(splits.1.div_ceil(DEPTH) * (DEPTH + 1));
+    let trips = main.trips.max(tile.trips(splits.1));
     let main = main.trips(trips);
     let main = match behind {
         None => main,
@@ -253,5 +362,5 @@ fn lowered(
             Some(bias) => sum_both([part, part_b], [Operand::Output(0), bias], splits.0, [len, c_out]),
         });
     }
-    Lowered { variant: NAME, workspaces, dispatches }
+    Lowered { variant: tile.name, workspaces, dispatches }
 }

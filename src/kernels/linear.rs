@@ -3,7 +3,7 @@
 use super::activation::epilogue;
 use super::conv2d::{gather, weight_grad, with_bias};
 use super::conv2d_gather::{Gather, Lattice, WeightGrad};
-use super::conv2d_tiled::Wanted;
+use super::conv2d_tiled::{Tile, Wanted};
 use super::reduce::sum_splits;
 use super::{BASELINE, Dispatch, Lowered, Operand, Problem, conv2d_tiled};
 use crate::error::Result;
@@ -143,9 +143,9 @@ pub(super) fn weight_sums(x: &Spec, outputs: usize, (splits, each): (usize, usiz
 
 /// Lowers the gradient of the weights with that of a bias: in one kernel for GPUs, else one after the other.
 pub(super) fn bias_grad_weight(op: &LinearGradWeight, problem: &Problem, variant: &'static str) -> Result<Lowered> {
-    if variant == conv2d_tiled::NAME {
+    if let Some(tile) = Tile::of(variant) {
         let wanted = Wanted { bias: Some(Operand::Output(1)), images: None };
-        return Ok(conv2d_tiled::weight_grad(&weight_shape(problem), None, wanted));
+        return Ok(conv2d_tiled::weight_grad(tile, &weight_shape(problem), None, wanted));
     }
     with_bias(grad_weight(op, problem, variant)?, problem)
 }

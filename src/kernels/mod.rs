@@ -112,12 +112,18 @@ const BASELINE_VARIANT: Variant = Variant {
     edges: |_, _| Edges { rows: vec![WORKGROUP], columns: vec![], depth: vec![BLOCK] },
 };
 
-const FAST: [Variant; 4] =
-    [BASELINE_VARIANT, conv2d_tiled::VARIANT, conv2d_broadcast::VARIANT, conv2d_broadcast::TEXTURES];
-
-const CONVOLUTION: [Variant; 7] = [
+const FAST: [Variant; 5] = [
     BASELINE_VARIANT,
     conv2d_tiled::VARIANT,
+    conv2d_tiled::FOURS_VARIANT,
+    conv2d_broadcast::VARIANT,
+    conv2d_broadcast::TEXTURES,
+];
+
+const CONVOLUTION: [Variant; 8] = [
+    BASELINE_VARIANT,
+    conv2d_tiled::VARIANT,
+    conv2d_tiled::FOURS_VARIANT,
     conv2d_broadcast::VARIANT,
     conv2d_broadcast::TEXTURES,
     conv2d_depthwise::VARIANT,
@@ -125,9 +131,10 @@ const CONVOLUTION: [Variant; 7] = [
     conv2d_few_channels::VARIANT,
 ];
 
-const HEAD: [Variant; 5] = [
+const HEAD: [Variant; 6] = [
     BASELINE_VARIANT,
     conv2d_tiled::VARIANT,
+    conv2d_tiled::FOURS_VARIANT,
     conv2d_broadcast::VARIANT,
     conv2d_broadcast::TEXTURES,
     linear_cross_entropy::VARIANT,
@@ -137,7 +144,7 @@ const HEAD_GRAD: [Variant; 3] = [BASELINE_VARIANT, conv2d_tiled::VARIANT, linear
 
 const MLP: [Variant; 3] = [BASELINE_VARIANT, conv2d_tiled::VARIANT, linear_cross_entropy::MLP_VARIANT];
 
-const TILED: [Variant; 2] = [BASELINE_VARIANT, conv2d_tiled::VARIANT];
+const TILED: [Variant; 3] = [BASELINE_VARIANT, conv2d_tiled::VARIANT, conv2d_tiled::FOURS_VARIANT];
 
 const POOLING: [Variant; 2] = [BASELINE_VARIANT, pool2d_windows::VARIANT];
 
@@ -152,7 +159,7 @@ pub fn known(op: &Op) -> &'static [Variant] {
         Op::Conv2d(_) | Op::Conv2dActivation(_) | Op::Conv2dGradWeight(_) => &CONVOLUTION,
         Op::Conv2dMaxPool2d(_) | Op::Conv2dMaxPool2dGradWeight(_) | Op::Conv2dGradWeightBias(_) => &CONVOLUTION,
         // An image whose gradient is wanted has many channels.
-        Op::Conv2dGradInput(_) | Op::Conv2dGradInputActivationGrad(_) => CONVOLUTION.split_at(6).0,
+        Op::Conv2dGradInput(_) | Op::Conv2dGradInputActivationGrad(_) => CONVOLUTION.split_at(7).0,
         Op::Linear(_) | Op::LinearActivation(_) | Op::LinearGradInput(_) | Op::LinearGradWeight(_) => &FAST,
         Op::LinearGradInputActivationGrad(_) | Op::LinearGradWeightBias(_) => &FAST,
         Op::LinearCrossEntropyAndGrad(_) => &HEAD,

@@ -27,7 +27,7 @@ fn table(c: usize) -> Operand {
 /// A convolution with the shapes of its image and weights.
 type Row = (&'static str, Conv2d, [usize; 4], [usize; 4]);
 
-const LAYERS: [Row; 8] = [
+const LAYERS: [Row; 9] = [
     ("two_pixels", PLAIN, [2, 1, 1, 1], [1, 1, 1, 1]),
     ("one_tile", padded(1), [1, 8, 8, 3], [3, 3, 3, 64]),
     ("three_tiles_by_three", padded(1), [1, 13, 10, 16], [3, 3, 16, 131]),
@@ -36,6 +36,7 @@ const LAYERS: [Row; 8] = [
     ("padding_of_four_kinds", Conv2d { padding: [0, 1, 2, 3], ..PLAIN }, [2, 5, 4, 3], [3, 3, 3, 5]),
     ("two_groups", Conv2d { groups: 2, ..padded(1) }, [2, 6, 7, 6], [3, 3, 3, 10]),
     ("more_tiles_than_lanes", PLAIN, [5, 32, 29, 2], [1, 1, 2, 3]),
+    ("fours", padded(1), [3, 9, 11, 12], [3, 3, 12, 132]),
 ];
 
 fn convolution((name, conv, x, w): Row, bias: bool, before: Option<Normalised>, image: Option<Operand>) -> Case {
@@ -58,7 +59,7 @@ fn unchanged(name: &str, x: Operand) -> Case {
 fn statistics() -> Vec<Case> {
     let mut cases = Vec::new();
     for (i, row) in LAYERS.into_iter().enumerate() {
-        let depth = if i == 1 { Depth::Quick } else { Depth::Standard };
+        let depth = if i == 1 || row.0 == "fours" { Depth::Quick } else { Depth::Standard };
         cases.push(convolution(row, i % 3 > 0, None, None).at(depth));
         let read = convolution(row, i % 3 == 0, Some(Normalised { activation: RELU }), None);
         cases.push(Case { name: format!("{}_read_normalised", read.name), ..read }.at(depth));
@@ -80,7 +81,7 @@ fn statistics() -> Vec<Case> {
     let mut large = unchanged("large_eps", noise(17, [2, 4, 5, 3]));
     large.op = Conv2dStatistics { conv: PLAIN, bias: false, eps: 0.5, before: None }.into();
     cases.push(large);
-    let (x, w) = ([2, 6, 5, 4], [3, 3, 4, 18]);
+    let (x, w) = ([2, 6, 5, 4], [3, 3, 4, 20]);
     for (name, image) in specials(&x, 2) {
         cases.push(convolution((name, PLAIN, x, w), true, None, Some(image.clone())).special());
         let read = convolution((name, PLAIN, x, w), true, Some(Normalised { activation: RELU }), Some(image));
@@ -110,6 +111,7 @@ fn gradients() -> Vec<Case> {
     let several = ("several_splits", padded(1), [9, 7, 11, 12], [3, 3, 12, 20]);
     let mut cases = vec![
         case(("one_tile", padded(1), [1, 8, 8, 3], [3, 3, 3, 64]), RELU, None, None).at(Depth::Quick),
+        case(("fours", padded(1), [3, 9, 11, 20], [3, 3, 20, 132]), RELU, None, None).at(Depth::Quick),
         case(several, RELU, None, None),
         case(("no_activation", several.1, several.2, several.3), None, None, None).at(Depth::Full),
         case(("image_of_three_tiles", padded(2), [2, 9, 8, 131], [5, 3, 131, 5]), RELU, None, None),

@@ -145,7 +145,7 @@ pub(super) fn cases(caps: &Caps) -> Vec<Case> {
         cases.extend(directions(&format!("fours_{name}"), conv, x, w));
     }
     for (i, (name, conv, x, w)) in DEPTHWISE.into_iter().enumerate() {
-        let depth = if i == 0 { Depth::Quick } else { Depth::Standard };
+        let depth = [Depth::Quick, Depth::Standard, Depth::Standard, Depth::Full][i];
         let found = directions(&format!("depthwise_{name}"), conv, x, w);
         // With other strides and taps its own programs are many, and operands from textures are only linked to them.
         let found = found.into_iter().map(|case| if i % 2 == 1 { case.only("depthwise") } else { case });
@@ -157,7 +157,10 @@ pub(super) fn cases(caps: &Caps) -> Vec<Case> {
     for (i, c_in) in CHANNELS.into_iter().enumerate() {
         let c_out = CHANNELS[(i + 3) % CHANNELS.len()];
         let name = format!("channels_{c_in}_to_{c_out}_odd");
-        cases.extend(directions(&name, padded(1), [1, 5, 3, c_in], [3, 3, c_in, c_out]));
+        // Where there are few of them their number is part of a program.
+        let depth = if c_in == 3 { Depth::Full } else { Depth::Standard };
+        let found = directions(&name, padded(1), [1, 5, 3, c_in], [3, 3, c_in, c_out]);
+        cases.extend(found.into_iter().map(|case| case.at(depth)));
     }
     for (name, conv, x, w) in LARGE {
         cases.extend(directions(name, conv, x, w).into_iter().map(|case| case.at(Depth::Full)));
@@ -179,6 +182,8 @@ pub(super) fn cases(caps: &Caps) -> Vec<Case> {
     cases.extend(folded.into_iter().map(Case::squeezed));
     // A third tile is not covered by the first two if it begins where it must not.
     cases.extend(directions("three_tiles_by_three", padded(1), [1, 13, 10, 16], [3, 3, 16, 131]));
+    let large = directions("three_large_tiles_by_three", padded(1), [1, 20, 14, 32], [3, 3, 32, 260]);
+    cases.extend(large.into_iter().map(|case| case.only("tiled_fours")));
     cases.extend(cropped());
     cases.extend(at_edges(caps));
     cases.extend(activated(caps));

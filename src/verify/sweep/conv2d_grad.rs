@@ -113,6 +113,8 @@ pub(super) fn convolutions() -> Vec<Case> {
             cases.push(Case { name: format!("{}_{suffix}", case.name), ..case }.at(depth));
         }
     }
+    let large = ("three_large_tiles_by_three", padded(1), [1, 20, 14, 260], [3, 3, 260, 132]);
+    cases.push(convolution(large, (true, RELU), None).only("tiled_fours"));
     let many = ("folded_tiles", padded(1), [7, 16, 16, 3], [3, 3, 3, 5]);
     cases.push(convolution(many, (true, RELU), None).squeezed());
     // The last part has fewer images than the others.

@@ -170,7 +170,7 @@ fn head_gradients() -> Vec<Case> {
         // A program of its own that does less.
         case("no_activation", noise(1, [9, 21]), 6, [true, false], Some(1)).at(Depth::Full),
         case("over_all_rows", noise(1, [33, 21]), 6, [true, true], None).at(Depth::Quick),
-        case("over_all_rows_without_a_bias", noise(1, [9, 21]), 6, [false, false], None),
+        case("over_all_rows_without_a_bias", noise(1, [9, 21]), 6, [false, true], None),
         case("over_eight_rows", noise(1, [33, 21]), 6, [true, true], Some(8)),
     ];
     for (name, x) in specials(&[8, 5], 15) {
