@@ -19,12 +19,23 @@ pub fn stages(file: &str) -> Vec<Vec<&'static str>> {
         "shared/arriving_maxima.wgsl" => &["conv2d_max_pool2d_grad_weight tiled", "conv2d_grad tiled"],
         "shared/pooled_derivative.wgsl" => &["conv2d_max_pool2d_grad_weight tiled"],
         "batch_norm2d_apply.wgsl" | "shared/normal.wgsl" | "shared/residual.wgsl" | "shared/no_residual.wgsl" => {
-            &["batch_norm2d_apply", "conv2d_statistics", "conv2d_statistics tiled --full --case several_blocks"]
+            &["batch_norm2d_apply", "conv2d_statistics baseline", "conv2d_statistics tiled"]
         }
-        "shared/moments.wgsl" | "shared/no_moments.wgsl" => &["conv2d_statistics tiled"],
+        "shared/moments.wgsl" | "shared/no_moments.wgsl" => {
+            &["conv2d_statistics tiled"]
+        }
         "shared/image_normalised.wgsl" | "shared/image_plain.wgsl" | "shared/finish_plain.wgsl" => {
             &["conv2d_statistics tiled", "conv2d_statistics tiled --full --case leaky"]
         }
+        "conv2d_tiled_fours.wgsl" | "shared/source_fours.wgsl" | "shared/fours_plain.wgsl" => {
+            &["conv2d tiled_fours", "linear tiled_fours", "conv2d tiled_fours --full --case drifting"]
+        }
+        "shared/tile_problem.wgsl" => &["conv2d tiled_fours", "conv2d tiled", "linear tiled"],
+        "shared/fours_normalised.wgsl" => {
+            &["conv2d_statistics tiled_fours", "conv2d_statistics tiled_fours --full --case leaky"]
+        }
+        "shared/finish_saved.wgsl" => &["conv2d_grad tiled_fours", "conv2d_grad tiled_fours --full --case leaky"],
+        "shared/source_fours_arriving.wgsl" => &["conv2d_grad tiled_fours"],
         "shared/finish_normalised.wgsl" => &["conv2d_grad tiled", "conv2d_grad tiled --full --case leaky"],
         "control_settle.wgsl" => &["settle"],
         "shared/gradient_parts.wgsl" => &["settle"],
@@ -150,6 +161,9 @@ pub fn modules(file: &str) -> Vec<Module> {
         ("shared/image_normalised.wgsl", "image_plain", "conv2d_tiled.wgsl"),
         ("shared/finish_normalised.wgsl", "finish", "conv2d_tiled.wgsl"),
         ("shared/finish_plain.wgsl", "finish", "conv2d_tiled.wgsl"),
+        ("shared/fours_normalised.wgsl", "fours_plain", "conv2d_tiled_fours.wgsl"),
+        ("shared/finish_saved.wgsl", "finish", "conv2d_tiled_fours.wgsl"),
+        ("shared/source_fours_arriving.wgsl", "source_fours", "conv2d_tiled_fours.wgsl"),
         ("shared/no_residual.wgsl", "residual", "batch_norm2d_apply.wgsl"),
         ("shared/gradient_parts.wgsl", "gradient_whole", "control_settle.wgsl"),
         ("shared/quads_whole.wgsl", "quads_apart", "statistics.wgsl"),

@@ -65,10 +65,10 @@ fn statistics() -> Vec<Case> {
         cases.push(Case { name: format!("{}_read_normalised", read.name), ..read }.at(depth));
     }
     for (name, activation) in [("leaky_relu", LEAKY), ("no_activation", None)] {
-        let row = (name, padded(1), [2, 6, 5, 4], [3, 3, 4, 18]);
+        let row = (name, padded(1), [2, 6, 5, 4], [3, 3, 4, 20]);
         cases.push(convolution(row, true, Some(Normalised { activation }), None).at(Depth::Full));
     }
-    let many = ("folded", padded(1), [7, 16, 16, 3], [3, 3, 3, 5]);
+    let many = ("folded", padded(1), [7, 16, 16, 3], [3, 3, 3, 12]);
     cases.push(convolution(many, true, None, None).squeezed());
     cases.extend([
         unchanged("mean_1000", floats(5, [4, 9, 9, 33], 999.0, 1001.0)),
@@ -115,7 +115,7 @@ fn gradients() -> Vec<Case> {
         case(several, RELU, None, None),
         case(("no_activation", several.1, several.2, several.3), None, None, None).at(Depth::Full),
         case(("image_of_three_tiles", padded(2), [2, 9, 8, 131], [5, 3, 131, 5]), RELU, None, None),
-        case(("leaky_relu", padded(1), [2, 6, 5, 4], [3, 3, 4, 18]), LEAKY, None, None).at(Depth::Full),
+        case(("leaky_relu", padded(1), [2, 6, 5, 4], [3, 3, 4, 20]), LEAKY, None, None).at(Depth::Full),
         case(("stride_2", Conv2d { stride: [2, 2], ..padded(1) }, [2, 7, 6, 4], [3, 3, 4, 5]), RELU, None, None),
         case(("windows_2x2", padded(1), [2, 8, 6, 5], [3, 3, 5, 20]), RELU, Some(pool), None).at(Depth::Full),
     ];
