@@ -4,7 +4,9 @@
 use super::conv2d_gather::{Gather, WeightGrad, forward_gather};
 use super::conv2d_tiled::{self, Normal, PoolBehind, Tile, Wanted};
 use super::reduce::Splits;
-use super::{BASELINE, Lowered, Operand, Problem, activation, batch_norm2d_apply, conv2d, linear, pool2d, reduce};
+use super::{
+    BASELINE, Lowered, Operand, Problem, activation, batch_norm2d_apply, conv2d, elementwise, linear, pool2d, reduce,
+};
 use crate::error::Result;
 use crate::ops::{Activation, ActivationGrad, Conv2dGrad, LayerGrad, LinearGrad, MaxPool2dGrad, SumRows};
 use crate::tensor::Spec;
@@ -21,7 +23,9 @@ fn behind(pool: &MaxPool2dGrad, dy: &Spec) -> Option<PoolBehind> {
 /// Whether there is one kernel for the gradients of a convolution: the gradient of the input is one gather then.
 fn serves(op: &Conv2dGrad, dy: &Spec) -> bool {
     let conv = &op.weight.conv;
-    conv.stride == [1, 1] && conv.groups == 1 && op.pool.is_none_or(|pool| behind(&pool, dy).is_some())
+    // What is added is so before the derivative alone.
+    let adds = !op.plus || (op.activation.is_some() && !op.normalised && op.pool.is_none());
+    adds && conv.stride == [1, 1] && conv.groups == 1 && op.pool.is_none_or(|pool| behind(&pool, dy).is_some())
 }
 
 pub(super) fn conv2d_variants(op: &Conv2dGrad, problem: &Problem) -> Vec<&'static str> {
@@ -37,7 +41,7 @@ pub(super) fn conv2d_variants(op: &Conv2dGrad, problem: &Problem) -> Vec<&'stati
 }
 
 pub(super) fn linear_variants(op: &LinearGrad, problem: &Problem) -> Vec<&'static str> {
-    let serves = !op.normalised && conv2d_tiled::VARIANT.limits.refuse(problem.caps).is_none();
+    let serves = !op.normalised && !op.plus && conv2d_tiled::VARIANT.limits.refuse(problem.caps).is_none();
     conv2d_tiled::with_baseline(if serves { vec![conv2d_tiled::NAME] } else { Vec::new() }, problem.caps)
 }
 
@@ -51,7 +55,7 @@ fn tiled<W, I>(tile: &Tile, op: &LayerGrad<W, I>, forward: Gather, behind: Optio
     let derivative: Option<(Activation, Operand)> = op.activation.zip(op.saved().map(Input));
     let grad = WeightGrad { forward: Gather { derivative, ..forward } };
     let wanted = Wanted { bias: op.bias.then_some(Output(1)), images: op.images };
-    conv2d_tiled::grads(tile, &grad, behind, normal(op), wanted, Output(op.dx()))
+    conv2d_tiled::grads(tile, &grad, behind, (normal(op), op.other().map(Input)), wanted, Output(op.dx()))
 }
 
 pub(super) fn conv2d(op: &Conv2dGrad, problem: &Problem, variant: &'static str) -> Result<Lowered> {
@@ -149,15 +153,26 @@ fn apart<W, I>(
     let dx = &problem.outputs[op.dx()..];
     // What is read normalised is what is saved.
     let derivative = op.activation.map(|activation| (activation, op.saved().map_or(image, Input)));
-    let sum = match derivative {
-        None => Output(op.dx()),
-        Some(_) => reduce::scratch(&mut all.workspaces, dx[0].clone()),
+    let mut between = |last: bool| match last {
+        true => Output(op.dx()),
+        false => reduce::scratch(&mut all.workspaces, dx[0].clone()),
     };
+    let alone = between(derivative.is_none() && !op.plus);
+    let sum = if op.plus { between(derivative.is_none()) } else { alone };
     all.append(input, |operand| match operand {
         Input(0) => arrives,
         Input(_) => Input(2),
-        _ => sum,
+        _ => alone,
     });
+    if let Some(other) = op.other() {
+        let inputs = [dx[0].clone(), dx[0].clone()];
+        let part = Problem { inputs: &inputs, outputs: dx, ..*problem };
+        all.append(elementwise::add(None, &part)?, |operand| match operand {
+            Input(0) => alone,
+            Input(_) => Input(other),
+            _ => sum,
+        });
+    }
     if let Some((activation, saved)) = derivative {
         let inputs = [dx[0].clone(), dx[0].clone()];
         let part = Problem { inputs: &inputs, outputs: dx, ..*problem };

@@ -271,12 +271,12 @@ pub(super) fn weight_grad(tile: &Tile, problem: &WeightGrad, behind: Option<&Poo
 
 /// Lowers the same beside the gradient of the input, into `dx`, in one dispatch. The operands are image, upstream gradient and
 /// weights, the derivative is that of the activation whose output the image is, which an image that is read normalised goes through
-/// when it is read.
+/// when it is read; another gradient of the image may be added before that.
 pub(super) fn grads(
     tile: &Tile,
     problem: &WeightGrad,
     behind: Option<&PoolBehind>,
-    normal: Option<Normal>,
+    (normal, other): (Option<Normal>, Option<Operand>),
     wanted: Wanted,
     dx: Operand,
 ) -> Lowered {
@@ -290,6 +290,10 @@ pub(super) fn grads(
     let splits = problem.parts(wanted.images).unwrap_or_else(|| problem.splits(tiles, workgroups));
     lowered(tile, problem, behind, wanted, splits, |splits| {
         let main = dispatch(tile, "grads", &forward, forward.pixels(), splits, behind);
+        let main = match other {
+            None => main,
+            Some(other) => main.link("finish", "shared/finish_gradient_plus.wgsl").bind("other", other),
+        };
         let main = match normal {
             None => main,
             Some(normal) => {

@@ -144,8 +144,9 @@ impl Dispatch {
         self
     }
 
-    /// Lets `#import name` mean `file`.
+    /// Lets `#import name` mean `file`, whatever it meant before.
     pub fn link(mut self, name: &'static str, file: &'static str) -> Self {
+        self.module.links.retain(|(known, _)| *known != name);
         self.module.links.push((name, file));
         self
     }

@@ -36,6 +36,7 @@ pub fn stages(file: &str) -> Vec<Vec<&'static str>> {
         }
         "shared/finish_saved.wgsl" => &["conv2d_grad tiled_fours", "conv2d_grad tiled_fours --full --case leaky"],
         "shared/source_fours_arriving.wgsl" => &["conv2d_grad tiled_fours"],
+        "shared/finish_gradient_plus.wgsl" => &["conv2d_grad tiled --full --case a_shortcut"],
         "shared/finish_normalised.wgsl" => &["conv2d_grad tiled", "conv2d_grad tiled --full --case leaky"],
         "control_settle.wgsl" => &["settle"],
         "shared/gradient_parts.wgsl" => &["settle"],
@@ -161,6 +162,7 @@ pub fn modules(file: &str) -> Vec<Module> {
         ("shared/image_normalised.wgsl", "image_plain", "conv2d_tiled.wgsl"),
         ("shared/finish_normalised.wgsl", "finish", "conv2d_tiled.wgsl"),
         ("shared/finish_plain.wgsl", "finish", "conv2d_tiled.wgsl"),
+        ("shared/finish_gradient_plus.wgsl", "finish", "conv2d_tiled.wgsl"),
         ("shared/fours_normalised.wgsl", "fours_plain", "conv2d_tiled_fours.wgsl"),
         ("shared/finish_saved.wgsl", "finish", "conv2d_tiled_fours.wgsl"),
         ("shared/source_fours_arriving.wgsl", "source_fours", "conv2d_tiled_fours.wgsl"),

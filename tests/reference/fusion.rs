@@ -76,6 +76,7 @@ fn fused_graphs_compute_the_same_in_float64() {
                             // There is no linear layer, no layer below another one, no normalisation, no loss and no step.
                             Pass::Flatten
                             | Pass::Derivative
+                            | Pass::ResidualGradient
                             | Pass::Statistics
                             | Pass::Normalisation
                             | Pass::Settle

@@ -1,4 +1,4 @@
-//! Batch normalisation in pieces, which fusion lays where images are written and read.
+//! Residual blocks: batch normalisation in pieces, which fusion lays where images are written and read, and shortcuts.
 
 use wgrad::graph::{Graph, Pass, ValueId, differentiate};
 use wgrad::ops::{Activation, Add, BatchNorm2d, Conv2d};
@@ -63,6 +63,41 @@ fn a_batch_normalisation_is_applied_where_its_result_is_read() {
                     let off = got.floats().iter().zip(want.floats()).map(|(a, b)| (a - b).abs());
                     assert!(off.fold(0.0, f64::max) < 1e-11, "{which}");
                 }
+            }
+        }
+    }
+}
+
+/// conv → activation, and a convolution of that with a shortcut beside it, with the gradients of all weights and of the image.
+#[test]
+fn a_shortcuts_gradient_is_added_by_the_gradient_beside_it() {
+    for activation in Activation::all(0.1, 1.25) {
+        let mut graph = Graph::new();
+        let g = &mut graph;
+        let shapes = [[2, 5, 4, 3], [3, 3, 3, 3], [3, 3, 3, 3]];
+        let operands: Vec<ValueId> =
+            (0..3).map(|i| g.persistent(&format!("x{i}"), Spec::f32(shapes[i].to_vec()))).collect();
+        let padded = Conv2d { padding: [1; 4], ..Conv2d::default() };
+        let first = g.apply1("conv0", padded, &operands[..2]).unwrap();
+        let activated = g.apply1("act", activation, &[first]).unwrap();
+        let second = g.apply1("conv1", padded, &[activated, operands[2]]).unwrap();
+        let sum = g.apply1("add", Add, &[second, activated]).unwrap();
+        let seed = g.persistent("seed", g.spec(sum).clone());
+        let gradients = differentiate(g, sum, seed, &operands).unwrap();
+        let wanted: Vec<_> = operands.iter().filter_map(|&value| gradients.of(value)).collect();
+        for (i, value) in wanted.into_iter().enumerate() {
+            let kept = g.persistent(&format!("d{i}"), g.spec(value).clone());
+            g.place(value, kept, 0).unwrap();
+        }
+        for (without, expected) in
+            [(vec![], 1), (vec![Pass::Gradients], 0), (vec![Pass::ResidualGradient], 0), (vec![Pass::Epilogue], 1)]
+        {
+            let (fused, done) = graph.clone().fuse(&without).unwrap();
+            let count = done.iter().filter(|fusion| fusion.pass == Pass::ResidualGradient).count();
+            assert_eq!(count, expected, "{activation:?} without {without:?}: {done:?}");
+            for (got, want) in results(&fused).iter().zip(&results(&graph)) {
+                let off = got.floats().iter().zip(want.floats()).map(|(a, b)| (a - b).abs());
+                assert!(off.fold(0.0, f64::max) < 1e-12, "{activation:?} without {without:?}");
             }
         }
     }

@@ -106,10 +106,12 @@ fn found(graph: &Graph, position: usize) -> Option<Found> {
     let has_bias = with_bias || bias.is_some();
     let op: Op = match pair {
         Pair::Conv2d(weight, input) => {
-            LayerGrad { weight, input, bias: has_bias, activation, pool, images: None, normalised: false }.into()
+            LayerGrad { weight, input, bias: has_bias, activation, pool, images: None, normalised: false, plus: false }
+                .into()
         }
         Pair::Linear(weight, input) => {
-            LayerGrad { weight, input, bias: has_bias, activation, pool, images: None, normalised: false }.into()
+            LayerGrad { weight, input, bias: has_bias, activation, pool, images: None, normalised: false, plus: false }
+                .into()
         }
     };
     op.infer(&graph.specs(&inputs)).ok()?;

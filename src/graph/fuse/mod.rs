@@ -15,6 +15,7 @@ mod mlp;
 mod normalisation;
 mod partial_sums;
 mod pool_gradient;
+mod residual_gradient;
 mod statistics;
 mod step;
 
@@ -50,6 +51,8 @@ pub enum Pass {
     Bias,
     /// The gradients of a layer's weights, bias and input are one node, with that of the max pool behind it.
     Gradients,
+    /// That node adds the gradient of a shortcut to that of its input, and takes the gradient of the activation before both.
+    ResidualGradient,
     /// A convolution takes the statistics for the batch normalisation behind it of what it writes.
     Statistics,
     /// What they say of an image is applied where that is read: by a sum, or by a convolution and its gradients.
@@ -81,7 +84,7 @@ pub struct Fusion {
 
 impl Pass {
     /// Every pass, in the order in which they run.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::Flatten,
         Self::PoolGradient,
         Self::Epilogue,
@@ -90,6 +93,7 @@ impl Pass {
         Self::Derivative,
         Self::Bias,
         Self::Gradients,
+        Self::ResidualGradient,
         // Behind all that knows of convolutions and sums.
         Self::Statistics,
         Self::Normalisation,
@@ -114,6 +118,7 @@ impl Pass {
             Self::Derivative => "derivative",
             Self::Bias => "bias",
             Self::Gradients => "gradients",
+            Self::ResidualGradient => "residual-gradient",
             Self::Statistics => "statistics",
             Self::Normalisation => "normalisation",
             Self::Settle => "settle",
@@ -131,6 +136,7 @@ impl Pass {
         !matches!(
             self,
             Self::Gradients
+                | Self::ResidualGradient
                 | Self::Statistics
                 | Self::Normalisation
                 | Self::PartialSums
@@ -149,6 +155,7 @@ impl Pass {
             Self::Derivative => derivative::run(graph),
             Self::Bias => bias::run(graph),
             Self::Gradients => gradients::run(graph),
+            Self::ResidualGradient => residual_gradient::run(graph),
             Self::Statistics => statistics::run(graph),
             Self::Normalisation => normalisation::run(graph),
             Self::Settle => step::settle(graph),

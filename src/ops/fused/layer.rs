@@ -1,7 +1,9 @@
 //! All gradients of a layer: both of the weights' and of the input's read what arrives at its output.
 
 use crate::error::Result;
-use crate::ops::{Activation, ActivationGrad, Conv2dGradInput, Conv2dGradWeight, LinearGradInput, LinearGradWeight};
+use crate::ops::{
+    Activation, ActivationGrad, Add, Conv2dGradInput, Conv2dGradWeight, LinearGradInput, LinearGradWeight,
+};
 use crate::ops::{MaxPool2dGrad, Operator, Real, SumRows, conv2d, expect_operands, expect_spec, linear, pool2d};
 use crate::tensor::{Spec, Tensor};
 
@@ -15,6 +17,8 @@ use super::{BatchNorm2dApply, GradInput, GradWeight, Normalised, parts};
 /// g = max_pool2d_grad(dy, argmax), or dy
 /// dw = grad_weight(x, g), db = sum_rows(dy), dx = f'(saved) · grad_input(g, w)
 /// ```
+///
+/// With another gradient of the layer's input as last operand, dx = f'(saved) · (grad_input(g, w) + other).
 ///
 /// Where `x` is read [`Normalised`], the last operand is the table of the normalisation, and what is read is also what is `saved`.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -33,6 +37,8 @@ pub struct LayerGrad<W, I> {
     pub images: Option<usize>,
     /// Whether `x` is read normalised, and through the activation.
     pub normalised: bool,
+    /// Whether another gradient of the layer's input, the last operand, is added to this one.
+    pub plus: bool,
 }
 
 /// Of a convolution.
@@ -70,6 +76,11 @@ impl<W, I> LayerGrad<W, I> {
         self.normalised.then(|| self.last())
     }
 
+    /// The number of the operand that is added to the gradient of the input, if there is one.
+    pub fn other(&self) -> Option<usize> {
+        self.plus.then(|| self.last() + usize::from(self.normalised || self.activation.is_some()))
+    }
+
     /// The number of the result that is the gradient of the input.
     pub fn dx(&self) -> usize {
         1 + usize::from(self.bias)
@@ -77,6 +88,7 @@ impl<W, I> LayerGrad<W, I> {
 
     /// An element of the gradient of the input, of which this is the sum.
     fn scaled<T: Real>(&self, inputs: &[&Tensor<T>], index: usize, sum: T) -> T {
+        let sum = self.other().map_or(sum, |other| sum + inputs[other].floats()[index]);
         match (self.activation, self.saved()) {
             (Some(activation), Some(saved)) => activation.derivative(inputs[saved].floats()[index]) * sum,
             _ => sum,
@@ -91,7 +103,8 @@ impl<W: Copy, I: Copy> LayerGrad<W, I> {
         let image = Normalised { activation: self.activation }.image(inputs[0], inputs[table]);
         let saved = self.activation.map(|_| image.clone());
         let others = inputs[1..table].iter().map(|&operand| operand.clone());
-        let inputs = [image].into_iter().chain(others).chain(saved).collect();
+        let other = self.other().map(|other| inputs[other].clone());
+        let inputs = [image].into_iter().chain(others).chain(saved).chain(other).collect();
         Some((Self { normalised: false, ..*self }, inputs))
     }
 }
@@ -163,7 +176,7 @@ impl<W: GradWeight + Layer + Copy, I: GradInput + Copy> Operator for LayerGrad<W
     }
 
     fn infer(&self, inputs: &[Spec]) -> Result<Vec<Spec>> {
-        let operands = self.last() + usize::from(self.normalised || self.activation.is_some());
+        let operands = self.last() + usize::from(self.normalised || self.activation.is_some()) + usize::from(self.plus);
         expect_operands(self.name(), inputs, operands..=operands)?;
         let arriving = self.arriving(inputs)?;
         let channels = inputs[1].shape.last().copied().unwrap_or(0);
@@ -173,6 +186,9 @@ impl<W: GradWeight + Layer + Copy, I: GradInput + Copy> Operator for LayerGrad<W
         expect_spec(self.name(), "the layer's input", &inputs[0], &dx[0])?;
         if let Some(saved) = self.saved() {
             expect_spec(self.name(), "what is saved of the activation", &inputs[saved], &dx[0])?;
+        }
+        if let Some(other) = self.other() {
+            expect_spec(self.name(), "the other gradient of the layer's input", &inputs[other], &dx[0])?;
         }
         if let Some(table) = self.table() {
             expect_table(self.name(), &inputs[0], &inputs[table])?;
@@ -201,6 +217,9 @@ impl<W: GradWeight + Layer + Copy, I: GradInput + Copy> Operator for LayerGrad<W
             sums
         });
         let mut dx = self.input.reference(&[dy, inputs[2]], &outputs[self.dx()..]);
+        if let Some(other) = self.other() {
+            dx = Add.reference(&[&dx[0], inputs[other]], &outputs[self.dx()..]);
+        }
         if let (Some(activation), Some(saved)) = (self.activation, self.saved()) {
             dx = ActivationGrad(activation).reference(&[inputs[saved], &dx[0]], &outputs[self.dx()..]);
         }
@@ -217,6 +236,7 @@ impl<W: GradWeight + Layer + Copy, I: GradInput + Copy> Operator for LayerGrad<W
             true => BatchNorm2dApply { activation: self.activation }.flops(&inputs[..1], &inputs[..1]),
             false => 0,
         };
-        read + weight + bias + input + self.activation.map_or(0, |f| ActivationGrad(f).flops(dx, dx))
+        let other = if self.plus { dx[0].len() as u64 } else { 0 };
+        read + other + weight + bias + input + self.activation.map_or(0, |f| ActivationGrad(f).flops(dx, dx))
     }
 }

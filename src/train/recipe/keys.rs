@@ -207,7 +207,7 @@ pub static NETWORK: Section = Section {
     ],
 };
 
-const PASSES: [&str; 16] = [
+const PASSES: [&str; 17] = [
     "flatten",
     "pool-gradient",
     "epilogue",
@@ -216,6 +216,7 @@ const PASSES: [&str; 16] = [
     "derivative",
     "bias",
     "gradients",
+    "residual-gradient",
     "statistics",
     "normalisation",
     "settle",

@@ -2,7 +2,7 @@
 //! activation and a max pool. What the kernel has in common with those of one gradient alone is asked with these.
 
 use super::conv2d::{PLAIN, QUICK, output, padded};
-use super::{hard, mark, named};
+use super::{hard, mark, named, specials};
 use crate::kernels::BASELINE;
 use crate::ops::{
     Activation, Conv2d, Conv2dGradInput, Conv2dGradWeight, LayerGrad, LinearGradInput, LinearGradWeight, MaxPool2d,
@@ -76,7 +76,7 @@ pub(super) fn layer(
 ) -> LayerGrad<Conv2dGradWeight, Conv2dGradInput> {
     let (weight, input) =
         (Conv2dGradWeight { conv, kernel: [w[0], w[1]] }, Conv2dGradInput { conv, input: [x[1], x[2]] });
-    LayerGrad { weight, input, bias, activation, pool, images: None, normalised: false }
+    LayerGrad { weight, input, bias, activation, pool, images: None, normalised: false, plus: false }
 }
 
 fn pooled((name, conv, x, w, pool, crop): Pooled, (bias, activation): (bool, Option<Activation>)) -> Case {
@@ -115,6 +115,20 @@ pub(super) fn convolutions() -> Vec<Case> {
     }
     let large = ("three_large_tiles_by_three", padded(1), [1, 20, 14, 260], [3, 3, 260, 132]);
     cases.push(convolution(large, (true, RELU), None).only("tiled_fours"));
+    // Programs of their own, but for one line those of others.
+    for (name, activation) in
+        [("a_shortcut", RELU), ("a_shortcut_silu", Some(Activation::Silu)), ("a_shortcut_alone", None)]
+    {
+        let row = (name, padded(1), [2, 7, 11, 12], [3, 3, 12, 20]);
+        cases.push(plus(convolution(row, (true, activation), None)).at(Depth::Full));
+    }
+    let (x, w) = ([2, 6, 5, 4], [3, 3, 4, 20]);
+    for (name, saved) in specials(&x, 5) {
+        let mut case = convolution((name, padded(1), x, w), (true, Some(Activation::Silu)), None);
+        case.operands[3] = saved;
+        let case = plus(case);
+        cases.push(Case { name: format!("a_shortcut_{}", case.name), ..case }.special().at(Depth::Full));
+    }
     let many = ("folded_tiles", padded(1), [7, 16, 16, 3], [3, 3, 3, 5]);
     cases.push(convolution(many, (true, RELU), None).squeezed());
     // The last part has fewer images than the others.
@@ -139,6 +153,16 @@ pub(super) fn convolutions() -> Vec<Case> {
     cases
 }
 
+/// With another gradient of the image, which is added.
+fn plus(mut case: Case) -> Case {
+    if let Op::Conv2dGrad(op) = &mut case.op {
+        op.plus = true;
+    }
+    let shape = case.operands[0].spec.shape.clone();
+    case.operands.push(noise(7, shape));
+    Case { name: format!("{}_plus", case.name), ..case }
+}
+
 /// Lets the gradients of weights and bias be sums over so many images each.
 fn in_parts(case: &mut Case, images: usize) {
     match &mut case.op {
@@ -154,7 +178,7 @@ const SIZES: [[usize; 3]; 5] = [[3, 32, 64], [33, 65, 10], [1, 1, 1], [700, 5, 3
 pub(super) fn layers() -> Vec<Case> {
     let op = |image, bias, activation| {
         let (weight, input) = (LinearGradWeight, LinearGradInput { image });
-        LayerGrad { weight, input, bias, activation, pool: None, images: None, normalised: false }
+        LayerGrad { weight, input, bias, activation, pool: None, images: None, normalised: false, plus: false }
     };
     let case =
         |name: &str, [n, inputs, outputs]: [usize; 3], bias, activation: Option<Activation>, dy: Option<Operand>| {

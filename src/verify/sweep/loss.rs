@@ -153,7 +153,7 @@ fn head_gradients() -> Vec<Case> {
         let alone = bends && images == Some(1);
         let bent = if alone { Activation::LeakyRelu { slope: 0.2 } } else { Activation::Relu };
         let (weight, input, activation) = (LinearGradWeight, LinearGradInput { image }, bends.then_some(bent));
-        let grad = LinearGrad { weight, input, bias, activation, pool: None, images, normalised: false };
+        let grad = LinearGrad { weight, input, bias, activation, pool: None, images, normalised: false, plus: false };
         let mut inputs = vec![x, noise(2, [k, features]), integers(3, [n], k as u32), values([1], &[0.37])];
         inputs.extend(bias.then(|| noise(4, [k])));
         inputs.extend(bends.then(|| noise(5, shape)));
@@ -186,8 +186,16 @@ fn mlps() -> Vec<Case> {
         let activation = Activation::Relu;
         let loss = SoftmaxCrossEntropyAndGrad { label_smoothing: 0.1, mean: bias };
         let (weight, input) = (LinearGradWeight, LinearGradInput { image: None });
-        let grad =
-            LinearGrad { weight, input, bias, activation: Some(activation), pool: None, images, normalised: false };
+        let grad = LinearGrad {
+            weight,
+            input,
+            bias,
+            activation: Some(activation),
+            pool: None,
+            images,
+            normalised: false,
+            plus: false,
+        };
         let head = LinearCrossEntropyGrad { head: LinearCrossEntropyAndGrad { loss }, grad };
         let mut inputs = vec![x, noise(2, [m, features])];
         inputs.extend(bias1.then(|| noise(6, [m])));
