@@ -122,6 +122,6 @@ fn affine(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) grou
 fn apply(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let index = linear_index(group, groups, lane, WORKGROUP);
     if index < params.rows * params.c {
-        y[index] = activate(normal(x[index], index % params.c, params.c) + residual_at(index), params.slope);
+        y[index] = activate(normal(x[index], reading_of(index % params.c, params.c)) + residual_at(index), params.slope);
     }
 }

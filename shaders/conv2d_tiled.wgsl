@@ -54,12 +54,12 @@ var<workgroup> tile_b: array<vec4<f32>, DEPTH * PITCH>; // [depth, column / 4]
 var<workgroup> tile_a: array<vec4<f32>, DEPTH * PITCH>; // [depth, row / 4]
 
 // src at the pixel of image n that tap and channel k reach from there; 0 outside.
-fn load_src(p: Params, n: u32, row: i32, col: i32, k: u32) -> f32 {
+fn load_src(p: Params, n: u32, row: i32, col: i32, k: u32, channel: Reading) -> f32 {
     let at = reach(p, row, col, k);
     if !at.inside {
         return 0.0;
     }
-    return image_value(((n * p.h_src + at.h) * p.w_src + at.w) * p.c_src + k % p.c_src, k % p.c_src, p.slope);
+    return image_value(((n * p.h_src + at.h) * p.w_src + at.w) * p.c_src + k % p.c_src, channel, p.slope);
 }
 
 // Adds the products of what both tiles hold to the 4 x 4 sums from this row and column (in fours) on.
@@ -100,12 +100,7 @@ fn gather_tile(p: Params, unit: u32, lane: u32) {
     let o_fours = select(lane / 16u, lane % 16u, by_columns);
     var acc: array<vec4<f32>, 4>;
     for (var k0 = 0u; k0 < depth; k0 += DEPTH) {
-        var a: vec4<f32>;
-        //#unroll
-        for (var r = 0u; r < 4u; r++) {
-            a[r] = load_source(p, image[r], row[r], col[r], k0 + k_mine);
-        }
-        tile_a[k_mine * PITCH + row_fours] = a;
+        tile_a[k_mine * PITCH + row_fours] = load_rows(p, &image, &row, &col, k0 + k_mine);
         let first = weight_at(p, k0 + k_weights);
         var weights = vec4<f32>(0.0);
         //#unroll
@@ -173,6 +168,12 @@ fn weight_tile(unit: u32, lane: u32) {
     let sums_b = params.bias == 1u && m0 == 0u && lane < 16u;
     var total_b = vec4<f32>(0.0);
     var acc_b = vec4<f32>(0.0);
+    // The four channels of A stay the same.
+    var channels: array<Reading, 4>;
+    //#unroll
+    for (var e = 0u; e < 4u; e++) {
+        channels[e] = reading((m0 + mine * 4u + e) % params.c_src);
+    }
     for (var k0 = start; k0 < end; k0 += DEPTH) {
         let k = lane / 16u;
         let pixel = k0 + k;
@@ -187,7 +188,7 @@ fn weight_tile(unit: u32, lane: u32) {
             let col = i32(j) * params.mul_w + params.off_w;
             //#unroll
             for (var e = 0u; e < 4u; e++) {
-                a[e] = load_src(params, n, row, col, m0 + mine * 4u + e);
+                a[e] = load_src(params, n, row, col, m0 + mine * 4u + e, channels[e]);
                 let o = n0 + mine * 4u + e;
                 if o < params.c_dst {
                     upstream[e] = arriving(pixel, n, i, j, o);

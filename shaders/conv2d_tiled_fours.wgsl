@@ -34,12 +34,12 @@ var<workgroup> tile_b: array<vec4<f32>, DEPTH * PITCH>; // [depth, column / 4]
 var<workgroup> tile_a: array<vec4<f32>, DEPTH * PITCH>; // [depth, row / 4]
 
 // src at the pixel of image n that tap and channels k to k + 3 reach from there; 0 outside.
-fn load_image(p: Params, n: u32, row: i32, col: i32, k: u32) -> vec4<f32> {
+fn load_image(p: Params, n: u32, row: i32, col: i32, k: u32, channels: Readings) -> vec4<f32> {
     let at = reach(p, row, col, k);
     if !at.inside {
         return vec4<f32>(0.0);
     }
-    return image_fours(((n * p.h_src + at.h) * p.w_src + at.w) * p.c_src + k % p.c_src, k % p.c_src, p.slope);
+    return image_fours(((n * p.h_src + at.h) * p.w_src + at.w) * p.c_src + k % p.c_src, channels, p.slope);
 }
 
 // Adds the products of what both tiles hold to the four blocks of sums from this row and column (in fours) on.
@@ -97,7 +97,9 @@ fn gather_tile(p: Params, unit: u32, lane: u32) {
     let column_fours = lane % 16u;
     var acc: array<vec4<f32>, 16>;
     var found: array<vec4<f32>, 4>;
-    for (var k0 = 0u; k0 < depth + DEPTH; k0 += DEPTH) {
+    // A turn more than there are depths, but none where no tap reads this remainder of the pixels.
+    let end = select(0u, depth + DEPTH, depth > 0u);
+    for (var k0 = 0u; k0 < end; k0 += DEPTH) {
         // What was found in the last turn.
         let turned = transpose(mat4x4<f32>(found[0], found[1], found[2], found[3]));
         if k0 > 0u {
@@ -114,10 +116,7 @@ fn gather_tile(p: Params, unit: u32, lane: u32) {
         }
         workgroupBarrier();
         if loads_a {
-            //#unroll
-            for (var r = 0u; r < 4u; r++) {
-                found[r] = load_source(p, image[r], row[r], col[r], k0 + mine % 2u * 4u);
-            }
+            load_rows(p, &found, &image, &row, &col, k0 + mine % 2u * 4u);
         } else if loads_b {
             load_weights(p, &found, n0, k0, mine);
         }
@@ -174,6 +173,8 @@ fn weight_tile(unit: u32, lane: u32) {
     var acc_b = vec4<f32>(0.0);
     var a = vec4<f32>(0.0);
     var upstream = vec4<f32>(0.0);
+    // The four channels of A stay the same.
+    let channels = readings((m0 + mine * 4u) % params.c_src);
     for (var k0 = start; k0 < end + DEPTH; k0 += DEPTH) {
         if k0 > start {
             // What was found in the last turn.
@@ -188,7 +189,7 @@ fn weight_tile(unit: u32, lane: u32) {
             let line = pixel / params.w_dst;
             let row = i32(line % params.h_dst) * params.mul_h + params.off_h;
             let col = i32(pixel % params.w_dst) * params.mul_w + params.off_w;
-            a = load_image(params, line / params.h_dst, row, col, m0 + mine * 4u);
+            a = load_image(params, line / params.h_dst, row, col, m0 + mine * 4u, channels);
             if n0 + mine * 4u < params.c_dst {
                 upstream = dy[(pixel * params.c_dst + n0) / 4u + mine];
             }

@@ -5,5 +5,5 @@
 
 // The element of the result at `at`, which is a place of the image; slope is the activation's.
 fn finish(sum: f32, at: u32, slope: f32) -> f32 {
-    return derivative(image_value(at, at % params.c_src, slope), slope) * sum;
+    return derivative(image_value(at, reading(at % params.c_src), slope), slope) * sum;
 }

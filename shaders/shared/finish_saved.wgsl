@@ -8,6 +8,6 @@
 
 // The element of the result at `at`; slope is the activation's.
 fn finish(sum: f32, at: u32, slope: f32) -> f32 {
-    let y = activate(normal(saved[at], at % params.c_src, params.c_src), slope);
+    let y = activate(normal(saved[at], reading_of(at % params.c_src, params.c_src)), slope);
     return derivative(y, slope) * sum;
 }

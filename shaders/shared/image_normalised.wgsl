@@ -3,7 +3,11 @@
 #import activate
 #import normal
 
-// Element `at` of the image, which is of channel c; slope is the activation's.
-fn image_value(at: u32, c: u32, slope: f32) -> f32 {
-    return activate(normal(src[at], c, params.c_src), slope);
+fn reading(c: u32) -> Reading {
+    return reading_of(c, params.c_src);
+}
+
+// Element `at` of the image, which is of that channel; slope is the activation's.
+fn image_value(at: u32, channel: Reading, slope: f32) -> f32 {
+    return activate(normal(src[at], channel), slope);
 }

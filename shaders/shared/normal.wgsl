@@ -2,7 +2,19 @@
 
 @group(0) @binding(14) var<storage, read> table: array<f32>; // [4, channels]: pivot, offset, scale, bias
 
-// Of an element of channel c of so many.
-fn normal(x: f32, c: u32, channels: u32) -> f32 {
-    return ((x - table[c]) - table[channels + c]) * table[2u * channels + c] + table[3u * channels + c];
+// What the table says of a channel: as good for many elements as for one.
+struct Reading {
+    pivot: f32,
+    offset: f32,
+    scale: f32,
+    bias: f32,
+}
+
+// Of channel c of so many.
+fn reading_of(c: u32, channels: u32) -> Reading {
+    return Reading(table[c], table[channels + c], table[2u * channels + c], table[3u * channels + c]);
+}
+
+fn normal(x: f32, channel: Reading) -> f32 {
+    return ((x - channel.pivot) - channel.offset) * channel.scale + channel.bias;
 }

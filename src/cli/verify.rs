@@ -20,7 +20,7 @@ use wgrad::verify::case::{Case, Depth};
 use wgrad::verify::compare::ORIGIN;
 use wgrad::verify::oracle::{OracleCase, files_in};
 use wgrad::verify::trial::{self, Outcome, Passes, Settings, Verdict};
-use wgrad::verify::{dump, export, gradients, sweep};
+use wgrad::verify::{dump, export, gradients, sweep, trust};
 
 use super::args::VerifyArgs;
 use super::output::{Output, complain, writable};
@@ -235,7 +235,12 @@ fn swept(args: &VerifyArgs, output: &Output, device: &Device, told: impl Fn(&Out
         args.seed
     ));
     let passes = if args.checked { Passes::Checked } else { Passes::Both };
-    let settings = Settings { seed: args.seed, variant: args.variant.clone(), passes, fail_fast: args.fail_fast };
+    let unchecked = match device {
+        Device::Gpu(gpu) if !args.full => Some(trust::unchecked_programs(gpu)?),
+        _ => None,
+    };
+    let (seed, variant, fail_fast) = (args.seed, args.variant.clone(), args.fail_fast);
+    let settings = Settings { seed, variant, passes, unchecked, fail_fast };
     // The chain from the bottom: differences prove the references, the references prove the kernels.
     let mut outcomes = match (&args.variant, &args.case) {
         (None, None) => gradients::ask(|op| cases.iter().any(|case| case.op.name() == op.name())),

@@ -3,7 +3,7 @@
 use super::activation::epilogue;
 use super::conv2d_few_channels::{self, FewChannels};
 use super::conv2d_gather::{Gather, WeightGrad, finish, forward_gather, hwc, input_gathers};
-use super::conv2d_tiled::{Tile, Wanted};
+use super::conv2d_tiled::{Product, Tile, Wanted};
 use super::reduce::sum_splits;
 use super::{BASELINE, BLOCK, Dispatch, Lowered, Operand, Problem};
 use super::{conv2d_broadcast, conv2d_depthwise, conv2d_rows, conv2d_tiled, reduce};
@@ -88,8 +88,7 @@ pub(super) fn gather_variants(gather: &Gather, caps: &Caps) -> Vec<&'static str>
 
 /// The tiles that serve a gather.
 pub(super) fn gather_tiles(gather: &Gather, caps: &Caps) -> Vec<&'static str> {
-    let product = [gather.pixels(), gather.dst[2], gather.taps() * gather.src[2]];
-    conv2d_tiled::tiles(caps, conv2d_tiled::fours_serve(gather), product, false)
+    conv2d_tiled::tiles(caps, conv2d_tiled::fours_serve(gather), &[Product::gather(gather)])
 }
 
 /// The variants of any [`WeightGrad`] on this device.
@@ -99,8 +98,7 @@ pub(super) fn weight_variants(grad: &WeightGrad, caps: &Caps) -> Vec<&'static st
         return vec![BASELINE];
     }
     let pay = conv2d_broadcast::textures_pay(grad.forward.multiply_adds());
-    let product = [grad.rows(), grad.forward.dst[2], grad.forward.pixels()];
-    let tiles = conv2d_tiled::tiles(caps, conv2d_tiled::fours_serve_weights(grad), product, true);
+    let tiles = conv2d_tiled::tiles(caps, conv2d_tiled::fours_serve_weights(grad), &[Product::weights(grad)]);
     fast_variants(caps, tiles, conv2d_broadcast::textures_serve_weights(grad, caps), pay)
 }
 

@@ -64,7 +64,8 @@ pub(super) const VARIANT: Variant = Variant {
 pub(super) const FOURS_VARIANT: Variant = Variant {
     name: FOURS_NAME,
     limits: Limits { workgroup_bytes: 2 * 8 * 33 * 16 + MOMENT_BYTES, ..Limits::DEFAULT },
-    edges: |op, _| FOURS.edges(op),
+    // Sizes that four does not divide are no problems of this variant: `verify::sweep` has its edges in a room of their own.
+    edges: |_, _| Edges::default(),
 };
 
 impl Tile {
@@ -108,24 +109,52 @@ pub(super) fn fours_serve_weights(problem: &WeightGrad) -> bool {
     problem.forward.w_strides[3] == 1 && fours_serve(&problem.forward)
 }
 
-/// How long a GPU takes for a problem of such a matrix product in tiles, in a unit that is the same for all of them: so many turns as
-/// the tiles take if so many workgroups run at a time, and the work of one. A tile of 4 × 4 outputs an invocation loads as much from
-/// workgroup memory for a multiply-add as one of 8 × 8 does for two, and that is what it waits for.
-fn cost(tile: &Tile, [rows, columns, depth]: [usize; 3], splits: usize) -> usize {
-    let turns = (rows.div_ceil(tile.size) * columns.div_ceil(tile.size) * splits).div_ceil(WORKGROUPS / 2);
-    turns * tile.size * tile.size * depth.div_ceil(splits) / (tile.size / TILED.size)
+/// A matrix product that tiles compute.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Product {
+    pub rows: usize,
+    pub columns: usize,
+    pub depth: usize,
+    /// Whether the depth may be split among workgroups.
+    pub splits: bool,
 }
 
-/// The tiles that serve a problem on a device, the one guessed to be faster first.
-pub(super) fn tiles(caps: &Caps, fours: bool, product: [usize; 3], splits: bool) -> Vec<&'static str> {
+impl Product {
+    /// Of a gather.
+    pub fn gather(problem: &Gather) -> Self {
+        let (rows, columns, depth) = (problem.pixels(), problem.dst[2], problem.taps() * problem.src[2]);
+        Self { rows, columns, depth, splits: false }
+    }
+
+    /// Of a gradient of weights.
+    pub fn weights(problem: &WeightGrad) -> Self {
+        let (rows, columns, depth) = (problem.rows(), problem.forward.dst[2], problem.forward.pixels());
+        Self { rows, columns, depth, splits: true }
+    }
+
+    /// Of the gradient of a layer's input, of which this is the forward problem.
+    pub fn transposed(forward: &Gather) -> Self {
+        let [h, w, columns] = forward.src;
+        Self { rows: forward.n * h * w, columns, depth: forward.taps() * forward.dst[2], splits: false }
+    }
+
+    /// How long a GPU takes for it in tiles, in a unit that is the same for all of them: so many turns as the tiles take if so many
+    /// workgroups run at a time, and the work of one. A tile of 4 × 4 outputs an invocation loads as much from workgroup memory for
+    /// a multiply-add as one of 8 × 8 does for two, and that is what it waits for.
+    fn cost(&self, tile: &Tile) -> usize {
+        let tiles = self.rows.div_ceil(tile.size) * self.columns.div_ceil(tile.size);
+        let most = if self.splits { self.depth.div_ceil(BLOCK).max(1) } else { 1 };
+        let splits = WORKGROUPS.div_ceil(tiles.max(1)).clamp(1, most);
+        let turns = (tiles * splits).div_ceil(WORKGROUPS / 2);
+        turns * tile.size * tile.size * self.depth.div_ceil(splits) / (tile.size / TILED.size)
+    }
+}
+
+/// The tiles that serve a node which computes these products on a device, the one guessed to be faster first.
+pub(super) fn tiles(caps: &Caps, fours: bool, products: &[Product]) -> Vec<&'static str> {
     let serves = |tile: &Variant, serves: bool| (serves && tile.limits.refuse(caps).is_none()).then_some(tile.name);
     let mut found: Vec<_> = [serves(&VARIANT, true), serves(&FOURS_VARIANT, fours)].into_iter().flatten().collect();
-    let [rows, columns, depth] = product;
-    let cost = |tile: &Tile| {
-        let tiles = rows.div_ceil(tile.size) * columns.div_ceil(tile.size);
-        let splits = if splits { WORKGROUPS.div_ceil(tiles).clamp(1, depth.div_ceil(BLOCK)) } else { 1 };
-        cost(tile, product, splits)
-    };
+    let cost = |tile: &Tile| products.iter().map(|product| product.cost(tile)).sum::<usize>();
     if cost(&FOURS) < cost(&TILED) {
         found.reverse();
     }

@@ -33,7 +33,7 @@ pub use head::LinearCrossEntropyAndGrad;
 pub use head_grad::LinearCrossEntropyGrad;
 pub use layer::{Conv2dGrad, LayerGrad, LinearGrad};
 pub use mlp::MlpCrossEntropyGrad;
-pub use normalised::{BatchNorm2dApply, Conv2dStatistics, Normalised};
+pub use normalised::{BatchNorm2dApply, Conv2dStatistics};
 pub use step::{Settle, SoftmaxCrossEntropyAndGrad};
 
 use super::{

@@ -42,8 +42,7 @@ pub use fused::{
     AddActivation, BatchNorm2dActivation, BatchNorm2dApply, Conv2dActivation, Conv2dGrad,
     Conv2dGradInputActivationGrad, Conv2dGradWeightBias, Conv2dMaxPool2d, Conv2dMaxPool2dGradWeight, Conv2dStatistics,
     LayerGrad, LinearActivation, LinearCrossEntropyAndGrad, LinearCrossEntropyGrad, LinearGrad,
-    LinearGradInputActivationGrad, LinearGradWeightBias, MlpCrossEntropyGrad, Normalised, Settle,
-    SoftmaxCrossEntropyAndGrad,
+    LinearGradInputActivationGrad, LinearGradWeightBias, MlpCrossEntropyGrad, Settle, SoftmaxCrossEntropyAndGrad,
 };
 pub use group_norm::{GroupNorm, GroupNormGrad, LayerNorm, LayerNormGrad};
 pub use linear::{Linear, LinearGradInput, LinearGradWeight};
@@ -209,7 +208,7 @@ impl Op {
         })
     }
 
-    /// The same for an operator that reads its image normalised ([`Normalised`]), as one that reads what it is then; `None` for others.
+    /// The same for an operator that reads its image normalised ([`BatchNorm2dApply`]), as one that reads what it is then; `None` for others.
     pub fn with_image_read<T: Real>(&self, inputs: &[&Tensor<T>]) -> Option<(Self, Vec<Tensor<T>>)> {
         match self {
             Self::Conv2dStatistics(op) => op.with_image_read(inputs).map(|(op, inputs)| (op.into(), inputs)),

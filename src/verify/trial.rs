@@ -1,5 +1,6 @@
 //! Asking a device: every case to every variant that it has, held against the float64 reference.
 
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use rayon::prelude::*;
@@ -7,9 +8,9 @@ use rayon::prelude::*;
 use super::case::{Case, split};
 use super::compare::{Difference, FLOAT32, Tolerance, compare_outputs};
 use crate::error::{Error, Result};
-use crate::gpu::Gpu;
 use crate::gpu::pipeline::Checks;
-use crate::kernels::{BASELINE, Problem, Variant, known, variants};
+use crate::gpu::{Gpu, Module};
+use crate::kernels::{BASELINE, Problem, Variant, known, lower, variants};
 use crate::ops::{Add, Op, Operator};
 use crate::session::Device;
 use crate::session::gpu::{Poison, Trial, run_node, trial_session};
@@ -24,6 +25,8 @@ pub struct Settings {
     pub variant: Option<String>,
     /// With and without wgpu's run-time checks, or only one of these.
     pub passes: Passes,
+    /// Where this is given: the programs that run without the checks at all; all others are asked with the checks alone.
+    pub unchecked: Option<HashSet<Module>>,
     /// Ask nothing more after the first wrong answer.
     pub fail_fast: bool,
 }
@@ -273,15 +276,26 @@ fn on_adapter(gpu: &Gpu, case: &Case, settings: &Settings, specials: &Result<boo
         let problem = Problem { inputs: &asked.specs[0], outputs: &asked.specs[1], caps: &caps };
         // A variant need not serve every problem: none but the baseline knows groups.
         if variants(&case.op, &problem).contains(&name) {
-            outcomes.push(run(gpu, case, name, asked, settings.passes));
+            let mut passes = settings.passes.list();
+            if let Some(programs) = &settings.unchecked
+                && settings.passes == Passes::Both
+            {
+                // What cannot be lowered says so below.
+                let lowered = lower(&case.op, &problem, name);
+                let dropped = |programs: &HashSet<Module>| {
+                    let modules = lowered.iter().flat_map(|lowered| &lowered.dispatches);
+                    modules.into_iter().all(|dispatch| programs.contains(&dispatch.module))
+                };
+                passes = if dropped(programs) { passes } else { Passes::Checked.list() };
+            }
+            outcomes.push(run(gpu, case, name, asked, passes));
         }
     }
     outcomes
 }
 
 /// Runs a case in each of these passes, each result judged, and the last one twice.
-fn run(gpu: &Gpu, case: &Case, variant: &'static str, asked: &Asked, passes: Passes) -> Outcome {
-    let passes = passes.list();
+fn run(gpu: &Gpu, case: &Case, variant: &'static str, asked: &Asked, passes: &[Checks]) -> Outcome {
     let mut worst: Option<Outcome> = None;
     for (number, &checks) in passes.iter().enumerate() {
         let twice = number + 1 == passes.len();

@@ -3,7 +3,7 @@
 //! The verdict is remembered in the user's cache directory under adapter, driver, the versions of wgrad and wgpu, and a hash of
 //! what the quick cases run: a new driver or a changed kernel is asked again.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fmt::Write as _;
 use std::path::Path;
 
@@ -249,6 +249,20 @@ fn identity(gpu: &Gpu, op: &str, variant: &str, cases: &[Case]) -> Result<(Strin
         let _ = write!(digest, "{byte:02x}");
     }
     Ok((format!("{} | {op} {variant} | {digest}", versions(gpu)), programs))
+}
+
+/// The programs that plans run without run-time checks on a device where all kernels are right: those of quick cases.
+pub fn unchecked_programs(gpu: &Gpu) -> Result<HashSet<Module>> {
+    let mut programs = HashSet::new();
+    for case in sweep::cases(Depth::Quick, gpu.caps()) {
+        for variant in kernels::known(&case.op) {
+            let asked = case.variant.is_none_or(|only| only == variant.name);
+            if asked && variant.limits.refuse(gpu.caps()).is_none() {
+                programs.extend(identity(gpu, case.op.name(), variant.name, std::slice::from_ref(&case))?.1);
+            }
+        }
+    }
+    Ok(programs)
 }
 
 /// The adapter, its driver, and the versions of what computes with it.

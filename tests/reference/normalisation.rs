@@ -1,7 +1,7 @@
 //! Residual blocks: batch normalisation in pieces, which fusion lays where images are written and read, and shortcuts.
 
 use wgrad::graph::{Graph, Pass, ValueId, differentiate};
-use wgrad::ops::{Activation, Add, BatchNorm2d, Conv2d};
+use wgrad::ops::{Activation, Add, BatchNorm2d, Conv2d, MaxPool2d, Pool2d};
 use wgrad::tensor::Spec;
 
 use crate::fusion::results;
@@ -54,9 +54,10 @@ fn a_batch_normalisation_is_applied_where_its_result_is_read() {
                 let which = format!("{activation:?} without {without:?}, shortcut: {shortcut}");
                 let count = |pass| done.iter().filter(|fusion| fusion.pass == pass).count();
                 assert_eq!(count(Pass::Statistics), 2 + usize::from(shortcut), "{which}: {done:?}");
-                // The sum; and conv2 with its gradients, if the activation before it is part of what is applied.
+                // The sum; and conv2 with its gradients, if the activation before it is part of what is applied, and cheap.
                 let missing = |pass| without.contains(&pass);
-                let reads = activation.saves_output() && !missing(Pass::Epilogue) && !missing(Pass::Gradients);
+                let cheap = matches!(activation, Activation::Relu | Activation::LeakyRelu { .. });
+                let reads = cheap && !missing(Pass::Epilogue) && !missing(Pass::Gradients);
                 let expected = if missing(Pass::Normalisation) { 0 } else { 1 + usize::from(reads) };
                 assert_eq!(count(Pass::Normalisation), expected, "{which}: {done:?}");
                 for (got, want) in results(&fused).iter().zip(&wanted) {
@@ -99,6 +100,57 @@ fn a_shortcuts_gradient_is_added_by_the_gradient_beside_it() {
                 let off = got.floats().iter().zip(want.floats()).map(|(a, b)| (a - b).abs());
                 assert!(off.fold(0.0, f64::max) < 1e-12, "{activation:?} without {without:?}");
             }
+        }
+    }
+}
+
+/// conv → bn → relu, of which `readers` make what the graph keeps.
+fn normalised(conv: Conv2d, kept: bool, readers: impl Fn(&mut Graph, ValueId) -> Vec<ValueId>) -> Graph {
+    let mut graph = Graph::new();
+    let g = &mut graph;
+    let x = g.persistent("x", Spec::f32([2, 6, 4, 4]));
+    let w = g.persistent("w", Spec::f32([3, 3, 4 / conv.groups, 4]));
+    let scale = ["a", "b"].map(|name| g.persistent(name, Spec::f32([4])));
+    let sum = g.apply1("conv", conv, &[x, w]).unwrap();
+    let all = g.apply("bn", BatchNorm2d { eps: 1e-5 }, &[sum, scale[0], scale[1]]).unwrap();
+    let image = g.apply1("relu", Activation::Relu, &all[..1]).unwrap();
+    let mut wanted = readers(g, image);
+    wanted.extend(kept.then_some(image));
+    for (i, value) in wanted.into_iter().enumerate() {
+        let kept = g.persistent(&format!("d{i}"), g.spec(value).clone());
+        g.place(value, kept, 0).unwrap();
+    }
+    graph
+}
+
+#[test]
+fn an_image_that_others_want_is_written() {
+    let padded = Conv2d { padding: [1; 4], ..Conv2d::default() };
+    let another = |g: &mut Graph, name: &str, image: ValueId| {
+        let w = g.persistent(&format!("{name}.w"), Spec::f32([3, 3, 4, 4]));
+        let scale = ["a", "b"].map(|of| g.persistent(&format!("{name}.{of}"), Spec::f32([4])));
+        let sum = g.apply1(name, padded, &[image, w]).unwrap();
+        g.apply(&format!("{name}_bn"), BatchNorm2d { eps: 1e-5 }, &[sum, scale[0], scale[1]]).unwrap()[0]
+    };
+    let pooled = |g: &mut Graph, image: ValueId| {
+        let pool = Pool2d { kernel: [2, 2], stride: [2, 2], padding: [0; 4], ceil_mode: false };
+        g.apply1("pool", MaxPool2d(pool), &[image]).unwrap()
+    };
+    let grouped = Conv2d { groups: 2, ..padded };
+    // How many normalisations are taken apart, and how many images are read normalised.
+    let graphs = [
+        ("two convolutions", normalised(padded, false, |g, x| vec![another(g, "c1", x), another(g, "c2", x)]), [3, 1]),
+        ("a max pool too", normalised(padded, false, |g, x| vec![another(g, "c1", x), pooled(g, x)]), [2, 0]),
+        ("it is kept", normalised(padded, true, |g, x| vec![another(g, "c1", x)]), [2, 0]),
+        ("in groups", normalised(grouped, false, |g, x| vec![another(g, "c1", x)]), [1, 0]),
+    ];
+    for (which, graph, expected) in graphs {
+        let (fused, done) = graph.clone().fuse(&[]).unwrap();
+        let count = |pass| done.iter().filter(|fusion| fusion.pass == pass).count();
+        assert_eq!([count(Pass::Statistics), count(Pass::Normalisation)], expected, "{which}: {done:?}");
+        for (got, want) in results(&fused).iter().zip(&results(&graph)) {
+            let off = got.floats().iter().zip(want.floats()).map(|(a, b)| (a - b).abs());
+            assert!(off.fold(0.0, f64::max) < 1e-11, "{which}");
         }
     }
 }

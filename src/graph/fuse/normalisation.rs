@@ -1,10 +1,10 @@
 //! What is left of a batch normalisation behind a convolution with statistics goes where its image is read: a sum with another image adds
 //! that to what it normalises, and a convolution and its gradients normalise what they load. The latter only where nobody else wants the
-//! normalised image, which is then never written.
+//! normalised image, which is then never written, and where the activation behind it is cheap.
 
 use super::{Fusion, Graph, Pass, Storage, everywhere};
 use crate::error::Result;
-use crate::ops::{BatchNorm2dApply, Normalised, Op};
+use crate::ops::{Activation, BatchNorm2dApply, Op};
 
 pub(super) fn run(graph: &mut Graph) -> Result<Vec<Fusion>> {
     let mut done = sums(graph);
@@ -35,7 +35,7 @@ fn sums(graph: &mut Graph) -> Vec<Fusion> {
 }
 
 /// The activation of a node that applies a table to an image, and nothing else.
-fn applies(graph: &Graph, position: usize) -> Option<Option<crate::ops::Activation>> {
+fn applies(graph: &Graph, position: usize) -> Option<Option<Activation>> {
     match &graph.nodes[position].op {
         Op::BatchNorm2dApply(op) if graph.nodes[position].inputs.len() == 2 => Some(op.activation),
         _ => None,
@@ -45,6 +45,10 @@ fn applies(graph: &Graph, position: usize) -> Option<Option<crate::ops::Activati
 /// Lets all that read what the node at `position` computes read what it reads.
 fn loads(graph: &mut Graph, position: usize) -> Option<Fusion> {
     let activation = applies(graph, position)?;
+    // An image is read several times for each pixel: by every tap, and once more by the gradients.
+    if !matches!(activation, None | Some(Activation::Relu | Activation::LeakyRelu { .. })) {
+        return None;
+    }
     let (inputs, image) = (graph.nodes[position].inputs.clone(), graph.nodes[position].outputs[0]);
     let readers = graph.readers(image);
     if readers.is_empty() || graph.value(image).storage != Storage::Slot {
@@ -69,7 +73,7 @@ fn loads(graph: &mut Graph, position: usize) -> Option<Fusion> {
     for &reader in &readers {
         let node = &mut graph.nodes[reader];
         match &mut node.op {
-            Op::Conv2dStatistics(op) => op.before = Some(Normalised { activation }),
+            Op::Conv2dStatistics(op) => op.before = Some(BatchNorm2dApply { activation }),
             Op::Conv2dGrad(op) => {
                 if let Some(saved) = op.saved() {
                     node.inputs.remove(saved);

@@ -8,7 +8,7 @@ use crate::ops::{MaxPool2dGrad, Operator, Real, SumRows, conv2d, expect_operands
 use crate::tensor::{Spec, Tensor};
 
 use super::normalised::expect_table;
-use super::{BatchNorm2dApply, GradInput, GradWeight, Normalised, parts};
+use super::{BatchNorm2dApply, GradInput, GradWeight, parts};
 
 /// `x`, `dy`, `w`, then `argmax` where there is a pool and `saved` where there is an activation → `dw`, `db` where a bias's is
 /// wanted, and `dx`:
@@ -20,7 +20,7 @@ use super::{BatchNorm2dApply, GradInput, GradWeight, Normalised, parts};
 ///
 /// With another gradient of the layer's input as last operand, dx = f'(saved) · (grad_input(g, w) + other).
 ///
-/// Where `x` is read [`Normalised`], the last operand is the table of the normalisation, and what is read is also what is `saved`.
+/// Where `x` is read normalised ([`BatchNorm2dApply`]), another operand is the table of the normalisation, and what is read is also what is `saved`.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct LayerGrad<W, I> {
     /// The gradient of the layer's weights.
@@ -100,7 +100,7 @@ impl<W: Copy, I: Copy> LayerGrad<W, I> {
     /// See [`Op::with_image_read`](crate::ops::Op::with_image_read).
     pub(in crate::ops) fn with_image_read<T: Real>(&self, inputs: &[&Tensor<T>]) -> Option<(Self, Vec<Tensor<T>>)> {
         let table = self.table()?;
-        let image = Normalised { activation: self.activation }.image(inputs[0], inputs[table]);
+        let image = BatchNorm2dApply { activation: self.activation }.image(inputs[0], inputs[table]);
         let saved = self.activation.map(|_| image.clone());
         let others = inputs[1..table].iter().map(|&operand| operand.clone());
         let other = self.other().map(|other| inputs[other].clone());

@@ -14,13 +14,6 @@ use crate::ops::{
 };
 use crate::tensor::{Spec, Tensor};
 
-/// What an image goes through where it is read, which is a batch normalisation and perhaps an activation.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Normalised {
-    /// The activation.
-    pub activation: Option<Activation>,
-}
-
 /// A convolution, and what the batch normalisation behind it needs to know of its output: `x`, `w` and perhaps `b` as of [`Conv2d`],
 /// `weight [c]` and `bias [c]` of the normalisation, and a `table [4, channels of x]` where `x` is read normalised → `y`, its
 /// `mean [2,c]`, `rstd [c]` and `var_unbiased [c]` as of [`BatchNorm2d`], and its `table [4,c]`.
@@ -33,7 +26,7 @@ pub struct Conv2dStatistics {
     /// Added to the variance inside the square root.
     pub eps: f64,
     /// How it reads its image, where that is not as it is.
-    pub before: Option<Normalised>,
+    pub before: Option<BatchNorm2dApply>,
 }
 
 /// The rest of a batch normalisation: `x [n,h,w,c]`, `table [4,c]` and perhaps a `residual` like `x` → `y`, what the table makes of `x`,
@@ -49,8 +42,8 @@ pub(super) fn expect_table(op: &str, x: &Spec, table: &Spec) -> Result<()> {
     expect_spec(op, "the table of the normalisation", table, &Spec::f32([4, x.shape.last().copied().unwrap_or(0)]))
 }
 
-impl Normalised {
-    /// Element `index` of an image of so many channels, as it is read.
+impl BatchNorm2dApply {
+    /// Element `index` of what it makes of an image.
     fn element<T: Real>(&self, x: &[T], table: &[T], residual: Option<&[T]>, index: usize) -> T {
         let channels = table.len() / 4;
         let c = index % channels;
@@ -59,7 +52,7 @@ impl Normalised {
         self.activation.map_or(sum, |activation| activation.value(sum))
     }
 
-    /// The image as it is read.
+    /// What it makes of an image, without a residual.
     pub fn image<T: Real>(&self, x: &Tensor<T>, table: &Tensor<T>) -> Tensor<T> {
         fill_float(&x.spec(), |i| self.element(x.floats(), table.floats(), None, i))
     }
@@ -133,14 +126,8 @@ impl Operator for Conv2dStatistics {
     }
 
     fn flops(&self, inputs: &[Spec], outputs: &[Spec]) -> u64 {
-        let before = self.before.map_or(0, |before| BatchNorm2dApply::from(before).flops(&inputs[..1], &inputs[..1]));
+        let before = self.before.map_or(0, |before| before.flops(&inputs[..1], &inputs[..1]));
         self.conv.flops(&inputs[..self.layer()], &outputs[..1]) + before + 6 * outputs[0].len() as u64
-    }
-}
-
-impl From<Normalised> for BatchNorm2dApply {
-    fn from(Normalised { activation }: Normalised) -> Self {
-        Self { activation }
     }
 }
 
@@ -162,8 +149,7 @@ impl Operator for BatchNorm2dApply {
     fn reference<T: Real>(&self, inputs: &[&Tensor<T>], outputs: &[Spec]) -> Vec<Tensor<T>> {
         let (x, table) = (inputs[0].floats(), inputs[1].floats());
         let residual = inputs.get(2).map(|residual| residual.floats());
-        let normalised = Normalised { activation: self.activation };
-        vec![fill_float(&outputs[0], |i| normalised.element(x, table, residual, i))]
+        vec![fill_float(&outputs[0], |i| self.element(x, table, residual, i))]
     }
 
     fn flops(&self, inputs: &[Spec], outputs: &[Spec]) -> u64 {

@@ -87,7 +87,7 @@ fn normalised(graph: &Graph, network: &Network, part: &[Layered], layer: usize) 
         let through = match &node.op {
             Op::Conv2dStatistics(op) => op.before.map(|before| before.activation),
             Op::Conv2dGrad(op) => op.normalised.then_some(op.activation),
-            Op::BatchNorm2dApply(_) => Some(None),
+            Op::BatchNorm2dApply(_) if node.inputs.len() > 2 => Some(None),
             _ => None,
         };
         through == Some(activation) && node.inputs[0] == inputs[0] && node.inputs.contains(&inputs[1])

@@ -1,6 +1,9 @@
 //! Convolutions: geometries, channel counts, long sums, and the edges of each variant.
 
-use super::{DRIFTING, conv2d_bias, conv2d_grad, conv2d_max_pool2d, edges, hard, image_of, mark, named, specials};
+use super::{
+    DRIFTING, conv2d_bias, conv2d_grad, conv2d_max_pool2d, conv2d_tiled_fours, edges, hard, image_of, mark, named,
+    specials,
+};
 use crate::gpu::Caps;
 use crate::kernels::BASELINE;
 use crate::ops::{Activation, Conv2d, Conv2dActivation, Conv2dGradInput, Conv2dGradInputActivationGrad};
@@ -122,7 +125,7 @@ pub(super) fn output(conv: Conv2d, x: &[usize], w: &[usize]) -> Vec<usize> {
 }
 
 /// A convolution in its three directions, forward with and without a bias.
-fn directions(name: &str, conv: Conv2d, x: [usize; 4], w: [usize; 4]) -> Vec<Case> {
+pub(super) fn directions(name: &str, conv: Conv2d, x: [usize; 4], w: [usize; 4]) -> Vec<Case> {
     let dy = || noise(4, output(conv, &x, &w));
     let (input, kernel) = ([x[1], x[2]], [w[0], w[1]]);
     vec![
@@ -142,7 +145,9 @@ pub(super) fn cases(caps: &Caps) -> Vec<Case> {
         cases.extend(directions(name, conv, x, w));
     }
     for (name, conv, x, w) in FOURS {
-        cases.extend(directions(&format!("fours_{name}"), conv, x, w));
+        // A run of one pixel is asked of linear layers too.
+        let depth = if name == "rows_of_17_pixels" { Depth::Full } else { Depth::Standard };
+        cases.extend(directions(&format!("fours_{name}"), conv, x, w).into_iter().map(|case| case.at(depth)));
     }
     for (i, (name, conv, x, w)) in DEPTHWISE.into_iter().enumerate() {
         let depth = [Depth::Quick, Depth::Standard, Depth::Standard, Depth::Full][i];
@@ -182,8 +187,7 @@ pub(super) fn cases(caps: &Caps) -> Vec<Case> {
     cases.extend(folded.into_iter().map(Case::squeezed));
     // A third tile is not covered by the first two if it begins where it must not.
     cases.extend(directions("three_tiles_by_three", padded(1), [1, 13, 10, 16], [3, 3, 16, 131]));
-    let large = directions("three_large_tiles_by_three", padded(1), [1, 20, 14, 32], [3, 3, 32, 260]);
-    cases.extend(large.into_iter().map(|case| case.only("tiled_fours")));
+    cases.extend(conv2d_tiled_fours::cases());
     cases.extend(cropped());
     cases.extend(at_edges(caps));
     cases.extend(activated(caps));

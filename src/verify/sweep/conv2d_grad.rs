@@ -100,12 +100,11 @@ pub(super) fn convolutions() -> Vec<Case> {
     for (i, row) in LAYERS.into_iter().enumerate() {
         cases.push(convolution(row, (i % 3 > 0, RELU), None));
     }
-    // A program of its own that does less.
     let plain = ("no_activation", padded(1), [2, 7, 11, 12], [3, 3, 12, 20]);
-    cases.push(convolution(plain, (true, None), None).at(Depth::Full));
+    cases.push(convolution(plain, (true, None), None).at(Depth::Quick));
     for (i, row) in POOLED.into_iter().enumerate() {
         let depth = if i == 0 { Depth::Quick } else { Depth::Standard };
-        // A program of its own, whose parts others have.
+        // Without an activation it is a program of its own, which few networks have.
         for (suffix, bias, activation, depth) in
             [("relu", i % 2 == 0, RELU, depth), ("plain", i % 2 == 1, None, Depth::Full)]
         {
@@ -115,12 +114,11 @@ pub(super) fn convolutions() -> Vec<Case> {
     }
     let large = ("three_large_tiles_by_three", padded(1), [1, 20, 14, 260], [3, 3, 260, 132]);
     cases.push(convolution(large, (true, RELU), None).only("tiled_fours"));
-    // Programs of their own, but for one line those of others.
-    for (name, activation) in
-        [("a_shortcut", RELU), ("a_shortcut_silu", Some(Activation::Silu)), ("a_shortcut_alone", None)]
-    {
+    let beside = [("a_shortcut", RELU), ("a_shortcut_silu", Some(Activation::Silu)), ("a_shortcut_alone", None)];
+    for (i, (name, activation)) in beside.into_iter().enumerate() {
         let row = (name, padded(1), [2, 7, 11, 12], [3, 3, 12, 20]);
-        cases.push(plus(convolution(row, (true, activation), None)).at(Depth::Full));
+        let depth = if i == 0 { Depth::Quick } else { Depth::Full };
+        cases.push(plus(convolution(row, (true, activation), None)).at(depth));
     }
     let (x, w) = ([2, 6, 5, 4], [3, 3, 4, 20]);
     for (name, saved) in specials(&x, 5) {
@@ -204,7 +202,7 @@ pub(super) fn layers() -> Vec<Case> {
                 .at(depth),
         );
     }
-    cases.push(case("no_activation", [33, 65, 10], true, None, None).at(Depth::Full));
+    cases.push(case("no_activation", [33, 65, 10], true, None, None).at(Depth::Quick));
     let mut sums = case("sums_over_rows", [70, 21, 18], true, RELU, None);
     in_parts(&mut sums, 32);
     cases.push(sums);

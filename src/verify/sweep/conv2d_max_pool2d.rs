@@ -110,7 +110,6 @@ pub(super) fn cases() -> Vec<Case> {
         // Few channels have a program of their own without a bias, which is asked without a pool.
         cases.extend(directions(row, false, i > 0).into_iter().map(|case| case.at(Depth::Quick)));
     }
-    // A program of its own, whose parts others have.
     let plain = ("no_activation", PLAIN, None, tiles([2, 2]), [2, 9, 8, 5], [3, 3, 5, 7]);
     cases.extend(directions(plain, false, true).into_iter().map(|case| case.at(Depth::Full)));
     for row in CROPPED {

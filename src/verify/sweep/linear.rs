@@ -48,8 +48,8 @@ fn images() -> Vec<Case> {
     let mut cases = Vec::new();
     for (number, (x, outputs)) in IMAGES.into_iter().enumerate() {
         let [n, h, w, c] = x;
-        let (name, depth) =
-            (format!("image_{h}x{w}x{c}_to_{outputs}"), if number == 0 { Depth::Quick } else { Depth::Standard });
+        let depth = if number == 0 { Depth::Quick } else { Depth::Standard };
+        let name = format!("image_{h}x{w}x{c}_to_{outputs}");
         let (image, weights, dy) = (noise(1, x), noise(2, [outputs, h * w * c]), noise(4, [n, outputs]));
         let sum = LinearGradInput { image: Some([h, w, c]) };
         let scaled = LinearGradInputActivationGrad { sum, activation: Activation::Relu };
@@ -74,11 +74,11 @@ fn images() -> Vec<Case> {
 /// alike.
 fn scaled() -> Vec<Case> {
     let [n, inputs, outputs] = [9, 18, 21];
-    let case = |name: &str, dy| {
-        let op = LinearGradInputActivationGrad { sum: ROWS, activation: Activation::Relu };
-        Case::new(name, op, [dy, noise(2, [outputs, inputs]), noise(5, [n, inputs])])
-    };
-    let mut cases = vec![case("relu", noise(4, [n, outputs])).at(Depth::Quick)];
+    let op = LinearGradInputActivationGrad { sum: ROWS, activation: Activation::Relu };
+    let case = |name: &str, dy| Case::new(name, op, [dy, noise(2, [outputs, inputs]), noise(5, [n, inputs])]);
+    let fours = [noise(4, [n, 24]), noise(2, [24, 20]), noise(5, [n, 20])];
+    let mut cases = vec![case("relu", noise(4, [n, outputs])), Case::new("relu_fours", op, fours)];
+    cases = cases.into_iter().map(|case| case.at(Depth::Quick)).collect();
     let special = specials(&[n, outputs], 4).into_iter();
     cases.extend(special.map(|(name, dy)| case(name, dy).only(BASELINE).special()));
     cases
