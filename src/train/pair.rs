@@ -223,11 +223,32 @@ impl Side {
         })
     }
 
+    /// An output that is right but at elements where the operator reads an image normalised, and that is 0 but for rounding, which
+    /// decides on which side of the activation's kink it lies.
+    fn bends(&self, node: usize, output: usize, got: &Tensor<f64>, want: &Tensor<f64>) -> bool {
+        self.exact.with_operands(0, node, |node, operands, _| {
+            let Op::Conv2dGrad(op) = &node.op else { return false };
+            let Some(table) = op.table().filter(|_| output == op.dx() && op.activation.is_some()) else { return false };
+            let (x, table) = (operands[0].floats(), operands[table].floats());
+            let channels = table.len() / 4;
+            let element = |(i, (&got, &want)): (usize, (&f64, &f64))| {
+                let row = |row: usize| table[row * channels + i % channels];
+                let centred = (x[i] - row(0)) - row(1);
+                let rounding = f64::from(f32::EPSILON) * 4.0 * ((centred * row(2)).abs() + row(3).abs());
+                if (centred * row(2) + row(3)).abs() <= rounding { want } else { got }
+            };
+            let pairs = got.floats().iter().zip(want.floats());
+            let elsewhere: Vec<f64> = pairs.enumerate().map(element).collect();
+            compare(&elsewhere, want.floats(), &want.shape, FLOAT32).passes()
+        })
+    }
+
     /// The first of a node's outputs that its operator got wrong, given the operands that this side has.
     fn wrong(&self, node: usize, outputs: &[Tensor<f64>]) -> Option<(usize, Difference, Cause)> {
         let wanted = self.exact.evaluate(0, node);
         for (index, (got, want)) in outputs.iter().zip(&wanted).enumerate() {
-            if difference(got, want, FLOAT32).passes() || self.names_maxima(node, index, got, &wanted[0]) {
+            let passes = difference(got, want, FLOAT32).passes();
+            if passes || self.names_maxima(node, index, got, &wanted[0]) || self.bends(node, index, got, want) {
                 continue;
             }
             let rounded = self.exact.evaluate_in::<f32>(0, node)[index].widen();

@@ -19,7 +19,13 @@ pub fn stages(file: &str) -> Vec<Vec<&'static str>> {
         "shared/arriving_maxima.wgsl" => &["conv2d_max_pool2d_grad_weight tiled", "conv2d_grad tiled"],
         "shared/pooled_derivative.wgsl" => &["conv2d_max_pool2d_grad_weight tiled"],
         "batch_norm2d_apply.wgsl" | "shared/normal.wgsl" | "shared/residual.wgsl" | "shared/no_residual.wgsl" => {
-            &["batch_norm2d_apply", "conv2d_statistics baseline", "conv2d_statistics tiled"]
+            &[
+                "batch_norm2d_apply",
+                "conv2d_statistics baseline",
+                "conv2d_statistics tiled",
+                "batch_norm2d_apply baseline --full --case leaky",
+                "conv2d_statistics tiled --full --case several_blocks",
+            ]
         }
         "shared/moments.wgsl" | "shared/no_moments.wgsl" => {
             &["conv2d_statistics tiled"]

@@ -67,6 +67,8 @@ fn statistics() -> Vec<Case> {
     }
     let many = ("folded", padded(1), [7, 16, 16, 3], [3, 3, 3, 12]);
     cases.push(convolution(many, true, None, None).squeezed());
+    let channels = ("folded_channels", PLAIN, [1, 2, 3, 4], [1, 1, 4, 330]);
+    cases.push(convolution(channels, false, None, None).squeezed());
     cases.extend([
         unchanged("mean_1000", floats(5, [4, 9, 9, 33], 999.0, 1001.0)),
         unchanged("mean_minus_1000", floats(6, [2, 33, 31, 3], -1000.5, -999.5)),
