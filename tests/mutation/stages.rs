@@ -14,7 +14,9 @@ pub fn stages(file: &str) -> Vec<Vec<&'static str>> {
         "conv2d_tiled.wgsl" | "shared/arriving_pixels.wgsl" => {
             &["conv2d tiled", "linear tiled", "conv2d_max_pool2d tiled", "conv2d tiled --full --case drifting"]
         }
-        "shared/source_image.wgsl" | "shared/bias.wgsl" => &["conv2d tiled"],
+        "shared/bias.wgsl" => &["conv2d tiled"],
+        // What is read of a table is for images that are read normalised.
+        "shared/source_image.wgsl" => &["conv2d tiled", "conv2d_statistics tiled"],
         "shared/source_arriving.wgsl" | "shared/no_bias.wgsl" | "shared/pooled_alone.wgsl" => &["conv2d_grad tiled"],
         "shared/arriving_maxima.wgsl" => &["conv2d_max_pool2d_grad_weight tiled", "conv2d_grad tiled"],
         "shared/pooled_derivative.wgsl" => &["conv2d_max_pool2d_grad_weight tiled"],
@@ -33,7 +35,8 @@ pub fn stages(file: &str) -> Vec<Vec<&'static str>> {
         "shared/image_normalised.wgsl" | "shared/image_plain.wgsl" | "shared/finish_plain.wgsl" => {
             &["conv2d_statistics tiled", "conv2d_statistics tiled --full --case leaky"]
         }
-        "conv2d_tiled_fours.wgsl" | "shared/source_fours.wgsl" | "shared/fours_plain.wgsl" => {
+        "shared/source_fours.wgsl" => &["conv2d tiled_fours", "conv2d_statistics tiled_fours"],
+        "conv2d_tiled_fours.wgsl" | "shared/fours_plain.wgsl" => {
             &["conv2d tiled_fours", "linear tiled_fours", "conv2d tiled_fours --full --case drifting"]
         }
         "shared/tile_problem.wgsl" => &["conv2d tiled_fours", "conv2d tiled", "linear tiled"],
