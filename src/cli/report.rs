@@ -75,7 +75,12 @@ pub fn plan(output: &Output, rows: &[PlanRow], fusions: &[Fusion], traffic: Traf
     if !fusions.is_empty() {
         let mut table = Table::new(["fusion", "instead of", "there is"]);
         for Fusion { pass, before, after } in fusions {
-            table.row([pass.name().to_owned(), before.join(", "), after.join(", ")]);
+            // A node a line: some passes change many at once.
+            for line in 0..before.len().max(after.len()) {
+                let title = |titles: &[String]| titles.get(line).cloned().unwrap_or_default();
+                let name = if line == 0 { pass.name() } else { "" };
+                table.row([name.to_owned(), title(before), title(after)]);
+            }
         }
         output.say(format!("{}\n", table.lines()));
     }
