@@ -11,6 +11,7 @@
 // Definition: src/ops/fused/normalised.rs. Host: src/kernels/batch_norm2d_apply.rs.
 
 #import grid
+#import fold
 #import activate
 #import normal
 #import residual
@@ -40,24 +41,6 @@ const BLOCK: u32 = 256u;
 @group(0) @binding(10) var<storage, read_write> mean_out: array<f32>; // [2, c]
 @group(0) @binding(11) var<storage, read_write> rstd_out: array<f32>; // [c]
 @group(0) @binding(12) var<storage, read_write> var_unbiased: array<f32>; // [c]
-
-var<workgroup> lanes: array<f32, WORKGROUP>;
-
-// The sum of what all invocations of a workgroup have.
-fn fold(lane: u32, mine: f32) -> f32 {
-    lanes[lane] = mine;
-    workgroupBarrier();
-    for (var half = WORKGROUP / 2u; half > 0u; half >>= 1u) {
-        if lane < half {
-            lanes[lane] += lanes[lane + half];
-        }
-        workgroupBarrier();
-    }
-    let sum = lanes[0];
-    // Before anybody has the next sum.
-    workgroupBarrier();
-    return sum;
-}
 
 // What tile t of channel c adds to the sum of the deviations from a pivot, and to the sum of the squares of those from it and an offset.
 fn deviations(c: u32, t: u32, pivot: f32, offset: f32) -> vec2<f32> {
@@ -90,8 +73,8 @@ fn finish(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) grou
     }
     let rows = f32(params.rows);
     let pivot = x[c];
-    let offset = fold(lane, tile_sums(lane, c, pivot, 0.0).x) / rows;
-    let squares = fold(lane, tile_sums(lane, c, pivot, offset).y);
+    let offset = fold(lane, tile_sums(lane, c, pivot, 0.0)).x / rows;
+    let squares = fold(lane, tile_sums(lane, c, pivot, offset)).y;
     if lane != 0u {
         return;
     }

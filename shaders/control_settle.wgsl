@@ -17,6 +17,7 @@
 #import finite
 #import elements1
 #import squares
+#import fold
 #import largest
 
 struct Params {
@@ -52,24 +53,6 @@ const BLOCK: u32 = 256u;
 @group(0) @binding(11) var<storage, read_write> losses: array<f32>; // [places]
 @group(0) @binding(12) var<storage, read_write> norms: array<f32>; // [places]
 @group(0) @binding(13) var<storage, read_write> corrects: array<u32>; // [places]
-
-var<workgroup> lanes: array<vec2<f32>, WORKGROUP>;
-
-// The sum of what all invocations of a workgroup have, in pairs.
-fn fold(lane: u32, mine: vec2<f32>) -> vec2<f32> {
-    lanes[lane] = mine;
-    workgroupBarrier();
-    for (var half = WORKGROUP / 2u; half > 0u; half >>= 1u) {
-        if lane < half {
-            lanes[lane] += lanes[lane + half];
-        }
-        workgroupBarrier();
-    }
-    let sum = lanes[0];
-    // Before anybody has the next sum.
-    workgroupBarrier();
-    return sum;
-}
 
 @compute @workgroup_size(WORKGROUP)
 fn settle_part(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {

@@ -105,9 +105,7 @@ pub(super) fn weight_variants(grad: &WeightGrad, caps: &Caps) -> Vec<&'static st
 /// The fast variants first where they apply. A tile through workgroup memory is ten times slower than the rest on a CPU
 /// adapter, the broadcast family exists for those alone; operands go through textures where that is worth the copies.
 fn fast_variants(caps: &Caps, tiles: Vec<&'static str>, textures_serve: bool, textures_pay: bool) -> Vec<&'static str> {
-    let mut variants = vec![BASELINE];
-    let place = if caps.cpu { 1 } else { 0 };
-    variants.splice(place..place, tiles);
+    let mut variants = conv2d_tiled::with_baseline(tiles, caps);
     if conv2d_broadcast::VARIANT.limits.refuse(caps).is_none() {
         variants.insert(0, conv2d_broadcast::NAME);
         if textures_serve {

@@ -44,8 +44,9 @@ pub(super) fn conv2d_variants(op: &Conv2dGrad, problem: &Problem) -> Vec<&'stati
 }
 
 pub(super) fn linear_variants(op: &LinearGrad, problem: &Problem) -> Vec<&'static str> {
-    let serves = !op.normalised && !op.plus && conv2d_tiled::VARIANT.limits.refuse(problem.caps).is_none();
-    conv2d_tiled::with_baseline(if serves { vec![conv2d_tiled::NAME] } else { Vec::new() }, problem.caps)
+    let serves = !op.normalised && !op.plus;
+    let tiles = if serves { conv2d_tiled::tiles(problem.caps, false, &[]) } else { Vec::new() };
+    conv2d_tiled::with_baseline(tiles, problem.caps)
 }
 
 /// How the layer reads its image, where that is not as it is.
@@ -156,32 +157,31 @@ fn apart<W, I>(
     let dx = &problem.outputs[op.dx()..];
     // What is read normalised is what is saved.
     let derivative = op.activation.map(|activation| (activation, op.saved().map_or(image, Input)));
-    let mut between = |last: bool| match last {
+    // The sum goes through what comes behind it, from one place into the next; the last is the result.
+    let behind = usize::from(op.plus) + usize::from(derivative.is_some());
+    let place = |step: usize| match step == behind {
         true => Output(op.dx()),
         false => reduce::scratch(&mut all.workspaces, dx[0].clone()),
     };
-    let alone = between(derivative.is_none() && !op.plus);
-    let sum = if op.plus { between(derivative.is_none()) } else { alone };
+    let places: Vec<Operand> = (0..=behind).map(place).collect();
     all.append(input, |operand| match operand {
         Input(0) => arrives,
         Input(_) => Input(2),
-        _ => alone,
+        _ => places[0],
     });
+    let inputs = [dx[0].clone(), dx[0].clone()];
+    let part = Problem { inputs: &inputs, outputs: dx, ..*problem };
     if let Some(other) = op.other() {
-        let inputs = [dx[0].clone(), dx[0].clone()];
-        let part = Problem { inputs: &inputs, outputs: dx, ..*problem };
         all.append(elementwise::add(None, &part)?, |operand| match operand {
-            Input(0) => alone,
+            Input(0) => places[0],
             Input(_) => Input(other),
-            _ => sum,
+            _ => places[1],
         });
     }
     if let Some((activation, saved)) = derivative {
-        let inputs = [dx[0].clone(), dx[0].clone()];
-        let part = Problem { inputs: &inputs, outputs: dx, ..*problem };
         all.append(activation::grad(&ActivationGrad(activation), &part)?, |operand| match operand {
             Input(0) => saved,
-            Input(_) => sum,
+            Input(_) => places[behind - 1],
             _ => Output(op.dx()),
         });
     }

@@ -24,7 +24,7 @@ pub(super) struct Tile {
 }
 
 /// The tile that serves every problem, with 4 × 4 outputs an invocation.
-pub(super) static TILED: Tile = Tile {
+pub(super) const TILED: Tile = Tile {
     name: NAME,
     shader: "conv2d_tiled.wgsl",
     size: 64,
@@ -34,7 +34,7 @@ pub(super) static TILED: Tile = Tile {
 };
 
 /// The tile for channels in fours, with 8 × 8 outputs an invocation.
-pub(super) static FOURS: Tile = Tile {
+pub(super) const FOURS: Tile = Tile {
     name: FOURS_NAME,
     shader: "conv2d_tiled_fours.wgsl",
     size: 128,
@@ -56,19 +56,28 @@ const WORKGROUPS: usize = 512;
 /// See [`Variant`].
 pub(super) const VARIANT: Variant = Variant {
     name: NAME,
-    limits: Limits { workgroup_bytes: 2 * 16 * 17 * 16 + MOMENT_BYTES, ..Limits::DEFAULT },
-    edges: |op, _| TILED.edges(op),
+    limits: Limits { workgroup_bytes: TILED.workgroup_bytes(), ..Limits::DEFAULT },
+    edges: |op, _| {
+        let sums = matches!(op, Op::Conv2dGradWeight(_) | Op::LinearGradWeight(_));
+        let depth = [TILED.depth].into_iter().chain(sums.then_some(BLOCK)).collect();
+        Edges { rows: vec![TILED.size], columns: vec![TILED.size], depth }
+    },
 };
 
 /// See [`Variant`].
 pub(super) const FOURS_VARIANT: Variant = Variant {
     name: FOURS_NAME,
-    limits: Limits { workgroup_bytes: 2 * 8 * 33 * 16 + MOMENT_BYTES, ..Limits::DEFAULT },
+    limits: Limits { workgroup_bytes: FOURS.workgroup_bytes(), ..Limits::DEFAULT },
     // Sizes that four does not divide are no problems of this variant: `verify::sweep` has its edges in a room of their own.
     edges: |_, _| Edges::default(),
 };
 
 impl Tile {
+    /// Workgroup memory that both operands take, in padded rows of fours, and moments beside them.
+    const fn workgroup_bytes(&self) -> u32 {
+        (2 * self.depth * (self.size / 4 + 1) * 16) as u32 + MOMENT_BYTES
+    }
+
     /// Lets a kernel read its image normalised.
     fn reading(&self, dispatch: Dispatch, normal: Normal) -> Dispatch {
         dispatch.link(self.normalised.0, self.normalised.1).bind("table", normal.table)
@@ -83,16 +92,6 @@ impl Tile {
     /// The tile of a variant.
     pub fn of(variant: &str) -> Option<&'static Self> {
         [&TILED, &FOURS].into_iter().find(|tile| tile.name == variant)
-    }
-
-    fn edges(&self, op: &Op) -> Edges {
-        let (rows, columns) = (vec![self.size], vec![self.size]);
-        match op {
-            Op::Conv2dGradWeight(_) | Op::LinearGradWeight(_) => {
-                Edges { rows, columns, depth: vec![self.depth, BLOCK] }
-            }
-            _ => Edges { rows, columns, depth: vec![self.depth] },
-        }
     }
 }
 

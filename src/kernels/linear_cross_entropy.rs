@@ -130,10 +130,8 @@ fn before(dispatch: Dispatch, hidden: Option<([usize; 2], bool)>) -> Dispatch {
 /// The variants with the layer's gradients: all in one where the sums of the rows stay apart; else the kernels of the parts for GPUs,
 /// or the baseline's.
 pub(super) fn grad_variants(op: &LinearCrossEntropyGrad, problem: &Problem) -> Vec<&'static str> {
-    let mut variants = vec![BASELINE];
-    if conv2d_tiled::VARIANT.limits.refuse(problem.caps).is_none() {
-        variants.insert(usize::from(problem.caps.cpu), conv2d_tiled::NAME);
-    }
+    let tiles = conv2d_tiled::tiles(problem.caps, false, &[]);
+    let mut variants = conv2d_tiled::with_baseline(tiles, problem.caps);
     let w = &problem.inputs[1];
     let serves = op.grad.images == Some(1) && w.shape[0] <= CLASSES && w.len() <= MOST_WEIGHTS;
     if serves && GRAD_VARIANT.limits.refuse(problem.caps).is_none() {

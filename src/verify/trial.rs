@@ -276,22 +276,20 @@ fn on_adapter(gpu: &Gpu, case: &Case, settings: &Settings, specials: &Result<boo
         let problem = Problem { inputs: &asked.specs[0], outputs: &asked.specs[1], caps: &caps };
         // A variant need not serve every problem: none but the baseline knows groups.
         if variants(&case.op, &problem).contains(&name) {
-            let mut passes = settings.passes.list();
-            if let Some(programs) = &settings.unchecked
-                && settings.passes == Passes::Both
-            {
-                // What cannot be lowered says so below.
-                let lowered = lower(&case.op, &problem, name);
-                let dropped = |programs: &HashSet<Module>| {
-                    let modules = lowered.iter().flat_map(|lowered| &lowered.dispatches);
-                    modules.into_iter().all(|dispatch| programs.contains(&dispatch.module))
-                };
-                passes = if dropped(programs) { passes } else { Passes::Checked.list() };
-            }
-            outcomes.push(run(gpu, case, name, asked, passes));
+            outcomes.push(run(gpu, case, name, asked, passes(case, name, &problem, settings)));
         }
     }
     outcomes
+}
+
+/// The passes in which a case is asked: with the checks alone where one of its programs never runs without them.
+fn passes(case: &Case, variant: &'static str, problem: &Problem, settings: &Settings) -> &'static [Checks] {
+    let all = settings.passes.list();
+    let Some(programs) = settings.unchecked.as_ref().filter(|_| settings.passes == Passes::Both) else { return all };
+    // What cannot be lowered says so when it is run.
+    let Ok(lowered) = lower(&case.op, problem, variant) else { return all };
+    let unchecked = lowered.dispatches.iter().all(|dispatch| programs.contains(&dispatch.module));
+    if unchecked { all } else { Passes::Checked.list() }
 }
 
 /// Runs a case in each of these passes, each result judged, and the last one twice.

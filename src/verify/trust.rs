@@ -19,7 +19,7 @@ use crate::format::{cache, write_atomic};
 use crate::gpu::compose::compose;
 use crate::gpu::{Gpu, Module, Policy, Proof};
 use crate::graph::Graph;
-use crate::kernels::{self, BASELINE, Problem, variants};
+use crate::kernels::{self, BASELINE, Lowered, Problem, variants};
 use crate::ops::Operator;
 use crate::session::gpu::{kernel_name, question};
 use crate::session::{Device, Options, Session};
@@ -224,10 +224,9 @@ fn ask_all(gpu: &Gpu, kernels: &[Asked], passes: Passes) -> Answers {
     answers
 }
 
-/// Under what a verdict is remembered, and the programs that it covers. The hash is over what runs: composed shaders, uniforms,
-/// bindings, extents and scratch memory of the quick cases.
-fn identity(gpu: &Gpu, op: &str, variant: &str, cases: &[Case]) -> Result<(String, Vec<Module>)> {
-    let (mut programs, mut hash) = (Vec::new(), Sha256::new());
+/// What the cases run that a variant serves.
+fn lowered(gpu: &Gpu, variant: &str, cases: &[Case]) -> Result<Vec<Lowered>> {
+    let mut all = Vec::new();
     for case in cases {
         let specs: Vec<_> = case.operands.iter().map(|operand| operand.spec.clone()).collect();
         let outputs = case.op.infer(&specs)?;
@@ -235,7 +234,16 @@ fn identity(gpu: &Gpu, op: &str, variant: &str, cases: &[Case]) -> Result<(Strin
         let problem = Problem { inputs: &specs, outputs: &outputs, caps: &caps };
         // What the variant does not serve is not asked either.
         let Some(variant) = variants(&case.op, &problem).into_iter().find(|name| *name == variant) else { continue };
-        let lowered = kernels::lower(&case.op, &problem, variant)?;
+        all.push(kernels::lower(&case.op, &problem, variant)?);
+    }
+    Ok(all)
+}
+
+/// Under what a verdict is remembered, and the programs that it covers. The hash is over what runs: composed shaders, uniforms,
+/// bindings, extents and scratch memory of the quick cases.
+fn identity(gpu: &Gpu, op: &str, variant: &str, cases: &[Case]) -> Result<(String, Vec<Module>)> {
+    let (mut programs, mut hash) = (Vec::new(), Sha256::new());
+    for lowered in lowered(gpu, variant, cases)? {
         hash.update(format!("{lowered:?}"));
         for dispatch in lowered.dispatches {
             if !programs.contains(&dispatch.module) {
@@ -258,7 +266,8 @@ pub fn unchecked_programs(gpu: &Gpu) -> Result<HashSet<Module>> {
         for variant in kernels::known(&case.op) {
             let asked = case.variant.is_none_or(|only| only == variant.name);
             if asked && variant.limits.refuse(gpu.caps()).is_none() {
-                programs.extend(identity(gpu, case.op.name(), variant.name, std::slice::from_ref(&case))?.1);
+                let lowered = lowered(gpu, variant.name, std::slice::from_ref(&case))?;
+                programs.extend(lowered.into_iter().flat_map(|one| one.dispatches).map(|dispatch| dispatch.module));
             }
         }
     }

@@ -48,6 +48,7 @@ pub fn stages(file: &str) -> Vec<Vec<&'static str>> {
         "shared/finish_gradient_plus.wgsl" => &["conv2d_grad tiled --full --case a_shortcut"],
         "shared/finish_normalised.wgsl" => &["conv2d_grad tiled", "conv2d_grad tiled --full --case leaky"],
         "control_settle.wgsl" => &["settle"],
+        "shared/fold.wgsl" => &["settle", "conv2d_statistics tiled"],
         "shared/gradient_parts.wgsl" => &["settle"],
         "shared/gradient_whole.wgsl" => &["settle", "grad_norm"],
         "shared/largest.wgsl" => &["control", "settle"],

@@ -26,11 +26,22 @@ fn block(activation: Activation, pool: Pool2d, image: bool) -> Graph {
     let seed = g.persistent("seed", g.spec(pooled).clone());
     let wanted = &operands[usize::from(!image)..];
     let gradients = differentiate(g, pooled, seed, wanted).unwrap();
-    for (i, gradient) in wanted.iter().filter_map(|&value| gradients.of(value)).enumerate() {
-        let kept = g.persistent(&format!("d{i}"), g.spec(gradient).clone());
-        g.place(gradient, kept, 0).unwrap();
-    }
+    keep(g, wanted.iter().filter_map(|&value| gradients.of(value)));
     graph
+}
+
+/// Keeps values in persistent ones, `d0` and so on.
+pub(crate) fn keep(g: &mut Graph, values: impl IntoIterator<Item = ValueId>) {
+    for (i, value) in values.into_iter().enumerate() {
+        let kept = g.persistent(&format!("d{i}"), g.spec(value).clone());
+        g.place(value, kept, 0).unwrap();
+    }
+}
+
+/// How far the elements of tensors are from those of others at most.
+pub(crate) fn farthest(got: &[Tensor<f64>], want: &[Tensor<f64>]) -> f64 {
+    let pairs = got.iter().zip(want).flat_map(|(got, want)| got.floats().iter().zip(want.floats()));
+    pairs.map(|(a, b)| (a - b).abs()).fold(0.0, f64::max)
 }
 
 /// What a graph leaves in its persistent values, in float64.
@@ -88,10 +99,7 @@ fn fused_graphs_compute_the_same_in_float64() {
                         };
                         assert_eq!(count, expected, "{pass:?}: {which}: {done:?}");
                     }
-                    for (got, want) in results(&fused).iter().zip(&wanted) {
-                        let off = got.floats().iter().zip(want.floats()).map(|(a, b)| (a - b).abs());
-                        assert!(off.fold(0.0, f64::max) < 1e-13, "{which}");
-                    }
+                    assert!(farthest(&results(&fused), &wanted) < 1e-13, "{which}");
                 }
             }
         }
@@ -116,10 +124,7 @@ fn layers(activation: Activation) -> Graph {
     let logits = g.apply1("dense2", Linear, &[activated, operands[5]]).unwrap();
     let seed = g.persistent("seed", g.spec(logits).clone());
     let gradients = differentiate(g, logits, seed, &operands[1..]).unwrap();
-    for (i, gradient) in operands[1..].iter().filter_map(|&value| gradients.of(value)).enumerate() {
-        let kept = g.persistent(&format!("d{i}"), g.spec(gradient).clone());
-        g.place(gradient, kept, 0).unwrap();
-    }
+    keep(g, operands[1..].iter().filter_map(|&value| gradients.of(value)));
     graph
 }
 
@@ -139,10 +144,7 @@ fn layers_on_layers_compute_the_same_in_float64() {
             assert_eq!(count(Pass::Derivative), derivatives, "{done:?}");
             // Of all layers but the first.
             assert_eq!(count(Pass::Gradients), 3, "{done:?}");
-            for (got, want) in results(&fused).iter().zip(&wanted) {
-                let off = got.floats().iter().zip(want.floats()).map(|(a, b)| (a - b).abs());
-                assert!(off.fold(0.0, f64::max) < 1e-12, "{activation:?} without {without:?}");
-            }
+            assert!(farthest(&results(&fused), &wanted) < 1e-12, "{activation:?} without {without:?}");
         }
     }
 }
@@ -213,10 +215,7 @@ fn classifier(activation: Activation) -> Graph {
     let seed = g.persistent("seed", Spec::f32([1]));
     let gradients = differentiate(g, losses[0], seed, &operands).unwrap();
     let values = operands.iter().filter_map(|&value| gradients.of(value)).chain([losses[0]]).collect::<Vec<_>>();
-    for (i, value) in values.into_iter().enumerate() {
-        let kept = g.persistent(&format!("d{i}"), g.spec(value).clone());
-        g.place(value, kept, 0).unwrap();
-    }
+    keep(g, values);
     graph
 }
 
@@ -228,10 +227,7 @@ fn the_last_two_layers_become_one_node_where_the_activation_between_saves_its_ou
             let (fused, done) = graph.clone().fuse(&without).unwrap();
             let expected = usize::from(without.is_empty() && activation.saves_output());
             assert_eq!(done.iter().filter(|fusion| fusion.pass == Pass::Mlp).count(), expected, "{done:?}");
-            for (got, want) in results(&fused).iter().zip(&results(&graph)) {
-                let off = got.floats().iter().zip(want.floats()).map(|(a, b)| (a - b).abs());
-                assert!(off.fold(0.0, f64::max) < 1e-13, "{activation:?} without {without:?}");
-            }
+            assert!(farthest(&results(&fused), &results(&graph)) < 1e-13, "{activation:?} without {without:?}");
         }
     }
 }
@@ -252,18 +248,12 @@ fn gradients_of_two_layers_are_not_taken_for_those_of_one() {
     let sum = g.apply1("add", Add, &[long, short]).unwrap();
     let seed = g.persistent("seed", g.spec(sum).clone());
     let gradients = differentiate(g, sum, seed, &operands[1..]).unwrap();
-    for (i, gradient) in operands[1..].iter().filter_map(|&value| gradients.of(value)).enumerate() {
-        let kept = g.persistent(&format!("d{i}"), g.spec(gradient).clone());
-        g.place(gradient, kept, 0).unwrap();
-    }
+    keep(g, operands[1..].iter().filter_map(|&value| gradients.of(value)));
     let wanted = results(&graph);
     let (fused, done) = graph.fuse(&[]).unwrap();
     let pairs: Vec<_> = done.iter().filter(|fusion| fusion.pass == Pass::Gradients).collect();
     assert!(pairs.len() == 1 && pairs[0].before.iter().all(|title| title.starts_with("conv2")), "{pairs:?}");
-    for (got, want) in results(&fused).iter().zip(&wanted) {
-        let off = got.floats().iter().zip(want.floats()).map(|(a, b)| (a - b).abs());
-        assert!(off.fold(0.0, f64::max) < 1e-13);
-    }
+    assert!(farthest(&results(&fused), &wanted) < 1e-13);
 }
 
 #[test]

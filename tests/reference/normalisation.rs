@@ -4,7 +4,7 @@ use wgrad::graph::{Graph, Pass, ValueId, differentiate};
 use wgrad::ops::{Activation, Add, BatchNorm2d, Conv2d, MaxPool2d, Pool2d};
 use wgrad::tensor::Spec;
 
-use crate::fusion::results;
+use crate::fusion::{farthest, keep, results};
 
 /// A residual block: conv → bn → activation → conv → bn, plus the image or a shortcut with a bn of its own, → activation, with the
 /// gradients of all parameters and of the image, and the statistics kept.
@@ -36,10 +36,7 @@ fn residual(activation: Activation, shortcut: bool) -> Graph {
     let seed = g.persistent("seed", g.spec(y).clone());
     let gradients = differentiate(g, y, seed, &operands).unwrap();
     let wanted: Vec<_> = operands.iter().filter_map(|&value| gradients.of(value)).chain([y]).collect();
-    for (i, value) in wanted.into_iter().enumerate() {
-        let kept = g.persistent(&format!("d{i}"), g.spec(value).clone());
-        g.place(value, kept, 0).unwrap();
-    }
+    keep(g, wanted);
     graph
 }
 
@@ -60,10 +57,7 @@ fn a_batch_normalisation_is_applied_where_its_result_is_read() {
                 let reads = cheap && !missing(Pass::Epilogue) && !missing(Pass::Gradients);
                 let expected = if missing(Pass::Normalisation) { 0 } else { 1 + usize::from(reads) };
                 assert_eq!(count(Pass::Normalisation), expected, "{which}: {done:?}");
-                for (got, want) in results(&fused).iter().zip(&wanted) {
-                    let off = got.floats().iter().zip(want.floats()).map(|(a, b)| (a - b).abs());
-                    assert!(off.fold(0.0, f64::max) < 1e-11, "{which}");
-                }
+                assert!(farthest(&results(&fused), &wanted) < 1e-11, "{which}");
             }
         }
     }
@@ -86,20 +80,14 @@ fn a_shortcuts_gradient_is_added_by_the_gradient_beside_it() {
         let seed = g.persistent("seed", g.spec(sum).clone());
         let gradients = differentiate(g, sum, seed, &operands).unwrap();
         let wanted: Vec<_> = operands.iter().filter_map(|&value| gradients.of(value)).collect();
-        for (i, value) in wanted.into_iter().enumerate() {
-            let kept = g.persistent(&format!("d{i}"), g.spec(value).clone());
-            g.place(value, kept, 0).unwrap();
-        }
+        keep(g, wanted);
         for (without, expected) in
             [(vec![], 1), (vec![Pass::Gradients], 0), (vec![Pass::ResidualGradient], 0), (vec![Pass::Epilogue], 1)]
         {
             let (fused, done) = graph.clone().fuse(&without).unwrap();
             let count = done.iter().filter(|fusion| fusion.pass == Pass::ResidualGradient).count();
             assert_eq!(count, expected, "{activation:?} without {without:?}: {done:?}");
-            for (got, want) in results(&fused).iter().zip(&results(&graph)) {
-                let off = got.floats().iter().zip(want.floats()).map(|(a, b)| (a - b).abs());
-                assert!(off.fold(0.0, f64::max) < 1e-12, "{activation:?} without {without:?}");
-            }
+            assert!(farthest(&results(&fused), &results(&graph)) < 1e-12, "{activation:?} without {without:?}");
         }
     }
 }
@@ -116,10 +104,7 @@ fn normalised(conv: Conv2d, kept: bool, readers: impl Fn(&mut Graph, ValueId) ->
     let image = g.apply1("relu", Activation::Relu, &all[..1]).unwrap();
     let mut wanted = readers(g, image);
     wanted.extend(kept.then_some(image));
-    for (i, value) in wanted.into_iter().enumerate() {
-        let kept = g.persistent(&format!("d{i}"), g.spec(value).clone());
-        g.place(value, kept, 0).unwrap();
-    }
+    keep(g, wanted);
     graph
 }
 
@@ -148,9 +133,6 @@ fn an_image_that_others_want_is_written() {
         let (fused, done) = graph.clone().fuse(&[]).unwrap();
         let count = |pass| done.iter().filter(|fusion| fusion.pass == pass).count();
         assert_eq!([count(Pass::Statistics), count(Pass::Normalisation)], expected, "{which}: {done:?}");
-        for (got, want) in results(&fused).iter().zip(&results(&graph)) {
-            let off = got.floats().iter().zip(want.floats()).map(|(a, b)| (a - b).abs());
-            assert!(off.fold(0.0, f64::max) < 1e-11, "{which}");
-        }
+        assert!(farthest(&results(&fused), &results(&graph)) < 1e-11, "{which}");
     }
 }
