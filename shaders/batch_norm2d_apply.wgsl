@@ -66,16 +66,16 @@ fn tile_sums(lane: u32, c: u32, pivot: f32, offset: f32) -> vec2<f32> {
 }
 
 @compute @workgroup_size(WORKGROUP)
-fn finish(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+fn finish(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, place: Place) {
     let c = linear_group(group, groups);
     if c >= params.c {
         return;
     }
     let rows = f32(params.rows);
     let pivot = x[c];
-    let offset = fold(lane, tile_sums(lane, c, pivot, 0.0)).x / rows;
-    let squares = fold(lane, tile_sums(lane, c, pivot, offset)).y;
-    if lane != 0u {
+    let offset = fold(place, tile_sums(place.lane, c, pivot, 0.0)).x / rows;
+    let squares = fold(place, tile_sums(place.lane, c, pivot, offset)).y;
+    if place.lane != 0u {
         return;
     }
     let scale = 1.0 / sqrt(squares / rows + params.eps);

@@ -55,7 +55,8 @@ const BLOCK: u32 = 256u;
 @group(0) @binding(13) var<storage, read_write> corrects: array<u32>; // [places]
 
 @compute @workgroup_size(WORKGROUP)
-fn settle_part(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+fn settle_part(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, place: Place) {
+    let lane = place.lane;
     let unit = linear_group(group, groups);
     let of_gradient = params.splits / WORKGROUP;
     if unit >= of_gradient + params.row_groups {
@@ -72,27 +73,27 @@ fn settle_part(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups)
         }
         to = params.rows_at + unit - of_gradient;
     }
-    let sum = fold(lane, mine);
+    let sum = fold(place, mine);
     if lane == 0u {
         part_out[to] = sum;
     }
 }
 
 // The sum of `count` elements of part.
-fn part_sum(lane: u32, first: u32, count: u32) -> vec2<f32> {
+fn part_sum(place: Place, first: u32, count: u32) -> vec2<f32> {
     // Never more than BLOCK of them.
     var mine = vec2<f32>(0.0);
-    for (var s = lane; s < count; s += WORKGROUP) {
+    for (var s = place.lane; s < count; s += WORKGROUP) {
         mine += part[first + s];
     }
-    return fold(lane, mine);
+    return fold(place, mine);
 }
 
 @compute @workgroup_size(WORKGROUP)
-fn settle(@builtin(local_invocation_index) lane: u32) {
-    let squares = part_sum(lane, 0u, params.rows_at);
-    let scores = part_sum(lane, params.rows_at, params.row_groups);
-    if lane != 0u {
+fn settle(place: Place) {
+    let squares = part_sum(place, 0u, params.rows_at);
+    let scores = part_sum(place, params.rows_at, params.row_groups);
+    if place.lane != 0u {
         return;
     }
     let loss = scores.x / f32(params.rows);
@@ -111,9 +112,9 @@ fn settle(@builtin(local_invocation_index) lane: u32) {
     if control[FLAG] != 0u {
         return;
     }
-    let place = step % params.places;
-    losses[place] = loss;
-    norms[place] = root;
-    corrects[place] = u32(scores.y);
+    let at = step % params.places;
+    losses[at] = loss;
+    norms[at] = root;
+    corrects[at] = u32(scores.y);
     control[STEP] = step + 1u;
 }

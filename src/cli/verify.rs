@@ -69,7 +69,10 @@ pub fn run(args: &VerifyArgs) -> Result<()> {
     if let Some(folder) = &args.export {
         return write_suite(args, &output, folder);
     }
-    let (devices, refused) = devices(args)?;
+    let (mut devices, refused) = devices(args)?;
+    if args.no_subgroups {
+        devices = devices.into_iter().map(without_subgroups).collect();
+    }
     let replaced = wgrad::gpu::sources::replaced()?;
     if !replaced.is_empty() {
         complain(&format!("note: {} stand in for the program's own shaders", replaced.join(", ")));
@@ -131,6 +134,13 @@ fn write_suite(args: &VerifyArgs, output: &Output, folder: &Path) -> Result<()> 
         &json!({ "event": "suite", "cases": cases, "programs": programs, "folder": folder, "seconds": seconds }),
     );
     output.finish()
+}
+
+fn without_subgroups(device: Device) -> Device {
+    match device {
+        Device::Gpu(gpu) => Device::Gpu(gpu.without_subgroups()),
+        cpu @ Device::Cpu(_) => cpu,
+    }
 }
 
 /// The devices that are asked for, and how many adapters refused to open.

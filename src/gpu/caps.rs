@@ -5,6 +5,8 @@
 pub struct Caps {
     /// Whether the adapter computes on the CPU (lavapipe, SwiftShader, WARP): other kernels are fast there.
     pub cpu: bool,
+    /// Whether shaders may use subgroups, of whatever sizes.
+    pub subgroups: bool,
     /// The subgroup size, where subgroups exist and have one size only.
     pub subgroup: Option<u32>,
     /// Bytes that one storage binding may span.
@@ -25,6 +27,7 @@ impl Caps {
     /// WebGPU's default limits: what the baseline variants stay inside.
     pub const DEFAULT: Self = Self {
         cpu: false,
+        subgroups: false,
         subgroup: None,
         max_binding_bytes: 128 << 20,
         max_workgroup_bytes: 16 << 10,

@@ -219,11 +219,12 @@ impl Gpu {
         let failure = Arc::new(Mutex::new(None));
         watch(&device, &failure);
         let (info, limits) = (adapter.get_info(), device.limits());
+        let subgroups = device.features().contains(wgpu::Features::SUBGROUP);
         let one_size = info.subgroup_min_size == info.subgroup_max_size;
         let caps = Caps {
             cpu: info.device_type == wgpu::DeviceType::Cpu,
-            subgroup: (one_size && device.features().contains(wgpu::Features::SUBGROUP))
-                .then_some(info.subgroup_min_size),
+            subgroups,
+            subgroup: (subgroups && one_size).then_some(info.subgroup_min_size),
             max_binding_bytes: limits.max_storage_buffer_binding_size,
             max_workgroup_bytes: limits.max_compute_workgroup_storage_size,
             max_invocations: limits.max_compute_invocations_per_workgroup,
@@ -277,6 +278,11 @@ impl Gpu {
     /// fast, can be asked whether a GPU's plan is right.
     pub fn as_gpu(&self) -> Self {
         Self { caps: Caps { cpu: false, ..self.caps }, ..self.clone() }
+    }
+
+    /// The same device, for which plans are made as for one without subgroups.
+    pub fn without_subgroups(&self) -> Self {
+        Self { caps: Caps { subgroups: false, subgroup: None, ..self.caps }, ..self.clone() }
     }
 
     /// wgpu's device.

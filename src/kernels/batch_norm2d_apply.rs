@@ -4,7 +4,7 @@
 use super::activation::epilogue;
 use super::conv2d_gather::forward_gather;
 use super::conv2d_tiled::{self, MOMENT_ROWS, Normal, Tile};
-use super::reduce::scratch;
+use super::reduce::{folding, scratch};
 use super::{BASELINE, BLOCK, Dispatch, Lowered, Operand, Problem, WORKGROUP, batch_norm2d, conv2d};
 use crate::error::Result;
 use crate::ops::{Activation, BatchNorm2dApply, Conv2dStatistics};
@@ -84,7 +84,8 @@ pub(super) fn statistics(op: &Conv2dStatistics, problem: &Problem, variant: &'st
             .bind("var_unbiased", Output(3))
             .bind("table_out", Output(4))
             .workgroups(c)
-            .trips(2 * (tiles.div_ceil(WORKGROUP) + tiles.div_ceil(BLOCK * WORKGROUP) + 6));
+            .trips(2 * (tiles.div_ceil(WORKGROUP) + tiles.div_ceil(BLOCK * WORKGROUP)));
+        let finish = folding(finish, 2, problem.caps);
         let dispatches = vec![conv2d_tiled::gather_with_moments(tile, &gather, normal, moments), finish];
         return Ok(Lowered { variant, workspaces, dispatches });
     }

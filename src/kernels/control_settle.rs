@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::optimizer::ranges;
-use super::reduce::{scratch, split_sum_trips, vector_trips};
+use super::reduce::{folding, scratch, split_sum_trips, vector_trips};
 use super::{Dispatch, Lowered, Operand, Problem, WORKGROUP};
 use crate::error::Result;
 use crate::gpu::Caps;
@@ -66,7 +66,7 @@ impl Sizes {
     }
 
     /// The sums over a range of the gradient, and over the rows behind the first one.
-    fn part(&self, op: &Settle, part: Part, each: usize, out: Operand) -> Dispatch {
+    fn part(&self, op: &Settle, part: Part, each: usize, out: Operand, caps: &Caps) -> Dispatch {
         let Part { range, first, groups } = part;
         let (len, rows) = (range.len() / each, first == 0);
         let dispatch = self.dispatch("settle_part", len, [first, groups], rows);
@@ -81,18 +81,16 @@ impl Sizes {
                 .bind("places", Input(10)),
         };
         let terms = vector_trips(len, groups * WORKGROUP) * (1 + op.parts.map_or(0, split_sum_trips));
-        dispatch
+        let dispatch = dispatch
             .bind("row_loss", Input(1))
             .bind("logits", Input(2))
             .bind("labels", Input(3))
             .bind("part_out", out)
             .workgroups(groups + if rows { self.row_groups() } else { 0 })
-            .trips(terms.max(self.classes) + FOLD)
+            .trips(terms.max(self.classes));
+        folding(dispatch, 1, caps)
     }
 }
-
-/// Loop iterations in which a workgroup adds up what its invocations have.
-const FOLD: usize = WORKGROUP.ilog2() as usize;
 
 pub(super) fn settle(op: &Settle, problem: &Problem) -> Result<Lowered> {
     let (logits, len) = (&problem.inputs[2].shape, problem.inputs[4].len());
@@ -104,20 +102,20 @@ pub(super) fn settle(op: &Settle, problem: &Problem) -> Result<Lowered> {
     let sizes = Sizes { rows: logits[0], classes: logits[1], steps, places, groups };
     let (mut workspaces, all) = (Vec::new(), groups + sizes.row_groups());
     let out = scratch(&mut workspaces, Spec::f32([all, 2]));
-    let mut dispatches: Vec<_> = parts.into_iter().map(|part| sizes.part(op, part, each, out)).collect();
+    let mut dispatches: Vec<_> = parts.into_iter().map(|part| sizes.part(op, part, each, out, problem.caps)).collect();
     let last = sizes.dispatch("settle", 0, [0, 0], true);
-    dispatches.push(
-        last.set("first", 0u32)
-            .bind("part", out)
-            .bind("rates", Input(5))
-            .bind("control", Output(0))
-            .bind("norm", Output(1))
-            .bind("rates_now", Output(2))
-            .bind("losses", Output(3))
-            .bind("norms", Output(4))
-            .bind("corrects", Output(5))
-            .workgroups(1)
-            .trips(all.div_ceil(WORKGROUP) + 2 + 2 * FOLD),
-    );
+    let last = last
+        .set("first", 0u32)
+        .bind("part", out)
+        .bind("rates", Input(5))
+        .bind("control", Output(0))
+        .bind("norm", Output(1))
+        .bind("rates_now", Output(2))
+        .bind("losses", Output(3))
+        .bind("norms", Output(4))
+        .bind("corrects", Output(5))
+        .workgroups(1)
+        .trips(all.div_ceil(WORKGROUP) + 2);
+    dispatches.push(folding(last, 2, problem.caps));
     Ok(Lowered { workspaces, ..Lowered::baseline(dispatches) })
 }

@@ -6,7 +6,7 @@ use super::conv2d_gather::{Gather, WeightGrad, finish, forward_gather, hwc, inpu
 use super::conv2d_tiled::{Product, Tile, Wanted};
 use super::reduce::sum_splits;
 use super::{BASELINE, BLOCK, Dispatch, Lowered, Operand, Problem};
-use super::{conv2d_broadcast, conv2d_depthwise, conv2d_rows, conv2d_tiled, reduce};
+use super::{conv2d_broadcast, conv2d_depthwise, conv2d_rows, conv2d_tiled, conv2d_winograd, reduce};
 use crate::error::Result;
 use crate::gpu::Caps;
 use crate::ops::{Activation, Conv2d, Conv2dGradInput, Conv2dGradWeight, SumRows};
@@ -19,7 +19,8 @@ pub(super) fn forward_variants(op: &Conv2d, problem: &Problem) -> Vec<&'static s
     if op.groups > 1 {
         return depthwise_variants(std::slice::from_ref(&conv), op.groups, problem.caps);
     }
-    with_few_channels(gather_variants(&conv, problem.caps), &FewChannels { conv: &conv, pool: None }, problem.caps)
+    let variants = with_winograd(gather_variants(&conv, problem.caps), &conv, problem.caps);
+    with_few_channels(variants, &FewChannels { conv: &conv, pool: None }, problem.caps)
 }
 
 /// The variants of the gradient of its input.
@@ -33,7 +34,19 @@ pub(super) fn grad_input_variants(op: &Conv2dGradInput, problem: &Problem) -> Ve
     // All of them together are as large as the gather from which they are cut.
     let pay = conv2d_broadcast::textures_pay(dy.len() * w.shape[0] * w.shape[1] * w.shape[2]);
     let tiles = gather_tiles(part, problem.caps);
-    fast_variants(problem.caps, tiles, conv2d_broadcast::textures_serve(part, problem.caps), pay)
+    let variants = fast_variants(problem.caps, tiles, conv2d_broadcast::textures_serve(part, problem.caps), pay);
+    // With what is saved of an activation there is no such kernel: GPUs take that gradient together with that of the weights.
+    if problem.inputs.len() > 2 { variants } else { with_winograd(variants, part, problem.caps) }
+}
+
+/// These variants, and Winograd's where it serves the problem: on GPUs before the baseline, so that it is tried where they are tuned,
+/// and guessed only where there are no tiles; nobody has measured on one where it is faster. Never on processors, where it is not.
+fn with_winograd(mut variants: Vec<&'static str>, gather: &Gather, caps: &Caps) -> Vec<&'static str> {
+    if conv2d_winograd::serves(gather) && conv2d_winograd::VARIANT.limits.refuse(caps).is_none() {
+        let place = if caps.cpu { variants.len() } else { variants.len() - 1 };
+        variants.insert(place, conv2d_winograd::NAME);
+    }
+    variants
 }
 
 /// The variants of the gradient of its weights.
@@ -121,6 +134,7 @@ pub(super) fn gather(gather: &Gather, problem: &Problem, variant: &'static str) 
         conv2d_broadcast::TEXTURES_NAME => Some(conv2d_broadcast::gather(gather, problem.caps, true)),
         conv2d_depthwise::NAME => conv2d_depthwise::gather(gather, false),
         conv2d_depthwise::TEXTURES_NAME => conv2d_depthwise::gather(gather, true),
+        conv2d_winograd::NAME => conv2d_winograd::gather(gather),
         _ => Tile::of(variant).map(|tile| conv2d_tiled::gather(tile, gather)),
     }
 }

@@ -30,6 +30,7 @@ pub(super) const LIMITS: Limits = Limits { subgroups: &[4, 8, 16], cpu: true, ..
 pub(super) const VARIANT: Variant = Variant {
     name: NAME,
     limits: LIMITS,
+    spreads: false,
     edges: |op, caps| match op {
         Op::Conv2dGradWeight(_) | Op::LinearGradWeight(_) => {
             let lanes = subgroup(caps);
@@ -43,6 +44,7 @@ pub(super) const VARIANT: Variant = Variant {
 pub(super) const TEXTURES: Variant = Variant {
     name: TEXTURES_NAME,
     limits: LIMITS,
+    spreads: false,
     edges: |op, caps| match op {
         // Sizes that four does not divide are no problems of this variant.
         Op::Conv2dGradWeight(_) | Op::LinearGradWeight(_) => {

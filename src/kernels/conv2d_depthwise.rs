@@ -21,10 +21,15 @@ const INVOCATIONS: usize = 16_384;
 const MOST_PIXELS: usize = 32_768;
 
 /// See [`Variant`].
-pub(super) const VARIANT: Variant = Variant { name: NAME, limits: Limits::DEFAULT, edges: |_, _| EDGES };
+pub(super) const VARIANT: Variant =
+    Variant { name: NAME, limits: Limits::DEFAULT, spreads: false, edges: |_, _| EDGES };
 /// See [`Variant`].
-pub(super) const TEXTURES: Variant =
-    Variant { name: TEXTURES_NAME, limits: Limits { cpu: true, ..Limits::DEFAULT }, edges: |_, _| EDGES };
+pub(super) const TEXTURES: Variant = Variant {
+    name: TEXTURES_NAME,
+    limits: Limits { cpu: true, ..Limits::DEFAULT },
+    spreads: false,
+    edges: |_, _| EDGES,
+};
 
 /// A depthwise convolution has no columns and no depth of its own; its sweep has cases of its own.
 const EDGES: Edges = Edges { rows: Vec::new(), columns: Vec::new(), depth: Vec::new() };

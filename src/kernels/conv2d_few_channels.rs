@@ -29,6 +29,7 @@ pub(super) const VARIANT: Variant = Variant {
     name: NAME,
     limits: LIMITS,
     // Its problems are too special for a general sweep: the sweep of `conv2d_max_pool2d` names them.
+    spreads: false,
     edges: |_, _| Edges::default(),
 };
 

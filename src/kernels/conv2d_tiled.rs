@@ -57,6 +57,7 @@ const WORKGROUPS: usize = 512;
 pub(super) const VARIANT: Variant = Variant {
     name: NAME,
     limits: Limits { workgroup_bytes: TILED.workgroup_bytes(), ..Limits::DEFAULT },
+    spreads: false,
     edges: |op, _| {
         let sums = matches!(op, Op::Conv2dGradWeight(_) | Op::LinearGradWeight(_));
         let depth = [TILED.depth].into_iter().chain(sums.then_some(BLOCK)).collect();
@@ -69,6 +70,7 @@ pub(super) const FOURS_VARIANT: Variant = Variant {
     name: FOURS_NAME,
     limits: Limits { workgroup_bytes: FOURS.workgroup_bytes(), ..Limits::DEFAULT },
     // Sizes that four does not divide are no problems of this variant: `verify::sweep` has its edges in a room of their own.
+    spreads: false,
     edges: |_, _| Edges::default(),
 };
 
@@ -257,8 +259,8 @@ pub(super) fn gather_with_moments(tile: &Tile, problem: &Gather, normal: Option<
         }
     };
     // Four rows at a time are added up for each block of outputs.
-    let trips = main.trips + (tile.size / TILED.size).pow(2) * MOMENT_ROWS / 4;
-    main.link("no_moments", "shared/moments.wgsl").bind("moments", moments).trips(trips)
+    let trips = (tile.size / TILED.size).pow(2) * MOMENT_ROWS / 4;
+    main.link("no_moments", "shared/moments.wgsl").bind("moments", moments).more_trips(trips)
 }
 
 fn gathering(tile: &Tile, problem: &Gather) -> Dispatch {

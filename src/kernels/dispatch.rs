@@ -168,6 +168,12 @@ impl Dispatch {
         self.trips = count;
         self
     }
+
+    /// Declares so many more.
+    pub fn more_trips(mut self, count: usize) -> Self {
+        self.trips += count;
+        self
+    }
 }
 
 /// A node turned into dispatches.

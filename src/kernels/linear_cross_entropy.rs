@@ -23,6 +23,7 @@ pub(super) const NAME: &str = "joined";
 pub(super) const VARIANT: Variant = Variant {
     name: NAME,
     limits: Limits::DEFAULT,
+    spreads: false,
     edges: |_, _| Edges { rows: vec![], columns: vec![WORKGROUP], depth: vec![] },
 };
 
@@ -171,7 +172,7 @@ fn joined_grad(op: &LinearCrossEntropyGrad, problem: &Problem, complete: impl Fn
     let [pixels, channels] = pixels_channels(&problem.inputs[0].shape);
     let (inputs, k) = (pixels * channels, problem.outputs[0].shape[1]);
     let main = dispatch("joined_grad", &op.head, bias, problem);
-    let trips = main.trips + inputs.div_ceil(WORKGROUP) * (1 + k) + k.div_ceil(WORKGROUP);
+    let trips = inputs.div_ceil(WORKGROUP) * (1 + k) + k.div_ceil(WORKGROUP);
     let mut workspaces = Vec::new();
     let db = match op.grad.bias {
         true => Output(results + 1),
@@ -182,7 +183,7 @@ fn joined_grad(op: &LinearCrossEntropyGrad, problem: &Problem, complete: impl Fn
         .bind("dw", Output(results))
         .bind("db", db)
         .bind("dx", Output(results + op.grad.dx()))
-        .trips(trips);
+        .more_trips(trips);
     with_mean(complete(main), &op.head, problem, workspaces)
 }
 
@@ -221,11 +222,11 @@ pub(super) fn lower_mlp(op: &MlpCrossEntropyGrad, problem: &Problem, variant: &'
         let image = pixels_channels(&problem.inputs[0].shape);
         let features = problem.outputs[0].shape[1];
         let head = joined_grad(&op.head, &part, |main| {
-            let trips = main.trips + features.div_ceil(WORKGROUP) * (1 + image[1] * (1 + image[0]));
+            let trips = features.div_ceil(WORKGROUP) * (1 + image[1] * (1 + image[0]));
             before(epilogue(main, Some(op.hidden.activation)), Some((image, op.bias)))
                 .link("head_input", "shared/head_hidden.wgsl")
                 .link("finish", "shared/finish_hidden.wgsl")
-                .trips(trips)
+                .more_trips(trips)
         });
         all.append(head, place);
         let main = all.dispatches.remove(0).bind("x1", Input(0)).bind("w1", Input(1));

@@ -86,8 +86,17 @@ pub struct Variant {
     pub name: &'static str,
     /// What it asks of a device.
     pub limits: Limits,
+    /// Whether NaN and infinities may spread to results beside those that they belong to.
+    pub spreads: bool,
     /// Where its code for this operator takes another path on this device.
     pub edges: fn(&Op, &Caps) -> Edges,
+}
+
+impl Variant {
+    /// Whether it promises the right results, of operands that hold NaN or infinities (`special`) or of others.
+    pub fn answers(&self, special: bool) -> bool {
+        !(self.spreads && special)
+    }
 }
 
 /// Invocations of a workgroup of every baseline kernel, `WORKGROUP` in the shaders.
@@ -109,6 +118,7 @@ pub const BLOCK: usize = 256;
 const BASELINE_VARIANT: Variant = Variant {
     name: BASELINE,
     limits: Limits::DEFAULT,
+    spreads: false,
     edges: |_, _| Edges { rows: vec![WORKGROUP], columns: vec![], depth: vec![BLOCK] },
 };
 
@@ -120,7 +130,7 @@ const FAST: [Variant; 5] = [
     conv2d_broadcast::TEXTURES,
 ];
 
-const CONVOLUTION: [Variant; 8] = [
+const CONVOLUTION: [Variant; 9] = [
     BASELINE_VARIANT,
     conv2d_tiled::VARIANT,
     conv2d_tiled::FOURS_VARIANT,
@@ -128,6 +138,7 @@ const CONVOLUTION: [Variant; 8] = [
     conv2d_broadcast::TEXTURES,
     conv2d_depthwise::VARIANT,
     conv2d_depthwise::TEXTURES,
+    conv2d_winograd::VARIANT,
     conv2d_few_channels::VARIANT,
 ];
 
@@ -159,7 +170,8 @@ pub fn known(op: &Op) -> &'static [Variant] {
         Op::Conv2d(_) | Op::Conv2dActivation(_) | Op::Conv2dGradWeight(_) => &CONVOLUTION,
         Op::Conv2dMaxPool2d(_) | Op::Conv2dMaxPool2dGradWeight(_) | Op::Conv2dGradWeightBias(_) => &CONVOLUTION,
         // An image whose gradient is wanted has many channels.
-        Op::Conv2dGradInput(_) | Op::Conv2dGradInputActivationGrad(_) => CONVOLUTION.split_at(7).0,
+        Op::Conv2dGradInput(_) => &CONVOLUTION[..8],
+        Op::Conv2dGradInputActivationGrad(_) => &CONVOLUTION[..7],
         Op::Linear(_) | Op::LinearActivation(_) | Op::LinearGradInput(_) | Op::LinearGradWeight(_) => &FAST,
         Op::LinearGradInputActivationGrad(_) | Op::LinearGradWeightBias(_) => &FAST,
         Op::LinearCrossEntropyAndGrad(_) => &HEAD,
@@ -188,6 +200,7 @@ mod conv2d_grad;
 mod conv2d_max_pool2d;
 mod conv2d_rows;
 mod conv2d_tiled;
+mod conv2d_winograd;
 mod dispatch;
 mod dropout;
 mod elementwise;

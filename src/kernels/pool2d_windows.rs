@@ -11,6 +11,7 @@ pub(super) const NAME: &str = "windows";
 pub(super) const VARIANT: Variant = Variant {
     name: NAME,
     limits: Limits::DEFAULT,
+    spreads: false,
     edges: |_, _| Edges { rows: vec![WORKGROUP], columns: vec![], depth: vec![] },
 };
 

@@ -1,8 +1,9 @@
 //! Sums over rows on the GPU, and the two-stage summation that the other rooms share: partial sums of blocks of rows go
 //! to scratch memory, then the blocks are added in order.
 
-use super::{BLOCK, Dispatch, Lowered, Operand, Problem};
+use super::{BLOCK, Dispatch, Lowered, Operand, Problem, WORKGROUP};
 use crate::error::Result;
+use crate::gpu::Caps;
 use crate::ops::SumRows;
 use crate::tensor::Spec;
 
@@ -36,6 +37,16 @@ impl Splits {
 /// The most loop iterations of `split_sum` (shaders/shared/split_sum.wgsl) over so many splits.
 pub(super) fn split_sum_trips(splits: usize) -> usize {
     splits + splits.div_ceil(BLOCK)
+}
+
+/// A dispatch in which a workgroup adds up what its invocations have so many times (`shaders/shared/fold.wgsl`): with subgroups where
+/// there are any.
+pub(super) fn folding(dispatch: Dispatch, times: usize, caps: &Caps) -> Dispatch {
+    let halvings = WORKGROUP.ilog2() as usize;
+    match caps.subgroups {
+        false => dispatch.more_trips(times * halvings),
+        true => dispatch.link("fold", "shared/fold_subgroups.wgsl").more_trips(times * WORKGROUP),
+    }
 }
 
 /// out[i] = Σ_s part[s·len + i], in order, in blocks of 256 splits.

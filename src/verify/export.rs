@@ -28,14 +28,21 @@ pub const DEVICES: [(&str, Caps); 6] = [
     ("default limits", Caps::DEFAULT),
     ("large GPU", LARGE),
     ("CPU", CPU),
-    ("CPU, subgroups of 4", Caps { subgroup: Some(4), ..CPU }),
-    ("CPU, subgroups of 8", Caps { subgroup: Some(8), ..CPU }),
-    ("CPU, subgroups of 16", Caps { subgroup: Some(16), ..CPU }),
+    ("CPU, subgroups of 4", Caps { subgroup: Some(4), ..SUBGROUPS }),
+    ("CPU, subgroups of 8", Caps { subgroup: Some(8), ..SUBGROUPS }),
+    ("CPU, subgroups of 16", Caps { subgroup: Some(16), ..SUBGROUPS }),
 ];
 
 const CPU: Caps = Caps { cpu: true, max_workgroup_bytes: 32 << 10, max_invocations: 1024, ..Caps::DESKTOP };
-const LARGE: Caps =
-    Caps { max_binding_bytes: 2 << 30, max_workgroup_bytes: 48 << 10, max_invocations: 1024, ..Caps::DESKTOP };
+const SUBGROUPS: Caps = Caps { subgroups: true, ..CPU };
+// Their sizes may differ, as on some GPUs.
+const LARGE: Caps = Caps {
+    subgroups: true,
+    max_binding_bytes: 2 << 30,
+    max_workgroup_bytes: 48 << 10,
+    max_invocations: 1024,
+    ..Caps::DESKTOP
+};
 
 /// Cases of more operations than this are no part of a suite: they are for a device that has the sweep itself.
 const MOST_OPERATIONS: u64 = 1_000_000;
@@ -130,7 +137,12 @@ pub fn recipes(case: &Case, caps: &Caps, seed: u32) -> Result<Vec<Recipe>> {
     let (outputs, caps) = (case.op.infer(&specs)?, case.caps(caps));
     let problem = Problem { inputs: &specs, outputs: &outputs, caps: &caps };
     let mut variants = kernels::variants(&case.op, &problem);
-    variants.retain(|variant| case.variant.is_none_or(|only| only == *variant));
+    let asked = |variant: &kernels::Variant| {
+        variant.answers(case.special) && case.variant.is_none_or(|only| only == variant.name)
+    };
+    let asked: Vec<_> =
+        kernels::known(&case.op).iter().filter(|variant| asked(variant)).map(|known| known.name).collect();
+    variants.retain(|variant| asked.contains(variant));
     if variants.is_empty() {
         return Ok(Vec::new());
     }

@@ -10,9 +10,9 @@ use super::{adapter, json, objects, refused, run, text, wgrad, workplace};
 fn broken(dir: &Path, file: &str, from: &str, to: &str) -> std::path::PathBuf {
     let source = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("shaders").join(file)).unwrap();
     assert!(source.contains(from), "{file} has no `{from}`");
-    let folder = dir.join("shaders");
-    std::fs::create_dir_all(&folder).unwrap();
-    std::fs::write(folder.join(file), source.replacen(from, to, 1)).unwrap();
+    let (folder, place) = (dir.join("shaders"), dir.join("shaders").join(file));
+    std::fs::create_dir_all(place.parent().unwrap()).unwrap();
+    std::fs::write(place, source.replacen(from, to, 1)).unwrap();
     folder
 }
 
@@ -101,6 +101,22 @@ fn a_kernel_that_writes_beyond_its_buffer_fails() {
             .iter()
             .any(|case| case["reason"].as_str().unwrap_or_default().contains("outside of the kernel's buffers"))
     );
+}
+
+#[test]
+fn workgroups_add_up_without_subgroups_where_that_is_asked() {
+    let Some(device) = adapter() else { return };
+    let options = ["verify", "--op", "settle", "--no-subgroups", "--device", device];
+    let wrong = [
+        ("fold.wgsl", "let sum = lanes[0];", "let sum = lanes[1];", Some(1)),
+        ("fold_subgroups.wgsl", "subgroupAdd(mine)", "mine", Some(0)),
+    ];
+    for (file, from, to, code) in wrong {
+        let dir = workplace();
+        let shaders = broken(dir.path(), &format!("shared/{file}"), from, to);
+        let output = wgrad(dir.path(), &options).env("WGRAD_SHADERS", &shaders).output().unwrap();
+        assert_eq!(output.status.code(), code, "{file}: {}", text(&output.stderr));
+    }
 }
 
 #[test]

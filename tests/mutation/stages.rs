@@ -39,6 +39,7 @@ pub fn stages(file: &str) -> Vec<Vec<&'static str>> {
         "conv2d_tiled_fours.wgsl" | "shared/fours_plain.wgsl" => {
             &["conv2d tiled_fours", "linear tiled_fours", "conv2d tiled_fours --full --case drifting"]
         }
+        "conv2d_winograd.wgsl" => &["conv2d winograd"],
         "shared/tile_problem.wgsl" => &["conv2d tiled_fours", "conv2d tiled", "linear tiled"],
         "shared/fours_normalised.wgsl" => {
             &["conv2d_statistics tiled_fours", "conv2d_statistics tiled_fours --full --case leaky"]
@@ -48,7 +49,8 @@ pub fn stages(file: &str) -> Vec<Vec<&'static str>> {
         "shared/finish_gradient_plus.wgsl" => &["conv2d_grad tiled --full --case a_shortcut"],
         "shared/finish_normalised.wgsl" => &["conv2d_grad tiled", "conv2d_grad tiled --full --case leaky"],
         "control_settle.wgsl" => &["settle"],
-        "shared/fold.wgsl" => &["settle", "conv2d_statistics tiled"],
+        "shared/fold.wgsl" => &["settle baseline --no-subgroups"],
+        "shared/fold_subgroups.wgsl" => &["settle", "conv2d_statistics tiled"],
         "shared/gradient_parts.wgsl" => &["settle"],
         "shared/gradient_whole.wgsl" => &["settle", "grad_norm"],
         "shared/largest.wgsl" => &["control", "settle"],

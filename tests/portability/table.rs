@@ -54,14 +54,19 @@ impl Row {
         self.kernels.iter().map(|kernel| of(kernel)).max().unwrap_or(0)
     }
 
-    fn subgroups(&self) -> bool {
-        self.kernels.iter().any(|kernel| kernel.subgroups)
+    /// Whether there is no way without subgroups.
+    fn needs_subgroups(&self) -> bool {
+        // Sums of a workgroup go without.
+        let sums = |kernel: &Kernel| kernel.module.links.iter().any(|(name, _)| *name == "fold");
+        self.kernels.iter().any(|kernel| kernel.subgroups && !sums(kernel))
     }
 
     /// What this backend makes of it.
     fn verdict(&self, backend: &Backend) -> String {
-        let translates = |language| self.kernels.iter().all(|kernel| is_expressible(kernel, language));
-        if self.subgroups() && backend.language == Some(Language::Hlsl { dxc: false }) {
+        let needs_subgroups = self.needs_subgroups();
+        let asked = self.kernels.iter().filter(|kernel| needs_subgroups || !kernel.subgroups);
+        let translates = |language| asked.clone().all(|kernel| is_expressible(kernel, language));
+        if needs_subgroups && backend.language == Some(Language::Hlsl { dxc: false }) {
             return "cannot: no subgroups".to_owned();
         }
         if backend.language.is_some_and(|language| !translates(language)) {
@@ -78,7 +83,7 @@ impl Row {
         if invocations > 256 {
             needs.push(format!("{invocations} invocations"));
         }
-        if self.subgroups() {
+        if needs_subgroups {
             needs.push("a CPU device with subgroups of one size".to_owned());
         } else if self.kernels.iter().all(|kernel| kernel.cpu_only()) {
             needs.push("a CPU device".to_owned());
@@ -174,7 +179,9 @@ fn document() -> String {
             0 => {}
             textures => features.push(format!("{textures} read-only storage textures")),
         }
-        if row.subgroups() {
+        if !row.needs_subgroups() && row.kernels.iter().any(|kernel| kernel.subgroups) {
+            features.push("subgroups where there are any".to_owned());
+        } else if row.needs_subgroups() {
             let sizes: BTreeSet<String> = row
                 .kernels
                 .iter()

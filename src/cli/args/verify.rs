@@ -49,6 +49,9 @@ pub struct VerifyArgs {
     /// Run kernels with wgpu's run-time checks alone, not also without them
     #[arg(long, conflicts_with = "oracle")]
     pub checked: bool,
+    /// Plan as for an adapter without subgroups: other variants, and other ways to add up what a workgroup has
+    #[arg(long)]
+    pub no_subgroups: bool,
     /// Ask nothing more after the first wrong answer
     #[arg(long)]
     pub fail_fast: bool,
@@ -56,7 +59,7 @@ pub struct VerifyArgs {
     #[arg(long, value_name = "DIR", conflicts_with = "oracle")]
     pub dump: Option<PathBuf>,
     /// Run nothing: write cases, programs and right answers there, for other WebGPU stacks (see docs/conformance.md)
-    #[arg(long, value_name = "DIR", conflicts_with_all = ["oracle", "dump", "html", "device", "full", "variant"])]
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["oracle", "dump", "html", "device", "full", "variant", "no_subgroups"])]
     pub export: Option<PathBuf>,
     /// Write the report as a page
     #[arg(long, value_name = "FILE")]

@@ -1,8 +1,8 @@
 //! Convolutions: geometries, channel counts, long sums, and the edges of each variant.
 
 use super::{
-    DRIFTING, conv2d_bias, conv2d_grad, conv2d_max_pool2d, conv2d_tiled_fours, edges, hard, image_of, mark, named,
-    specials,
+    DRIFTING, conv2d_bias, conv2d_grad, conv2d_max_pool2d, conv2d_tiled_fours, conv2d_winograd, edges, hard, image_of,
+    mark, named, specials,
 };
 use crate::gpu::Caps;
 use crate::kernels::BASELINE;
@@ -188,6 +188,7 @@ pub(super) fn cases(caps: &Caps) -> Vec<Case> {
     // A third tile is not covered by the first two if it begins where it must not.
     cases.extend(directions("three_tiles_by_three", padded(1), [1, 13, 10, 16], [3, 3, 16, 131]));
     cases.extend(conv2d_tiled_fours::cases());
+    cases.extend(conv2d_winograd::cases());
     cases.extend(cropped());
     cases.extend(at_edges(caps));
     cases.extend(activated(caps));
@@ -247,6 +248,8 @@ fn activated(caps: &Caps) -> Vec<Case> {
     for (variant, sizes, depth) in edges(relu(PLAIN), caps) {
         let (conv, x, w) = at_edge(sizes);
         let operands = [noise(1, x), noise(2, w), noise(3, [w[3]])];
+        // The program for few channels is asked without an activation.
+        let depth = if variant == "broadcast_textures" && sizes[1] == 16 { Depth::Full } else { depth };
         cases.push(Case::new(edge_name(sizes), relu(conv), operands).only(variant).at(depth));
     }
     let op = relu(padded(1));
