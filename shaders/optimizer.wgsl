@@ -9,6 +9,9 @@
 //   rmsprop   g += wd * w; v <- b2 * v + (1 - b2) * g^2; w -= lr * g / (sqrt(v) + eps)
 //   rmsprop_momentum  b <- mu * b + g / (sqrt(v) + eps); w -= lr * b
 //
+// where before all that g is clipped to [-clip_value, clip_value] and multiplied with min(1, max_norm / (norm + 1e-6)), and the new w
+// is clipped to [-clip_parameters, clip_parameters], each of them unless it is 0.
+//
 // An element whose new weight or moments would overflow keeps the old ones: what is saved is always finite.
 // lr, 1 - b1^t and sqrt(1 - b2^t) come from row step % steps of the table of rates. Nothing is written while the control
 // flag is set. Large buffers come in several dispatches, a range each.
@@ -16,6 +19,7 @@
 // Definition: src/ops/optimizer.rs. Host: src/kernels/optimizer.rs.
 
 #import grid
+#import finite
 #import elements1
 
 struct Params {
@@ -28,6 +32,9 @@ struct Params {
     share2: f32, // b2, or rmsprop's alpha
     rest2: f32, // 1 - b2
     eps: f32,
+    clip_value: f32, // or 0, as the next two
+    max_norm: f32,
+    clip_parameters: f32,
 }
 
 const WORKGROUP: u32 = 64u;
@@ -39,6 +46,7 @@ const WORKGROUP: u32 = 64u;
 @group(0) @binding(4) var<storage, read> control: array<u32>; // [4]: step, flag, 0, 0
 @group(0) @binding(5) var<storage, read_write> moment: array<Elements>; // [len]: adam's m, else v
 @group(0) @binding(6) var<storage, read_write> moment2: array<Elements>; // [len]: adam's v, rmsprop's b
+@group(0) @binding(7) var<storage, read> norm: array<f32>; // [2], or anything where there is no max_norm
 
 fn rate(column: u32) -> f32 {
     return rates[control[0] % params.steps * 4u + column];
@@ -49,6 +57,29 @@ fn idle(index: u32) -> bool {
     return index >= params.len || control[1] != 0u;
 }
 
+// These elements within a limit, where there is one; NaN stays.
+fn within(v: Elements, limit: f32) -> Elements {
+    if limit == 0.0 {
+        return v;
+    }
+    let most = Elements(limit);
+    return select(select(v, -most, v < -most), most, v > most);
+}
+
+// The gradient as it is clipped.
+fn gradient(index: u32) -> Elements {
+    let g = within(grad[index], params.clip_value);
+    if params.max_norm == 0.0 {
+        return g;
+    }
+    return g * select(min(1.0, params.max_norm / (norm[0] + 1e-6)), norm[0], is_nan(norm[0]));
+}
+
+// Writes new weights where they are kept, and clips all of them.
+fn store(index: u32, w: Elements, new_w: Elements, keeps: Mask) {
+    param[index] = within(select(w, new_w, keeps), params.clip_parameters);
+}
+
 @compute @workgroup_size(WORKGROUP)
 fn sgd(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let index = linear_index(group, groups, lane, WORKGROUP);
@@ -56,8 +87,8 @@ fn sgd(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups:
         return;
     }
     let w = param[index];
-    let new_w = w - rate(0u) * (grad[index] + params.weight_decay * w);
-    param[index] = select(w, new_w, finite(new_w));
+    let new_w = w - rate(0u) * (gradient(index) + params.weight_decay * w);
+    store(index, w, new_w, finite(new_w));
 }
 
 @compute @workgroup_size(WORKGROUP)
@@ -68,12 +99,12 @@ fn momentum(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) gr
     }
     let w = param[index];
     let old = moment[index];
-    let g = grad[index] + params.weight_decay * w;
+    let g = gradient(index) + params.weight_decay * w;
     let v = params.momentum * old + g;
     let new_w = w - rate(0u) * select(v, g + params.momentum * v, params.nesterov != 0u);
     // Where v is not finite, w is not either.
     moment[index] = select(old, v, finite(new_w));
-    param[index] = select(w, new_w, finite(new_w));
+    store(index, w, new_w, finite(new_w));
 }
 
 // The step of adam from weights from_w with gradients g; updates the moments, and the weights, which were w.
@@ -87,7 +118,7 @@ fn adam_step(index: u32, w: Elements, from_w: Elements, g: Elements) {
     let keeps = finite(v) & finite(new_w);
     moment[index] = select(old, m, keeps);
     moment2[index] = select(old2, v, keeps);
-    param[index] = select(w, new_w, keeps);
+    store(index, w, new_w, keeps);
 }
 
 @compute @workgroup_size(WORKGROUP)
@@ -97,7 +128,7 @@ fn adam(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
         return;
     }
     let w = param[index];
-    adam_step(index, w, w, grad[index] + params.weight_decay * w);
+    adam_step(index, w, w, gradient(index) + params.weight_decay * w);
 }
 
 @compute @workgroup_size(WORKGROUP)
@@ -107,7 +138,7 @@ fn adamw(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) group
         return;
     }
     let w = param[index];
-    adam_step(index, w, w * (1.0 - rate(0u) * params.weight_decay), grad[index]);
+    adam_step(index, w, w * (1.0 - rate(0u) * params.weight_decay), gradient(index));
 }
 
 @compute @workgroup_size(WORKGROUP)
@@ -118,12 +149,12 @@ fn rmsprop(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) gro
     }
     let w = param[index];
     let old = moment[index];
-    let g = grad[index] + params.weight_decay * w;
+    let g = gradient(index) + params.weight_decay * w;
     let v = params.share2 * old + params.rest2 * g * g;
     let new_w = w - rate(0u) * (g / (sqrt(v) + params.eps));
     let keeps = finite(v) & finite(new_w);
     moment[index] = select(old, v, keeps);
-    param[index] = select(w, new_w, keeps);
+    store(index, w, new_w, keeps);
 }
 
 @compute @workgroup_size(WORKGROUP)
@@ -135,7 +166,7 @@ fn rmsprop_momentum(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgr
     let w = param[index];
     let old = moment[index];
     let old2 = moment2[index];
-    let g = grad[index] + params.weight_decay * w;
+    let g = gradient(index) + params.weight_decay * w;
     let v = params.share2 * old + params.rest2 * g * g;
     let b = params.momentum * old2 + g / (sqrt(v) + params.eps);
     let new_w = w - rate(0u) * b;
@@ -143,5 +174,5 @@ fn rmsprop_momentum(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgr
     let keeps = finite(v) & finite(new_w);
     moment[index] = select(old, v, keeps);
     moment2[index] = select(old2, b, keeps);
-    param[index] = select(w, new_w, keeps);
+    store(index, w, new_w, keeps);
 }

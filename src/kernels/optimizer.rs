@@ -7,7 +7,7 @@ use super::reduce::{fold_splits, scratch, split_sum_trips, vector_splits, vector
 use super::{BLOCK, Dispatch, Lowered, Operand, Problem};
 use crate::error::Result;
 use crate::gpu::Caps;
-use crate::ops::{ClipGradNorm, ClipValue, GradNorm, Optimizer};
+use crate::ops::{ClipGradNorm, ClipValue, ClippedOptimizer, GradNorm, Optimizer};
 use crate::tensor::Spec;
 
 use Operand::{Input, Output};
@@ -24,7 +24,7 @@ struct Numbers {
 }
 
 impl Numbers {
-    /// Sets every uniform of the file; four elements an invocation where they come out even.
+    /// Sets every uniform of the file but those that say what is clipped; four elements an invocation where they come out even.
     fn dispatch(self, entry: &'static str, steps: usize, len: usize) -> Dispatch {
         let dispatch = Dispatch::new("optimizer.wgsl", entry)
             .set("steps", steps)
@@ -81,13 +81,19 @@ fn entry(op: &Optimizer) -> (&'static str, Numbers) {
     }
 }
 
-pub(super) fn step(op: &Optimizer, problem: &Problem) -> Result<Lowered> {
-    let (entry, numbers) = entry(op);
+pub(super) fn step(op: &ClippedOptimizer, problem: &Problem) -> Result<Lowered> {
+    let (entry, numbers) = entry(&op.optimizer);
     let steps = problem.inputs[2].shape[0];
+    // Something must be bound, which is not read.
+    let norm = op.norm_operand().map_or(Input(2), Input);
     let dispatch = |range: Range<usize>| {
         let moments = ["moment", "moment2"].into_iter().zip(1..problem.outputs.len());
         let dispatch = numbers
             .dispatch(entry, steps, range.len())
+            .set("clip_value", op.value.unwrap_or(0.0))
+            .set("max_norm", op.norm.unwrap_or(0.0))
+            .set("clip_parameters", op.parameters.unwrap_or(0.0))
+            .bind("norm", norm)
             .bind("rates", Input(2))
             .bind("control", Input(3))
             .bind_range("grad", Input(1), range.clone())

@@ -13,11 +13,12 @@
 //! conv2d_bias_grad_weight: dw = conv2d_grad_weight(x, dy), db = sum_rows(dy)
 //! linear_bias_grad_weight: dw = linear_grad_weight(x, dy), db = sum_rows(dy)
 //! ```
-//! and those of all gradients of a layer ([`LayerGrad`]), of a batch normalisation in pieces ([`Conv2dStatistics`]), of the last layer with its loss ([`LinearCrossEntropyAndGrad`]), of the loss and of the end of a step ([`step`]).
+//! and those of all gradients of a layer ([`LayerGrad`]), of a batch normalisation in pieces ([`Conv2dStatistics`]), of the last layer with its loss ([`LinearCrossEntropyAndGrad`]), of the loss and of the end of a step ([`step`], [`ClippedOptimizer`]).
 
 mod activated;
 mod activated_layer;
 mod bias;
+mod clipped;
 mod head;
 mod head_grad;
 mod layer;
@@ -29,6 +30,7 @@ pub mod step;
 pub use activated::{Activatable, Activated, AddActivation, BatchNorm2dActivation};
 pub use activated_layer::{Conv2dActivation, LinearActivation};
 pub use bias::{Conv2dGradWeightBias, GradWeight, GradWeightBias, LinearGradWeightBias};
+pub use clipped::ClippedOptimizer;
 pub use head::LinearCrossEntropyAndGrad;
 pub use head_grad::LinearCrossEntropyGrad;
 pub use layer::{Conv2dGrad, LayerGrad, LinearGrad};

@@ -39,7 +39,7 @@ pub use conv2d::{Conv2d, Conv2dGradInput, Conv2dGradWeight};
 pub use dropout::Dropout;
 pub use elementwise::{Add, Concat, Copy, Flatten, FlattenGrad, Mul, Slice};
 pub use fused::{
-    AddActivation, BatchNorm2dActivation, BatchNorm2dApply, Conv2dActivation, Conv2dGrad,
+    AddActivation, BatchNorm2dActivation, BatchNorm2dApply, ClippedOptimizer, Conv2dActivation, Conv2dGrad,
     Conv2dGradInputActivationGrad, Conv2dGradWeightBias, Conv2dMaxPool2d, Conv2dMaxPool2dGradWeight, Conv2dStatistics,
     LayerGrad, LinearActivation, LinearCrossEntropyAndGrad, LinearCrossEntropyGrad, LinearGrad,
     LinearGradInputActivationGrad, LinearGradWeightBias, MlpCrossEntropyGrad, Settle, SoftmaxCrossEntropyAndGrad,
@@ -165,7 +165,7 @@ operators! {
     Conv2dGradInputActivationGrad, LinearGradInputActivationGrad,
     Conv2dGradWeightBias, LinearGradWeightBias, Conv2dGrad, LinearGrad,
     SoftmaxCrossEntropyAndGrad, LinearCrossEntropyAndGrad, LinearCrossEntropyGrad, MlpCrossEntropyGrad, Settle,
-    AddActivation, BatchNorm2dActivation, Conv2dStatistics, BatchNorm2dApply,
+    AddActivation, BatchNorm2dActivation, Conv2dStatistics, BatchNorm2dApply, ClippedOptimizer,
 }
 
 impl Op {

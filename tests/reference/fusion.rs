@@ -95,7 +95,8 @@ fn fused_graphs_compute_the_same_in_float64() {
                             | Pass::Loss
                             | Pass::Head
                             | Pass::HeadGradients
-                            | Pass::Mlp => 0,
+                            | Pass::Mlp
+                            | Pass::Clipping => 0,
                         };
                         assert_eq!(count, expected, "{pass:?}: {which}: {done:?}");
                     }

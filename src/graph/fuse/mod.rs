@@ -4,6 +4,7 @@
 //! makes needless have no node any more, and so no memory.
 
 mod bias;
+mod clipping;
 mod derivative;
 mod epilogue;
 mod flatten;
@@ -69,6 +70,8 @@ pub enum Pass {
     HeadGradients,
     /// And the layer before it.
     Mlp,
+    /// Gradients and parameters are clipped by the optimiser.
+    Clipping,
 }
 
 /// What a pass did at one place.
@@ -84,7 +87,7 @@ pub struct Fusion {
 
 impl Pass {
     /// Every pass, in the order in which they run.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::Flatten,
         Self::PoolGradient,
         Self::Epilogue,
@@ -105,6 +108,7 @@ impl Pass {
         Self::Mlp,
         // Of all that is fused by then.
         Self::PartialSums,
+        Self::Clipping,
     ];
 
     /// What `--no-fuse` calls it.
@@ -127,6 +131,7 @@ impl Pass {
             Self::Head => "head",
             Self::HeadGradients => "head-gradients",
             Self::Mlp => "mlp",
+            Self::Clipping => "clipping",
         }
     }
 
@@ -164,6 +169,7 @@ impl Pass {
             Self::Head => head::run(graph),
             Self::HeadGradients => head_grad::run(graph),
             Self::Mlp => mlp::run(graph),
+            Self::Clipping => clipping::run(graph),
         }
     }
 }

@@ -144,7 +144,7 @@ impl Wishes {
     fn parameters(&mut self, graph: &mut Graph, layout: &Layout, most_bytes: u64) -> Vec<WatchedParameter> {
         let at = |wanted: fn(&Op) -> bool| graph.nodes().iter().position(|node| wanted(&node.op));
         let norm = at(|op| matches!(op, Op::GradNorm(_) | Op::Settle(_)));
-        let update = at(|op| matches!(op, Op::Optimizer(_)));
+        let update = at(|op| matches!(op, Op::Optimizer(_) | Op::ClippedOptimizer(_)));
         let (Some(norm), Some(update), end) = (norm, update, graph.nodes().len() - 1) else { return Vec::new() };
         let flat = [names::GRADIENTS, PARAMETERS].map(|name| graph.persistent(name, Spec::f32([layout.len])));
         let mut watched = Vec::new();

@@ -207,7 +207,7 @@ pub static NETWORK: Section = Section {
     ],
 };
 
-const PASSES: [&str; 17] = [
+const PASSES: [&str; 18] = [
     "flatten",
     "pool-gradient",
     "epilogue",
@@ -225,6 +225,7 @@ const PASSES: [&str; 17] = [
     "head-gradients",
     "mlp",
     "partial-sums",
+    "clipping",
 ];
 
 /// How it is trained.

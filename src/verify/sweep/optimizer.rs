@@ -2,7 +2,7 @@
 
 use super::specials;
 use crate::gpu::Caps;
-use crate::ops::{Accumulate, ClipGradNorm, ClipValue, GradNorm, Optimizer};
+use crate::ops::{Accumulate, ClipGradNorm, ClipValue, ClippedOptimizer, GradNorm, Optimizer};
 use crate::verify::case::{Case, Depth, Operand, control, floats, noise, spread, values};
 
 fn all() -> [(&'static str, Optimizer); 11] {
@@ -82,6 +82,51 @@ pub(super) fn cases(_caps: &Caps) -> Vec<Case> {
     cases.extend(sums());
     cases.extend(norms());
     cases.extend(clips());
+    cases.extend(clipped());
+    cases
+}
+
+/// Optimisers that clip: each limit alone and all of them, norms below and above the largest, single elements and fours.
+fn clipped() -> Vec<Case> {
+    let clip = |case: Case, op: ClippedOptimizer, norm: [f32; 2]| {
+        let mut operands = case.operands;
+        operands.extend(op.norm.map(|_| values([2], &norm)));
+        Case::new(case.name, op, operands)
+    };
+    let ordinary = |len: usize| [noise(1, [len]), noise(2, [len])];
+    let mut cases = Vec::new();
+    for (kind, optimizer) in all() {
+        let (single, plain) = (matches!(optimizer, Optimizer::AdamW { .. }), ClippedOptimizer::from(optimizer));
+        let len = if single { 131 } else { 132 };
+        let all = ClippedOptimizer { value: Some(0.3), norm: Some(2.0), parameters: Some(0.5), ..plain };
+        let name = |what: &str| format!("{}_{kind}_{what}", crate::ops::Operator::name(&optimizer));
+        let ask = |what: &str, op, norm, flag| {
+            clip(step(name(what), optimizer, ordinary(len), control(4, flag)), op, [norm, 0.0])
+        };
+        let depth = if kind == "decay" { Depth::Quick } else { Depth::Standard };
+        cases.push(ask("all", all, 3.0, 0).at(depth));
+        cases.push(ask("flagged", all, 3.0, 1));
+        for (what, op, norm) in [
+            ("value", ClippedOptimizer { value: Some(0.3), ..plain }, 0.0),
+            ("parameters", ClippedOptimizer { parameters: Some(0.5), ..plain }, 0.0),
+            ("norm_zero", ClippedOptimizer { norm: Some(2.0), ..plain }, 0.0),
+            ("norm_below", ClippedOptimizer { norm: Some(2.0), ..plain }, 1.5),
+            ("norm_above", ClippedOptimizer { norm: Some(2.0), ..plain }, 7.0),
+            // So small that the 1e-6 beside it counts.
+            ("norm_tiny", ClippedOptimizer { norm: Some(1e-6), ..plain }, 3e-6),
+        ] {
+            cases.push(ask(what, op, norm, 0));
+        }
+        for (what, norm) in [("norm_nan", f32::NAN), ("norm_infinite", f32::INFINITY)] {
+            cases.push(ask(what, ClippedOptimizer { norm: Some(2.0), ..plain }, norm, 0).special());
+        }
+        for (what, grad) in specials(&[len], 5) {
+            let case = step(name(what), optimizer, [noise(1, [len]), grad], control(4, 0));
+            cases.push(clip(case, all, [3.0, 0.0]).special());
+        }
+        let ranges = step(name("ranges"), optimizer, ordinary(if single { 2501 } else { 2504 }), control(1, 0));
+        cases.push(clip(ranges, all, [3.0, 0.0]).squeezed());
+    }
     cases
 }
 
