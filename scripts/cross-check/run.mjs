@@ -71,9 +71,13 @@ async function validate() {
         const [program, entry] = kernel.split(' ');
         entries.set(kernel, { program: Number(program), entry });
     }
-    let [failed, beyond] = [0, 0];
+    let [failed, beyond, lacking] = [0, 0, 0];
     const modules = new Map();
     for (const [index, program] of suite.programs.entries()) {
+        if (program.language_features.some((feature) => !dawn.gpu.wgslLanguageFeatures.has(feature))) {
+            lacking += 1;
+            continue;
+        }
         try {
             modules.set(index, await compile(dawn, program));
         } catch (error) {
@@ -96,7 +100,7 @@ async function validate() {
             console.log(`FAILED ${suite.programs[program].file}, ${entry}: ${error.message}`);
         }
     }
-    const counts = { programs: suite.programs.length, entry_points: entries.size, failed, beyond_default_limits: beyond };
+    const counts = { programs: suite.programs.length, entry_points: entries.size, failed, beyond_default_limits: beyond, lacking };
     console.log(`summary: ${JSON.stringify(counts)}`);
     dawn.device.destroy();
     process.exit(failed === 0 ? 0 : 1);
@@ -115,13 +119,15 @@ async function keepsSpecials(dawn) {
 }
 
 // What an adapter lacks for a case, or null.
-function lacks({ adapter }, specials, test) {
+function lacks({ gpu, adapter }, specials, test) {
     if (test.special && !specials) return 'NaN and infinities';
     for (const { program: number, needs } of test.dispatches) {
         const { limits, features, info } = adapter;
         const program = suite.programs[number];
         const absent = program.features.find((feature) => !features.has(feature));
         if (absent !== undefined) return absent;
+        const unspoken = program.language_features.find((feature) => !gpu.wgslLanguageFeatures.has(feature));
+        if (unspoken !== undefined) return unspoken;
         const size = program.subgroup_size;
         if (size !== null && (info.subgroupMinSize !== size || info.subgroupMaxSize !== size)) return `subgroups of ${size}`;
         if (needs.storage_buffers > limits.maxStorageBuffersPerShaderStage) return `${needs.storage_buffers} storage buffers`;

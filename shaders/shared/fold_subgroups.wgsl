@@ -13,6 +13,8 @@ var<workgroup> subgroup_sums: array<vec2<f32>, WORKGROUP>;
 
 // The sum of what all invocations of a workgroup have, in pairs. All of them come here.
 fn fold(place: Place, mine: vec2<f32>) -> vec2<f32> {
+    // Lanes that left a loop sooner than others may still be by themselves.
+    workgroupBarrier();
     let of_subgroup = subgroupAdd(mine);
     if place.in_subgroup == 0u {
         subgroup_sums[place.subgroup] = of_subgroup;

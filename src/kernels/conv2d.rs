@@ -39,12 +39,11 @@ pub(super) fn grad_input_variants(op: &Conv2dGradInput, problem: &Problem) -> Ve
     if problem.inputs.len() > 2 { variants } else { with_winograd(variants, part, problem.caps) }
 }
 
-/// These variants, and Winograd's where it serves the problem: on GPUs before the baseline, so that it is tried where they are tuned,
-/// and guessed only where there are no tiles; nobody has measured on one where it is faster. Never on processors, where it is not.
+/// These variants, and behind all of them Winograd's where it serves the problem: it runs where it was measured to be the fastest, and
+/// is never guessed, since nobody has measured it on a GPU, and on processors it is not.
 fn with_winograd(mut variants: Vec<&'static str>, gather: &Gather, caps: &Caps) -> Vec<&'static str> {
     if conv2d_winograd::serves(gather) && conv2d_winograd::VARIANT.limits.refuse(caps).is_none() {
-        let place = if caps.cpu { variants.len() } else { variants.len() - 1 };
-        variants.insert(place, conv2d_winograd::NAME);
+        variants.push(conv2d_winograd::NAME);
     }
     variants
 }

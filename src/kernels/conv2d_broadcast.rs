@@ -266,7 +266,7 @@ mod tests {
 
     #[test]
     fn textures_are_for_large_convolutions_of_cpu_adapters_that_hold_them() {
-        let caps = Caps { cpu: true, subgroup: Some(8), ..Caps::DEFAULT };
+        let caps = Caps { cpu: true, subgroups: true, subgroup: Some(8), ..Caps::DEFAULT };
         assert_eq!(found(64, 32, &caps)[0], TEXTURES_NAME);
         assert_eq!(found(1, 4, &caps)[..2], [NAME, super::super::BASELINE]);
         assert!(!found(64, 33, &caps).contains(&TEXTURES_NAME));

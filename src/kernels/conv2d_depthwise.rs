@@ -186,7 +186,7 @@ mod tests {
 
     #[test]
     fn a_filter_for_each_of_some_fours_of_channels_has_kernels_of_its_own() {
-        let cpu = Caps { cpu: true, subgroup: Some(8), ..Caps::DEFAULT };
+        let cpu = Caps { cpu: true, subgroups: true, subgroup: Some(8), ..Caps::DEFAULT };
         let conv = Conv2d { groups: 8, stride: [2, 2], padding: [1; 4], ..Conv2d::default() };
         let (x, y) = (Spec::f32([2, 9, 9, 8]), Spec::f32([2, 5, 5, 8]));
         let w = Spec::f32([3, 3, 1, 8]);

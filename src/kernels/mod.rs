@@ -92,13 +92,6 @@ pub struct Variant {
     pub edges: fn(&Op, &Caps) -> Edges,
 }
 
-impl Variant {
-    /// Whether it promises the right results, of operands that hold NaN or infinities (`special`) or of others.
-    pub fn answers(&self, special: bool) -> bool {
-        !(self.spreads && special)
-    }
-}
-
 /// Invocations of a workgroup of every baseline kernel, `WORKGROUP` in the shaders.
 pub const WORKGROUP: usize = 64;
 /// Texels in a row of a texture that holds an operand, as `shaders/shared/operands_textures.wgsl` has it: the first row is

@@ -81,6 +81,11 @@ fn entry(op: &Optimizer) -> (&'static str, Numbers) {
     }
 }
 
+/// A limit as the shader takes it, where 0 is none.
+fn limit(limit: Option<f64>) -> f64 {
+    limit.map_or(0.0, |limit| limit.max(f64::from(f32::MIN_POSITIVE)))
+}
+
 pub(super) fn step(op: &ClippedOptimizer, problem: &Problem) -> Result<Lowered> {
     let (entry, numbers) = entry(&op.optimizer);
     let steps = problem.inputs[2].shape[0];
@@ -90,9 +95,9 @@ pub(super) fn step(op: &ClippedOptimizer, problem: &Problem) -> Result<Lowered> 
         let moments = ["moment", "moment2"].into_iter().zip(1..problem.outputs.len());
         let dispatch = numbers
             .dispatch(entry, steps, range.len())
-            .set("clip_value", op.value.unwrap_or(0.0))
-            .set("max_norm", op.norm.unwrap_or(0.0))
-            .set("clip_parameters", op.parameters.unwrap_or(0.0))
+            .set("clip_value", limit(op.value))
+            .set("max_norm", limit(op.norm))
+            .set("clip_parameters", limit(op.parameters))
             .bind("norm", norm)
             .bind("rates", Input(2))
             .bind("control", Input(3))

@@ -27,7 +27,7 @@ pub mod names {
     pub const CORRECTS: &str = "train.corrects";
     /// Learning rate and the optimiser's corrections of each step of the epoch.
     pub const RATES: &str = "train.rates";
-    /// The flat gradient.
+    /// The flat gradient; behind the step it is clipped as far as no pass has left that to the optimiser.
     pub const GRADIENTS: &str = "gradients";
     /// The flat gradient of a micro-batch that is not the step's first, before it joins the others.
     pub const PART: &str = "gradients.part";

@@ -2,6 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::gpu::Caps;
+use crate::kernels::Variant;
 use crate::ops::random::random;
 use crate::ops::{Op, Operator, control, fill};
 use crate::tensor::{DType, Spec, Tensor};
@@ -109,6 +110,11 @@ impl Case {
             false => *caps,
             true => Caps { max_binding_bytes: 4096, max_workgroups: 5, ..*caps },
         }
+    }
+
+    /// Whether a variant is asked: one that lets NaN and infinities spread promises nothing where there are some.
+    pub fn asks(&self, variant: &Variant) -> bool {
+        self.variant.is_none_or(|only| only == variant.name) && !(self.special && variant.spreads)
     }
 
     /// Draws the operands. Another seed gives other random numbers, and the same everything else.

@@ -137,11 +137,7 @@ pub fn recipes(case: &Case, caps: &Caps, seed: u32) -> Result<Vec<Recipe>> {
     let (outputs, caps) = (case.op.infer(&specs)?, case.caps(caps));
     let problem = Problem { inputs: &specs, outputs: &outputs, caps: &caps };
     let mut variants = kernels::variants(&case.op, &problem);
-    let asked = |variant: &kernels::Variant| {
-        variant.answers(case.special) && case.variant.is_none_or(|only| only == variant.name)
-    };
-    let asked: Vec<_> =
-        kernels::known(&case.op).iter().filter(|variant| asked(variant)).map(|known| known.name).collect();
+    let asked: Vec<_> = kernels::known(&case.op).iter().filter(|variant| case.asks(variant)).map(|v| v.name).collect();
     variants.retain(|variant| asked.contains(variant));
     if variants.is_empty() {
         return Ok(Vec::new());
@@ -346,6 +342,7 @@ impl Suite {
             "links": module.links,
             "constants": module.constants,
             "features": if subgroups { vec!["subgroups"] } else { vec![] },
+            "language_features": if source.text.contains("@builtin(subgroup_id)") { vec!["subgroup_id"] } else { vec![] },
             "subgroup_size": size.filter(|_| subgroups),
             "wgsl": source.text,
         }));

@@ -233,7 +233,9 @@ fn lowered(gpu: &Gpu, variant: &str, cases: &[Case]) -> Result<Vec<Lowered>> {
         let caps = case.caps(gpu.caps());
         let problem = Problem { inputs: &specs, outputs: &outputs, caps: &caps };
         // What the variant does not serve is not asked either.
-        let Some(variant) = variants(&case.op, &problem).into_iter().find(|name| *name == variant) else { continue };
+        let asked = kernels::known(&case.op).iter().any(|known| known.name == variant && case.asks(known));
+        let served = variants(&case.op, &problem).into_iter().find(|name| *name == variant);
+        let Some(variant) = served.filter(|_| asked) else { continue };
         all.push(kernels::lower(&case.op, &problem, variant)?);
     }
     Ok(all)
@@ -264,8 +266,7 @@ pub fn unchecked_programs(gpu: &Gpu) -> Result<HashSet<Module>> {
     let mut programs = HashSet::new();
     for case in sweep::cases(Depth::Quick, gpu.caps()) {
         for variant in kernels::known(&case.op) {
-            let asked = case.variant.is_none_or(|only| only == variant.name);
-            if asked && variant.limits.refuse(gpu.caps()).is_none() {
+            if case.asks(variant) && variant.limits.refuse(gpu.caps()).is_none() {
                 let lowered = lowered(gpu, variant.name, std::slice::from_ref(&case))?;
                 programs.extend(lowered.into_iter().flat_map(|one| one.dispatches).map(|dispatch| dispatch.module));
             }

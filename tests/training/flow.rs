@@ -57,6 +57,7 @@ fn a_run_that_is_watched_is_the_same_run() {
             for (every, watched) in [(1, 24), (5, 5)] {
                 let (bits, flows) = trained(&device, network, every, clipped);
                 assert_eq!((flows.len(), flows[0].step), (watched, 1), "{}", network.name);
+                assert!(!flows[0].parameters.is_empty(), "{}", network.name);
                 assert!(bits == plain, "{}: watching one step in {every} changes the weights", network.name);
             }
         }

@@ -4,6 +4,7 @@ use super::{Fusion, Graph, Pass, ValueId};
 use crate::error::Result;
 use crate::ops::{ClippedOptimizer, Op};
 
+/// A step has one optimiser.
 pub(super) fn run(graph: &mut Graph) -> Result<Vec<Fusion>> {
     let optimizer = graph.nodes.iter().position(|node| matches!(node.op, Op::Optimizer(_)));
     Ok(optimizer.and_then(|position| around(graph, position)).into_iter().collect())

@@ -1,6 +1,6 @@
 //! An optimiser that clips what it reads and what it writes.
 
-use super::{Operator, Real, expect_spec};
+use super::{Operator, Real, expect_operands};
 use crate::error::Result;
 use crate::ops::{ClipGradNorm, ClipValue, Optimizer};
 use crate::tensor::{Spec, Tensor};
@@ -40,7 +40,12 @@ impl ClippedOptimizer {
 
 impl Operator for ClippedOptimizer {
     fn name(&self) -> &'static str {
-        "clipped_optimizer"
+        match self.optimizer {
+            Optimizer::Sgd { .. } => "clipped_sgd",
+            Optimizer::Adam { .. } => "clipped_adam",
+            Optimizer::AdamW { .. } => "clipped_adamw",
+            Optimizer::RmsProp { .. } => "clipped_rmsprop",
+        }
     }
 
     fn infer(&self, inputs: &[Spec]) -> Result<Vec<Spec>> {
@@ -52,9 +57,8 @@ impl Operator for ClippedOptimizer {
         }
         match self.norm {
             Some(max_norm) => drop(ClipGradNorm { max_norm }.infer(&[flat, &inputs[own..]].concat())?),
-            None => super::expect_operands(self.name(), inputs, own..=own)?,
+            None => expect_operands(self.name(), inputs, own..=own)?,
         }
-        expect_spec(self.name(), "the parameters", &inputs[0], &outputs[0])?;
         Ok(outputs)
     }
 

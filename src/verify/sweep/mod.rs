@@ -170,7 +170,7 @@ mod tests {
 
     #[test]
     fn no_two_cases_of_an_operator_and_variant_have_the_same_name() {
-        for caps in [Caps::DEFAULT, Caps { cpu: true, subgroup: Some(8), ..Caps::DEFAULT }] {
+        for caps in [Caps::DEFAULT, Caps { cpu: true, subgroups: true, subgroup: Some(8), ..Caps::DEFAULT }] {
             let mut seen = HashSet::new();
             for case in cases(Depth::Full, &caps) {
                 let key = (case.op.name(), case.variant, case.name.clone());
