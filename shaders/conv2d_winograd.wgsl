@@ -61,14 +61,13 @@ struct Patch {
     n: u32,
     top: i32,
     left: i32,
-    exists: bool,
 }
 
 fn patch_at(index: u32) -> Patch {
     let line = index / params.w_patches;
     let top = i32(line % params.h_patches * 2u) + params.off_h;
     let left = i32(index % params.w_patches * 2u) + params.off_w;
-    return Patch(line / params.h_patches, top, left, index < params.patches);
+    return Patch(line / params.h_patches, top, left);
 }
 
 // Channels c to c + 3 of a pixel of a patch; 0 outside of the image.
@@ -76,7 +75,7 @@ fn pixel(block: Patch, row: u32, col: u32, c: u32) -> vec4<f32> {
     // What lies before the first row or column is a large number once it has no sign.
     let h = u32(block.top + i32(row));
     let x = u32(block.left + i32(col));
-    if !(block.exists & (h < params.h_src) & (x < params.w_src)) {
+    if !((h < params.h_src) & (x < params.w_src)) {
         return vec4<f32>(0.0);
     }
     return src[(((block.n * params.h_src + h) * params.w_src + x) * params.c_src + c) / 4u];
@@ -85,7 +84,7 @@ fn pixel(block: Patch, row: u32, col: u32, c: u32) -> vec4<f32> {
 // Row i of B d B^T.
 fn load_patch(found: ptr<function, array<vec4<f32>, 4>>, block: Patch, i: u32, c: u32) {
     // Each row of B takes one row of d and adds or subtracts another.
-    let first = select(min(i, 2u), 1u, i == 3u);
+    let first = select(i, 1u, i == 3u);
     let second = select(select(2u, 1u, i == 2u), 3u, i == 3u);
     let sign = select(-1.0, 1.0, i == 1u);
     var rows: array<vec4<f32>, 4>;
@@ -110,21 +109,19 @@ fn weights(p: u32, q: u32, c: u32, o: u32) -> vec4<f32> {
     return four;
 }
 
-// Row i of G g G^T; 0 where there is no such output channel.
+// Row i of G g G^T.
 fn load_kernel(found: ptr<function, array<vec4<f32>, 4>>, o: u32, i: u32, c: u32) {
     var rows: array<vec4<f32>, 3>;
-    if o < params.c_dst {
-        let middle = select(0.5, -0.5, i == 2u);
-        //#unroll
-        for (var q = 0u; q < 3u; q++) {
-            // The first and the last row of G take a row of g as it is.
-            if i == 0u {
-                rows[q] = weights(0u, q, c, o);
-            } else if i == 3u {
-                rows[q] = weights(2u, q, c, o);
-            } else {
-                rows[q] = 0.5 * (weights(0u, q, c, o) + weights(2u, q, c, o)) + middle * weights(1u, q, c, o);
-            }
+    let middle = select(0.5, -0.5, i == 2u);
+    //#unroll
+    for (var q = 0u; q < 3u; q++) {
+        // The first and the last row of G take a row of g as it is.
+        if i == 0u {
+            rows[q] = weights(0u, q, c, o);
+        } else if i == 3u {
+            rows[q] = weights(2u, q, c, o);
+        } else {
+            rows[q] = 0.5 * (weights(0u, q, c, o) + weights(2u, q, c, o)) + middle * weights(1u, q, c, o);
         }
     }
     let outer = 0.5 * (rows[0] + rows[2]);
@@ -177,7 +174,9 @@ fn gather(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) grou
     let mine = lane % 128u % TILE;
     let row = lane % 128u / TILE;
     let of_image = lane < 128u;
-    let block = patch_at(m0 + mine);
+    // Patches and channels beyond the last are computed like that, and written nowhere.
+    let block = patch_at(min(m0 + mine, params.patches - 1u));
+    let kernel = min(n0 + mine, params.c_dst - 1u);
     let to = select(KERNELS + row * 4u * TILE + mine % 8u * 4u + mine / 8u, row * 4u * TILE + mine, of_image);
     // As multiplied.
     let m = lane / 16u;
@@ -198,7 +197,7 @@ fn gather(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) grou
             if of_image {
                 load_patch(&found, block, row, c);
             } else {
-                load_kernel(&found, n0 + mine, row, c);
+                load_kernel(&found, kernel, row, c);
             }
         }
         if c > 0u {
