@@ -31,9 +31,9 @@ pub struct Case {
     pub depth: Depth,
     /// The variant whose edges it was made from; `None` where every variant is asked.
     pub variant: Option<&'static str>,
-    /// Whether the plan is made as for a device of small bindings and few workgroups, so that it is cut like that of a large
-    /// case.
-    pub squeezed: bool,
+    /// Where the plan is made as for a device of small bindings and few workgroups, so that it is cut like that of a large case: the
+    /// most of them in one dimension.
+    pub squeezed: Option<u32>,
     /// Whether its operands hold NaN or infinities, which WGSL does not promise to keep.
     pub special: bool,
     /// Whether the reference computes in float32, since what is asked is where that overflows.
@@ -53,7 +53,7 @@ impl Case {
             operands,
             depth: Depth::Standard,
             variant: None,
-            squeezed: false,
+            squeezed: None,
             special: false,
             overflows: false,
         }
@@ -71,7 +71,12 @@ impl Case {
 
     /// The same, cut like a large case.
     pub fn squeezed(self) -> Self {
-        Self { name: format!("{}_squeezed", self.name), squeezed: true, ..self }
+        self.squeezed_to(5)
+    }
+
+    /// The same to so many workgroups.
+    pub fn squeezed_to(self, workgroups: u32) -> Self {
+        Self { name: format!("{}_squeezed", self.name), squeezed: Some(workgroups), ..self }
     }
 
     /// Declares that its operands hold NaN or infinities.
@@ -107,8 +112,8 @@ impl Case {
     /// The device for which the plan is made, on a device of these capabilities.
     pub fn caps(&self, caps: &Caps) -> Caps {
         match self.squeezed {
-            false => *caps,
-            true => Caps { max_binding_bytes: 4096, max_workgroups: 5, ..*caps },
+            None => *caps,
+            Some(max_workgroups) => Caps { max_binding_bytes: 4096, max_workgroups, ..*caps },
         }
     }
 

@@ -57,8 +57,9 @@ pub(super) fn cases(_caps: &Caps) -> Vec<Case> {
             [noise(1, [size(65)]), spread(2, [size(65)], 1e3, 1e8)],
             control(2, 0),
         ));
-        // Ranges of whole fours, and a last one of so many workgroups of single elements that they are folded.
-        cases.push(step(format!("{kind}_ranges"), op, ordinary(size(2501)), control(1, 0)).squeezed());
+        // Ranges, each of so many workgroups that they are folded.
+        let most = if in_fours { 3 } else { 5 };
+        cases.push(step(format!("{kind}_ranges"), op, ordinary(size(2501)), control(1, 0)).squeezed_to(most));
         cases.push(from_zero(format!("{kind}_from_zero"), op, noise(2, [100])));
         // Gradients of the size of eps, and none at all.
         let vanishing = spread(2, [100], 1e-9, 1e-7).strewn(9, 0, 0.0);
