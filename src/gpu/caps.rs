@@ -5,7 +5,7 @@
 pub struct Caps {
     /// Whether the adapter computes on the CPU (lavapipe, SwiftShader, WARP): other kernels are fast there.
     pub cpu: bool,
-    /// Whether shaders may use subgroups, of whatever sizes.
+    /// Whether workgroups may add up through subgroups, of whatever sizes.
     pub subgroups: bool,
     /// The subgroup size, where subgroups exist and have one size only.
     pub subgroup: Option<u32>,

@@ -219,12 +219,14 @@ impl Gpu {
         let failure = Arc::new(Mutex::new(None));
         watch(&device, &failure);
         let (info, limits) = (adapter.get_info(), device.limits());
-        let subgroups = device.features().contains(wgpu::Features::SUBGROUP);
+        let feature = device.features().contains(wgpu::Features::SUBGROUP);
+        // What an entry point is told of its subgroup in a struct, naga 30 writes without semantics in HLSL.
+        let subgroups = feature && info.backend != wgpu::Backend::Dx12;
         let one_size = info.subgroup_min_size == info.subgroup_max_size;
         let caps = Caps {
             cpu: info.device_type == wgpu::DeviceType::Cpu,
             subgroups,
-            subgroup: (subgroups && one_size).then_some(info.subgroup_min_size),
+            subgroup: (feature && one_size).then_some(info.subgroup_min_size),
             max_binding_bytes: limits.max_storage_buffer_binding_size,
             max_workgroup_bytes: limits.max_compute_workgroup_storage_size,
             max_invocations: limits.max_compute_invocations_per_workgroup,
