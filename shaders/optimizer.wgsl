@@ -19,7 +19,7 @@
 // Definition: src/ops/optimizer.rs. Host: src/kernels/optimizer.rs.
 
 #import grid
-#import finite
+#import norm_scale
 #import elements1
 
 struct Params {
@@ -72,7 +72,7 @@ fn gradient(index: u32) -> Elements {
     if params.max_norm == 0.0 {
         return g;
     }
-    return g * select(min(1.0, params.max_norm / (norm[0] + 1e-6)), norm[0], is_nan(norm[0]));
+    return g * norm_scale(norm[0], params.max_norm);
 }
 
 // Writes new weights where they are kept, and clips all of them.

@@ -11,7 +11,7 @@
 // Definition: src/ops/optimizer.rs. Host: src/kernels/optimizer.rs.
 
 #import grid
-#import finite
+#import norm_scale
 #import elements1
 #import split_sum
 #import squares
@@ -68,7 +68,7 @@ fn norm_finish(@builtin(local_invocation_index) lane: u32) {
 fn clip_norm(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let index = linear_index(group, groups, lane, WORKGROUP);
     if index < params.len {
-        values[index] *= select(min(1.0, params.limit / (norm[0] + 1e-6)), norm[0], is_nan(norm[0]));
+        values[index] *= norm_scale(norm[0], params.limit);
     }
 }
 

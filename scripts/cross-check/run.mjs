@@ -74,7 +74,7 @@ async function validate() {
     let [failed, beyond, lacking] = [0, 0, 0];
     const modules = new Map();
     for (const [index, program] of suite.programs.entries()) {
-        if (program.language_features.some((feature) => !dawn.gpu.wgslLanguageFeatures.has(feature))) {
+        if (unspoken(dawn, program) !== undefined) {
             lacking += 1;
             continue;
         }
@@ -118,16 +118,21 @@ async function keepsSpecials(dawn) {
     return await runCase(dawn, () => pipeline, test) === null;
 }
 
+// A feature of the language that a program uses and the compiler does not know, or undefined.
+function unspoken({ gpu }, program) {
+    return program.language_features.find((feature) => !gpu.wgslLanguageFeatures.has(feature));
+}
+
 // What an adapter lacks for a case, or null.
-function lacks({ gpu, adapter }, specials, test) {
+function lacks(dawn, specials, test) {
     if (test.special && !specials) return 'NaN and infinities';
     for (const { program: number, needs } of test.dispatches) {
-        const { limits, features, info } = adapter;
+        const { limits, features, info } = dawn.adapter;
         const program = suite.programs[number];
         const absent = program.features.find((feature) => !features.has(feature));
         if (absent !== undefined) return absent;
-        const unspoken = program.language_features.find((feature) => !gpu.wgslLanguageFeatures.has(feature));
-        if (unspoken !== undefined) return unspoken;
+        const word = unspoken(dawn, program);
+        if (word !== undefined) return word;
         const size = program.subgroup_size;
         if (size !== null && (info.subgroupMinSize !== size || info.subgroupMaxSize !== size)) return `subgroups of ${size}`;
         if (needs.storage_buffers > limits.maxStorageBuffersPerShaderStage) return `${needs.storage_buffers} storage buffers`;

@@ -28,8 +28,8 @@ const MOST_CELLS: usize = 32_768;
 pub(super) const VARIANT: Variant = Variant {
     name: NAME,
     limits: LIMITS,
-    // Its problems are too special for a general sweep: the sweep of `conv2d_max_pool2d` names them.
     spreads: false,
+    // Its problems are too special for a general sweep: the sweep of `conv2d_max_pool2d` names them.
     edges: |_, _| Edges::default(),
 };
 

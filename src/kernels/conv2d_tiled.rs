@@ -69,8 +69,8 @@ pub(super) const VARIANT: Variant = Variant {
 pub(super) const FOURS_VARIANT: Variant = Variant {
     name: FOURS_NAME,
     limits: Limits { workgroup_bytes: FOURS.workgroup_bytes(), ..Limits::DEFAULT },
-    // Sizes that four does not divide are no problems of this variant: `verify::sweep` has its edges in a room of their own.
     spreads: false,
+    // Sizes that four does not divide are no problems of this variant: `verify::sweep` has its edges in a room of their own.
     edges: |_, _| Edges::default(),
 };
 

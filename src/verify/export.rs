@@ -137,8 +137,7 @@ pub fn recipes(case: &Case, caps: &Caps, seed: u32) -> Result<Vec<Recipe>> {
     let (outputs, caps) = (case.op.infer(&specs)?, case.caps(caps));
     let problem = Problem { inputs: &specs, outputs: &outputs, caps: &caps };
     let mut variants = kernels::variants(&case.op, &problem);
-    let asked: Vec<_> = kernels::known(&case.op).iter().filter(|variant| case.asks(variant)).map(|v| v.name).collect();
-    variants.retain(|variant| asked.contains(variant));
+    variants.retain(|variant| case.asks(variant));
     if variants.is_empty() {
         return Ok(Vec::new());
     }

@@ -241,8 +241,9 @@ fn on_cpu(case: &Case, settings: &Settings) -> Vec<Outcome> {
 }
 
 fn on_adapter(gpu: &Gpu, case: &Case, settings: &Settings, specials: &Result<bool>) -> Vec<Outcome> {
-    let wanted =
-        |variant: &&Variant| case.asks(variant) && settings.variant.as_ref().is_none_or(|only| only == variant.name);
+    let wanted = |variant: &&Variant| {
+        case.asks(variant.name) && settings.variant.as_ref().is_none_or(|only| only == variant.name)
+    };
     let mut outcomes = Vec::new();
     let mut asked: Option<Result<Asked>> = None;
     for variant in known(&case.op).iter().filter(wanted) {

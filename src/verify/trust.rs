@@ -90,7 +90,7 @@ fn prove(gpu: &Gpu, unknown: &BTreeSet<(&'static str, &'static str)>) -> Result<
     let with_unchecked = !gpu.trust().checked;
     let mut asked: Vec<Asked> = Vec::new();
     for &(op, variant) in unknown {
-        let fits = |case: &&Case| case.op.name() == op && case.variant.is_none_or(|only| only == variant);
+        let fits = |case: &&Case| case.op.name() == op && case.asks(variant);
         let cases: Vec<Case> = quick.iter().filter(fits).map(|case| case.clone().only(variant)).collect();
         let (key, programs) = identity(gpu, op, variant, &cases)?;
         let kernel = Asked { op, variant, key, cases, programs };
@@ -233,9 +233,7 @@ fn lowered(gpu: &Gpu, variant: &str, cases: &[Case]) -> Result<Vec<Lowered>> {
         let caps = case.caps(gpu.caps());
         let problem = Problem { inputs: &specs, outputs: &outputs, caps: &caps };
         // What the variant does not serve is not asked either.
-        let asked = kernels::known(&case.op).iter().any(|known| known.name == variant && case.asks(known));
-        let served = variants(&case.op, &problem).into_iter().find(|name| *name == variant);
-        let Some(variant) = served.filter(|_| asked) else { continue };
+        let Some(variant) = variants(&case.op, &problem).into_iter().find(|name| *name == variant) else { continue };
         all.push(kernels::lower(&case.op, &problem, variant)?);
     }
     Ok(all)
@@ -266,7 +264,7 @@ pub fn unchecked_programs(gpu: &Gpu) -> Result<HashSet<Module>> {
     let mut programs = HashSet::new();
     for case in sweep::cases(Depth::Quick, gpu.caps()) {
         for variant in kernels::known(&case.op) {
-            if case.asks(variant) && variant.limits.refuse(gpu.caps()).is_none() {
+            if case.asks(variant.name) && variant.limits.refuse(gpu.caps()).is_none() {
                 let lowered = lowered(gpu, variant.name, std::slice::from_ref(&case))?;
                 programs.extend(lowered.into_iter().flat_map(|one| one.dispatches).map(|dispatch| dispatch.module));
             }

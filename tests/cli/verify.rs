@@ -10,7 +10,8 @@ use super::{adapter, json, objects, refused, run, text, wgrad, workplace};
 fn broken(dir: &Path, file: &str, from: &str, to: &str) -> std::path::PathBuf {
     let source = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("shaders").join(file)).unwrap();
     assert!(source.contains(from), "{file} has no `{from}`");
-    let (folder, place) = (dir.join("shaders"), dir.join("shaders").join(file));
+    let folder = dir.join("shaders");
+    let place = folder.join(file);
     std::fs::create_dir_all(place.parent().unwrap()).unwrap();
     std::fs::write(place, source.replacen(from, to, 1)).unwrap();
     folder

@@ -14,7 +14,7 @@ const DOZEN: [(&str, &str, &str, usize); 18] = [
     ("softmax.wgsl", "log_softmax_grad", "sign dropped", 0),
     ("batch.wgsl", "gather", "constant one more", 0),
     ("control.wgsl", "advance", "constant one more", 1),
-    ("optimizer_clip.wgsl", "clip_norm", "constant a hundredth more", 0),
+    ("shared/norm_scale.wgsl", "norm_scale", "constant a hundredth more", 0),
     ("reduce.wgsl", "sum_rows", "guard never met", 0),
     ("linear.wgsl", "grad_input", "guard always met", 0),
     ("group_norm.wgsl", "grad", "statement dropped", 0),

@@ -133,6 +133,7 @@ pub fn stages(file: &str) -> Vec<Vec<&'static str>> {
         "shared/head_hidden.wgsl" => &["mlp_cross_entropy joined"],
         // With RELU no slope is one.
         "shared/finish_hidden.wgsl" => &["mlp_cross_entropy joined", "mlp_cross_entropy joined --full --case a_slope"],
+        "shared/norm_scale.wgsl" => &["optimizer"],
         "optimizer_clip.wgsl" => &["optimizer", "grad_norm baseline --full --case more_than_16777216"],
         "shared/elements1.wgsl" | "shared/elements4.wgsl" => &["optimizer"],
         _ => return vec![vec!["--op", stem(file)]],

@@ -35,6 +35,11 @@ impl Kernel {
         format!("{}, {}", title(&self.module), self.entry.name)
     }
 
+    /// Whether it uses subgroups to add up workgroups, which go without where there are none.
+    pub fn folds(&self) -> bool {
+        self.module.links.iter().any(|(_, file)| *file == "shared/fold_subgroups.wgsl")
+    }
+
     /// Whether only devices that compute on a CPU are offered it.
     pub fn cpu_only(&self) -> bool {
         self.devices.iter().all(|&device| DEVICES[device].1.cpu)

@@ -56,9 +56,7 @@ impl Row {
 
     /// Whether there is no way without subgroups.
     fn needs_subgroups(&self) -> bool {
-        // Sums of a workgroup go without.
-        let sums = |kernel: &Kernel| kernel.module.links.iter().any(|(name, _)| *name == "fold");
-        self.kernels.iter().any(|kernel| kernel.subgroups && !sums(kernel))
+        self.kernels.iter().any(|kernel| kernel.subgroups && !kernel.folds())
     }
 
     /// What this backend makes of it.
@@ -179,7 +177,7 @@ fn document() -> String {
             0 => {}
             textures => features.push(format!("{textures} read-only storage textures")),
         }
-        if !row.needs_subgroups() && row.kernels.iter().any(|kernel| kernel.subgroups) {
+        if !row.needs_subgroups() && row.kernels.iter().any(|kernel| kernel.folds()) {
             features.push("subgroups where there are any".to_owned());
         } else if row.needs_subgroups() {
             let sizes: BTreeSet<String> = row

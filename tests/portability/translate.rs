@@ -125,8 +125,7 @@ fn every_kernel_translates_into_every_language() {
     let mut found = Vec::new();
     for (number, kernel) in kernels().iter().enumerate() {
         // Not offered under DX12: naga 30 writes what a struct tells of subgroups without semantics.
-        let folds = kernel.module.links.iter().any(|(_, file)| *file == "shared/fold_subgroups.wgsl");
-        let spoken = |language: &Language| !(folds && matches!(language, Language::Hlsl { .. }));
+        let spoken = |language: &Language| !(kernel.folds() && matches!(language, Language::Hlsl { .. }));
         for language in LANGUAGES.into_iter().filter(spoken) {
             match translate(kernel, language) {
                 Ok(text) => {

@@ -2,7 +2,7 @@
 //! less; padding on one side alone.
 
 use super::conv2d::{directions, padded};
-use super::{hard, image_of};
+use super::{hard, image_of, mark};
 use crate::ops::{Activation, Conv2d, Conv2dActivation, Conv2dGradInput};
 use crate::verify::case::{Case, Depth, noise};
 
@@ -42,19 +42,16 @@ pub(super) fn cases() -> Vec<Case> {
     let activation = Activation::Relu;
     let operands = [noise(1, x), noise(2, w), noise(3, [w[3]])];
     cases.push(Case::new("winograd", Conv2dActivation { conv, activation }, operands).at(Depth::Quick));
-    let mut special_cases = Vec::new();
     let (x, w) = ([2, 6, 5, 4], [3, 3, 4, 20]);
     for (name, image, special) in hard(&x, 1) {
-        let case = Case::new(format!("winograd_{name}"), conv, [image, noise(2, w)]);
-        if special { special_cases.push(case.special()) } else { cases.push(case) }
+        cases.push(mark(Case::new(format!("winograd_{name}"), conv, [image, noise(2, w)]), special));
     }
     for (name, dy, special) in hard(&[x[0], x[1], x[2], w[3]], 4) {
         let op = Conv2dGradInput { conv, input: [x[1], x[2]] };
-        let case = Case::new(format!("winograd_{name}"), op, [dy, noise(2, w)]);
-        if special { special_cases.push(case.special()) } else { cases.push(case) }
+        cases.push(mark(Case::new(format!("winograd_{name}"), op, [dy, noise(2, w)]), special));
     }
     let folded = directions("winograd_folded", conv, [4, 17, 11, 12], [3, 3, 12, 44]).into_iter().take(3);
     cases.extend(folded.map(Case::squeezed));
     // What is special is asked of all the others, whose neighbours four divides too.
-    cases.into_iter().map(|case| case.only("winograd")).chain(special_cases).collect()
+    cases.into_iter().map(|case| if case.special { case } else { case.only("winograd") }).collect()
 }
