@@ -94,7 +94,7 @@ fn recording(criterion: &mut Criterion) {
         let config = TrainConfig { batch: 2, ..TrainConfig::default() };
         let data = Resident::new("train", 4, IMAGE, Device::Gpu(gpu.clone()).max_binding_bytes());
         let graph = ok(train(&network, &ok(network.layout()), &data, &config));
-        ok(wgrad::verify::trust::certify(&Device::Gpu(gpu.clone()), std::slice::from_ref(&graph)));
+        ok(wgrad::verify::trust::certify(&Device::Gpu(gpu.clone()), std::slice::from_ref(&graph), Options::default()));
         let mut session = ok(GpuSession::new(&gpu, vec![graph], Options::default()));
         let dispatches: usize = session.plan(0).iter().map(|row| row.dispatches).sum();
         group.throughput(Throughput::Elements(dispatches as u64));

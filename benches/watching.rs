@@ -15,7 +15,7 @@ use std::time::Instant;
 use anyhow::{Context, Result, ensure};
 use wgrad::bench::sample::quantile;
 use wgrad::data;
-use wgrad::gpu::device::BackendChoice;
+use wgrad::gpu::BackendChoice;
 use wgrad::gpu::timing::process_seconds;
 use wgrad::nn::{Network, shipped};
 use wgrad::session::Device;

@@ -6,7 +6,6 @@ use super::workload::{Task, Workload};
 use super::{Bench, Row};
 use crate::error::{Error, Result};
 use crate::gpu::Gpu;
-use crate::graph::Graph;
 use crate::kernels::{Problem, known, lower, variants};
 use crate::ops::{Op, Operator};
 use crate::session::Device;
@@ -135,7 +134,7 @@ fn direction(bench: &mut Bench, gpu: &Gpu, name: &str, task: &Task, told: &mut d
             told(row.not_run(bench.too_long("would take about", predicted, longest)));
             continue;
         }
-        match one(bench, gpu, task, variant.name, &mut question) {
+        match one(gpu, task, variant.name, &mut question) {
             // The prediction was a guess; this is known.
             Ok(Ok((_, seconds))) if seconds > 4.0 * longest => {
                 bench.learn(&kernel, seconds, flops, bytes);
@@ -158,18 +157,12 @@ fn direction(bench: &mut Bench, gpu: &Gpu, name: &str, task: &Task, told: &mut d
 
 /// [`Question::right`] of a kernel whose quick cases passed, and that is right on this shape too.
 fn one(
-    bench: &Bench,
     gpu: &Gpu,
     task: &Task,
     variant: &'static str,
     question: &mut Option<Question>,
 ) -> Result<Result<(GpuSession, f64), String>> {
-    let mut graph = Graph::new();
-    let named = task.operands.iter().enumerate();
-    let operands: Vec<_> =
-        named.map(|(index, operand)| graph.persistent(&format!("input{index}"), operand.spec.clone())).collect();
-    graph.apply(task.op.name(), task.op.clone(), &operands)?;
-    trust::certify(&bench.device, &[graph])?;
+    trust::certify_kernel(gpu, &task.op, variant)?;
     if gpu.proof(&kernel_name(task.op.name(), variant)).is_some_and(|proof| !proof.right) {
         return Ok(Err("its quick cases fail on this adapter; `wgrad verify` tells more".into()));
     }

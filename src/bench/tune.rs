@@ -85,7 +85,7 @@ pub fn tune(
         return Ok(Tuning::default());
     }
     let graph = step(network, config, device)?;
-    trust::certify_all(device, std::slice::from_ref(&graph))?;
+    trust::certify_wanted(gpu, std::slice::from_ref(&graph), |op, problem| Ok(candidates(gpu, op, problem)))?;
     let questions = questions(gpu, &graph);
     let candidates: usize = questions.iter().map(|question| question.candidates.len()).sum();
     // Some of the time goes to what surrounds the samples.
@@ -139,21 +139,26 @@ fn questions(gpu: &Gpu, graph: &Graph) -> Vec<Question> {
             continue;
         }
         let problem = Problem { inputs: &specs[0], outputs: &specs[1], caps: gpu.caps() };
-        let right = |variant: &&'static str| {
-            let proven = gpu.proof(&kernel_name(node.op.name(), variant));
-            gpu.trust().policy == Policy::All || proven.is_some_and(|proof| proof.right)
-        };
-        let most = if gpu.caps().cpu { CANDIDATES_ON_CPU } else { CANDIDATES };
-        let all = variants(&node.op, &problem);
-        let fast = all.iter().copied().filter(|variant| *variant != BASELINE).filter(right).take(most);
-        let mut candidates: Vec<_> = fast.collect();
-        if candidates.len() == 1 && right(&BASELINE) {
-            candidates.push(BASELINE);
-        }
+        let candidates = candidates(gpu, &node.op, &problem);
         found.push(Question { node: node.name.clone(), op: node.op.clone(), specs, nodes: 1, candidates });
     }
     found.retain(|question| question.candidates.len() > 1);
     found
+}
+
+/// Those variants of a node that are not known to be wrong and are guessed to be the fastest; the baseline where there is but one.
+fn candidates(gpu: &Gpu, op: &Op, problem: &Problem) -> Vec<&'static str> {
+    let possible = |variant: &&'static str| {
+        let proven = gpu.proof(&kernel_name(op.name(), variant));
+        gpu.trust().policy == Policy::All || proven.is_none_or(|proof| proof.right)
+    };
+    let most = if gpu.caps().cpu { CANDIDATES_ON_CPU } else { CANDIDATES };
+    let fast = variants(op, problem).into_iter().filter(|variant| *variant != BASELINE);
+    let mut candidates: Vec<_> = fast.filter(possible).take(most).collect();
+    if candidates.len() == 1 && possible(&BASELINE) {
+        candidates.push(BASELINE);
+    }
+    candidates
 }
 
 /// Times the candidates of a kind of node, about so many seconds each.

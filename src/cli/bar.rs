@@ -1,9 +1,11 @@
 //! How far training is: a bar where stderr is a terminal, now and then a plain line where it is none.
 
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use wgrad::data::Event;
+use wgrad::gpu::Proving;
 use wgrad::train::Progress;
 
 use super::output::complain;
@@ -63,6 +65,34 @@ impl Loading {
     /// Takes the bar away.
     pub fn clear(&mut self) {
         if let Some((_, bar)) = self.shown.take() {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+/// How far the proof of kernels on a device is, on a terminal: a bar where it takes long enough to ask oneself what is going on.
+#[derive(Default)]
+pub struct Proofs {
+    shown: Mutex<Option<ProgressBar>>,
+}
+
+impl Proofs {
+    /// Some kernels are done.
+    pub fn show(&self, Proving { done, all }: Proving) {
+        let mut shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
+        if done == 0 {
+            let bar = ProgressBar::with_draw_target(Some(all as u64), ProgressDrawTarget::stderr());
+            bar.set_style(style(
+                "  {bar:24} {pos}/{len} kernels  {elapsed}  proving them on this adapter, once for its driver",
+            ));
+            bar.enable_steady_tick(Duration::from_millis(250));
+            *shown = Some(bar);
+        }
+        if let Some(bar) = &*shown {
+            // Reports of several threads may overtake each other.
+            bar.set_position((done as u64).max(bar.position()));
+        }
+        if let Some(bar) = shown.take_if(|_| done == all) {
             bar.finish_and_clear();
         }
     }

@@ -15,7 +15,7 @@ use wgrad::train::recipe::{DataRecipe, NetworkRecipe, Recipe};
 use wgrad::train::run::{DeviceRecord, RunRecord, read_record};
 
 use super::args::{DataArgs, DeviceArgs, ImageArgs, MirrorArgs, PictureArgs};
-use super::bar::Loading;
+use super::bar::{Loading, Proofs};
 use super::output::Output;
 use super::{report, text};
 
@@ -24,6 +24,8 @@ pub fn device(args: &DeviceArgs) -> wgrad::Result<Device> {
     let device = pollster::block_on(Device::open(&args.device, args.backend.choice()?))?;
     if let Device::Gpu(gpu) = &device {
         gpu.set_trust(args.trust.trust());
+        let proofs = Proofs::default();
+        gpu.on_proof(move |proving| proofs.show(proving));
     }
     Ok(device)
 }

@@ -3,58 +3,13 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, OnceLock};
 
+use super::backend::BackendChoice;
 use super::caps::Caps;
 use super::pipeline::Kernels;
 use super::poll::Poller;
 use super::trust::Register;
 use super::workgroup_memory;
 use crate::error::{Error, Result};
-
-/// Which graphics APIs to look at.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum BackendChoice {
-    /// Vulkan, Metal and DX12, whichever the machine has; never OpenGL.
-    #[default]
-    Auto,
-    /// Vulkan alone.
-    Vulkan,
-    /// Metal alone.
-    Metal,
-    /// DirectX 12 alone.
-    Dx12,
-    /// OpenGL alone; needs the crate feature `gl`.
-    Gl,
-}
-
-impl BackendChoice {
-    fn flags(self) -> wgpu::Backends {
-        match self {
-            Self::Auto => wgpu::Backends::VULKAN | wgpu::Backends::METAL | wgpu::Backends::DX12,
-            Self::Vulkan => wgpu::Backends::VULKAN,
-            Self::Metal => wgpu::Backends::METAL,
-            Self::Dx12 => wgpu::Backends::DX12,
-            Self::Gl => wgpu::Backends::GL,
-        }
-    }
-}
-
-impl std::str::FromStr for BackendChoice {
-    type Err = Error;
-
-    fn from_str(text: &str) -> Result<Self> {
-        match text.to_ascii_lowercase().as_str() {
-            "auto" => Ok(Self::Auto),
-            "vulkan" | "vk" => Ok(Self::Vulkan),
-            "metal" => Ok(Self::Metal),
-            "dx12" | "d3d12" => Ok(Self::Dx12),
-            "gl" | "opengl" if cfg!(feature = "gl") => Ok(Self::Gl),
-            "gl" | "opengl" => {
-                Err(Error::Device("this wgrad was built without OpenGL; build it with `--features gl`".into()))
-            }
-            _ => Err(Error::Device(format!("there is no backend `{text}`; choose auto, vulkan, metal, dx12 or gl"))),
-        }
-    }
-}
 
 /// One adapter, as `wgrad devices` shows it.
 #[derive(Debug, Clone, serde::Serialize)]
@@ -96,6 +51,7 @@ pub struct Gpu {
 }
 
 struct Inner {
+    handle: wgpu::Adapter,
     adapter: AdapterSummary,
     why: String,
     device: wgpu::Device,
@@ -203,9 +159,19 @@ impl Gpu {
         let Some(auto) = auto else { return Err(Error::Device(NO_ADAPTER.into())) };
         let (index, why) = choose(name, &adapters, auto)?;
         let adapter = &adapters[index];
-        let wanted = wgpu::Features::SUBGROUP | wgpu::Features::TIMESTAMP_QUERY;
         let mut limits = adapter.limits();
         limits.max_storage_buffer_binding_size = limits.max_storage_buffer_binding_size.min(most_binding_bytes);
+        Self::connect(adapter, limits, summary(index, index == auto, adapter), why).await
+    }
+
+    /// Opens a device on an adapter.
+    async fn connect(
+        adapter: &wgpu::Adapter,
+        limits: wgpu::Limits,
+        summary: AdapterSummary,
+        why: String,
+    ) -> Result<Self> {
+        let wanted = wgpu::Features::SUBGROUP | wgpu::Features::TIMESTAMP_QUERY;
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("wgrad"),
             required_features: adapter.features() & wanted,
@@ -234,13 +200,13 @@ impl Gpu {
             max_workgroups: limits.max_compute_workgroups_per_dimension,
             max_texture_side: limits.max_texture_dimension_2d,
         };
-        let adapter = summary(index, index == auto, adapter);
         let poller = Poller::start(device.clone());
         let (kernels, verdicts, register, workgroup_memory) = Default::default();
         Ok(Self {
             caps,
             inner: Arc::new(Inner {
-                adapter,
+                handle: adapter.clone(),
+                adapter: summary,
                 why,
                 device,
                 queue,
@@ -252,6 +218,14 @@ impl Gpu {
                 poller,
             }),
         })
+    }
+
+    /// Another device on the same adapter, as plans see this one: with a queue, kernels and failures of its own, and no proofs yet.
+    pub fn another(&self) -> Result<Self> {
+        let Inner { handle, adapter, why, device, .. } = &*self.inner;
+        let opened = pollster::block_on(Self::connect(handle, device.limits(), adapter.clone(), why.clone()))?;
+        opened.set_trust(self.trust());
+        Ok(Self { caps: self.caps, ..opened })
     }
 
     /// A device shared by all callers in this process that open `auto`; for tests, which are many and short.

@@ -2,6 +2,7 @@
 //!
 //! This floor knows nothing of what the shaders compute: the word "convolution" does not occur in it.
 
+mod backend;
 mod caps;
 pub mod compose;
 pub mod device;
@@ -17,10 +18,11 @@ mod trust;
 mod trusted;
 mod workgroup_memory;
 
+pub use backend::BackendChoice;
 pub use caps::Caps;
 pub use compose::Module;
-pub use device::{AdapterSummary, BackendChoice, Gpu};
-pub use trust::{Policy, Proof, Trust};
+pub use device::{AdapterSummary, Gpu};
+pub use trust::{Policy, Proof, Proving, Trust};
 
 /// The version of wgpu that is built in.
 pub const WGPU_VERSION: &str = env!("WGRAD_WGPU_VERSION");

@@ -1,7 +1,7 @@
 //! Which kernels a device may run: what was proven of them here, and how much proof the user asks for.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::{Gpu, Module};
 
@@ -38,8 +38,20 @@ pub struct Proof {
     pub checks_alone: bool,
 }
 
+/// How far the proof of kernels on a device is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Proving {
+    /// Kernels that were asked.
+    pub done: usize,
+    /// Kernels to ask.
+    pub all: usize,
+}
+
+/// Who hears of it.
+type Listener = Arc<dyn Fn(Proving) + Send + Sync>;
+
 /// The trust in a device and the proofs on which it rests; see the methods of [`Gpu`].
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Register {
     trust: Mutex<Trust>,
     proofs: Mutex<HashMap<String, Proof>>,
@@ -47,6 +59,7 @@ pub(super) struct Register {
     unchecked: Mutex<HashSet<Module>>,
     /// The fastest kernel of a problem, where somebody measured.
     preferred: Mutex<HashMap<String, &'static str>>,
+    listener: Mutex<Option<Listener>>,
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
@@ -92,5 +105,19 @@ impl Gpu {
     /// Lets the sessions built from now on compute a problem with this kernel, if it is right there.
     pub fn prefer(&self, question: &str, variant: &'static str) {
         locked(&self.register().preferred).insert(question.to_owned(), variant);
+    }
+
+    /// Lets somebody hear how far proofs on this device are, which take a while where its driver compiles slowly: of each before its
+    /// first kernel, and after every few. It is told from other threads.
+    pub fn on_proof(&self, listener: impl Fn(Proving) + Send + Sync + 'static) {
+        *locked(&self.register().listener) = Some(Arc::new(listener));
+    }
+
+    /// Tells who wants to hear of it.
+    pub fn tell(&self, proving: Proving) {
+        let listener = locked(&self.register().listener).clone();
+        if let Some(listener) = listener {
+            listener(proving);
+        }
     }
 }

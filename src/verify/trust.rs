@@ -3,6 +3,8 @@
 //! The verdict is remembered in the user's cache directory under adapter, driver, the versions of wgrad and wgpu, and a hash of
 //! what the quick cases run: a new driver or a changed kernel is asked again.
 
+mod asking;
+
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fmt::Write as _;
 use std::path::Path;
@@ -11,17 +13,17 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
 
-use super::case::{Case, Depth, join};
-use super::trial::{Passes, Settings, Verdict, ask};
+use self::asking::Asked;
+use super::case::{Case, Depth};
 use super::{preference, sweep};
 use crate::error::{Error, Result};
 use crate::format::{cache, write_atomic};
 use crate::gpu::compose::compose;
 use crate::gpu::{Gpu, Module, Policy, Proof};
 use crate::graph::Graph;
-use crate::kernels::{self, BASELINE, Lowered, Problem, variants};
-use crate::ops::Operator;
-use crate::session::gpu::{kernel_name, question};
+use crate::kernels::{self, Lowered, Problem, variants};
+use crate::ops::{Op, Operator};
+use crate::session::gpu::{kernel_name, unproven};
 use crate::session::{Device, Options, Session};
 
 /// The file of verdicts in the cache directory.
@@ -29,61 +31,61 @@ const FILE: &str = "verdicts.json";
 
 /// Builds a session from kernels that are proven on the device; see [`certify`].
 pub fn session(device: &Device, graphs: Vec<Graph>, options: Options) -> Result<Session> {
-    certify(device, &graphs)?;
+    certify(device, &graphs, options)?;
     Session::new(device, graphs, options)
 }
 
-/// Makes sure that of every kernel which these graphs may use it is known whether it is right on this device: from an
-/// earlier graph, from the cache directory, or by asking its quick cases now.
-pub fn certify(device: &Device, graphs: &[Graph]) -> Result<()> {
-    certify_of(device, graphs, |preferred, all| {
-        // A plan never comes to what stands behind the baseline, unless it was measured to be the fastest.
-        let last = all.iter().position(|variant| *variant == BASELINE).map_or(0, |last| last + 1);
-        let tuned = all[last..].iter().filter(|variant| Some(**variant) == preferred);
-        all[..last].iter().chain(tuned).copied().collect()
-    })
-}
-
-/// The same for every kernel that could compute a node, for those that want to compare them.
-pub fn certify_all(device: &Device, graphs: &[Graph]) -> Result<()> {
-    certify_of(device, graphs, |_, all| all.to_vec())
-}
-
-/// Makes sure of those kernels that `wanted` takes of all for a node, of which one may be preferred.
-fn certify_of(
-    device: &Device,
-    graphs: &[Graph],
-    wanted: impl Fn(Option<&'static str>, &[&'static str]) -> Vec<&'static str>,
-) -> Result<()> {
+/// Makes sure that of every kernel on which a plan of these graphs depends it is known whether it is right on this device: from an
+/// earlier graph, from the cache directory, or by asking its quick cases now. Kernels behind the one that will run are not asked.
+pub fn certify(device: &Device, graphs: &[Graph], options: Options) -> Result<()> {
     let Device::Gpu(gpu) = device else { return Ok(()) };
-    let trust = gpu.trust();
     preference::recall(gpu, graphs);
-    if trust.policy == Policy::All {
+    certify_wanted(gpu, graphs, |op, problem| unproven(gpu, op, problem, options))
+}
+
+/// The same for those variants of each node that are wanted: of what is known so far, and again whenever more is.
+pub fn certify_wanted<W>(gpu: &Gpu, graphs: &[Graph], wanted: impl Fn(&Op, &Problem) -> Result<W>) -> Result<()>
+where
+    W: IntoIterator<Item = &'static str>,
+{
+    if gpu.trust().policy == Policy::All {
         return Ok(());
     }
-    let mut unknown: BTreeSet<(&'static str, &'static str)> = BTreeSet::new();
-    for graph in graphs {
-        for node in graph.nodes() {
+    let mut asked = BTreeSet::new();
+    loop {
+        let mut unknown = BTreeSet::new();
+        for (graph, node) in graphs.iter().flat_map(|graph| graph.nodes().iter().map(move |node| (graph, node))) {
             let (inputs, outputs) = (graph.specs(&node.inputs), graph.specs(&node.outputs));
             let problem = Problem { inputs: &inputs, outputs: &outputs, caps: gpu.caps() };
-            let preferred = gpu.preference(&question(&node.op, &inputs));
-            for variant in wanted(preferred, &variants(&node.op, &problem)) {
-                // The baseline too: it need not be proven to run, but does not run where it is known to be wrong.
-                let needed = variant == BASELINE || trust.policy == Policy::Proven;
-                if needed && gpu.proof(&kernel_name(node.op.name(), variant)).is_none() {
-                    unknown.insert((node.op.name(), variant));
-                }
-            }
+            unknown.extend(wanted(&node.op, &problem)?.into_iter().map(|variant| (node.op.name(), variant)));
         }
+        // Of a baseline that could not be asked nothing is known afterwards either.
+        unknown.retain(|kernel| is_unknown(gpu, *kernel) && asked.insert(*kernel));
+        if unknown.is_empty() {
+            return Ok(());
+        }
+        prove(gpu, &unknown)?;
     }
-    if unknown.is_empty() {
+}
+
+/// The same for one variant of an operator.
+pub fn certify_kernel(gpu: &Gpu, op: &Op, variant: &'static str) -> Result<()> {
+    let kernel = (op.name(), variant);
+    if gpu.trust().policy == Policy::All || !is_unknown(gpu, kernel) {
         return Ok(());
     }
-    prove(gpu, &unknown)
+    prove(gpu, &BTreeSet::from([kernel]))
+}
+
+/// An operator's name and a variant.
+type Kernel = (&'static str, &'static str);
+
+fn is_unknown(gpu: &Gpu, (op, variant): Kernel) -> bool {
+    gpu.proof(&kernel_name(op, variant)).is_none()
 }
 
 /// Notes a proof for each of these kernels, remembered ones first.
-fn prove(gpu: &Gpu, unknown: &BTreeSet<(&'static str, &'static str)>) -> Result<()> {
+fn prove(gpu: &Gpu, unknown: &BTreeSet<Kernel>) -> Result<()> {
     let quick = sweep::cases(Depth::Quick, gpu.caps());
     let file = cache::directory().map(|folder| folder.join(FILE));
     let remembered: BTreeMap<String, Proof> = file.as_deref().map(read).unwrap_or_default();
@@ -109,119 +111,13 @@ fn prove(gpu: &Gpu, unknown: &BTreeSet<(&'static str, &'static str)>) -> Result<
     if asked.is_empty() {
         return Ok(());
     }
-    // Fast kernels one after the other: where one of them loses the device, it is known which one it was.
-    let (baselines, fast): (Vec<_>, Vec<_>) = asked.into_iter().partition(|kernel| kernel.variant == BASELINE);
-    let groups = [baselines].into_iter().chain(fast.into_iter().map(|kernel| vec![kernel]));
-    let (mut learned, mut ended) = (BTreeMap::new(), Ok(()));
-    for group in groups {
-        ended = ask_group(gpu, &group, with_unchecked, &mut learned);
-        if ended.is_err() {
-            break;
-        }
-    }
+    let (learned, ended) = asking::ask(gpu, asked, with_unchecked);
     if let Some(file) = file
         && let Err(error) = write(&file, &learned)
     {
         tracing::warn!("what was proven of this adapter's kernels cannot be remembered: {error}");
     }
     ended
-}
-
-/// Asks kernels together and notes what is learned of them. A device that is lost on the way is of no use any more; where one
-/// fast kernel was asked alone, the next start leaves it out.
-fn ask_group(gpu: &Gpu, group: &[Asked], with_unchecked: bool, learned: &mut BTreeMap<String, Proof>) -> Result<()> {
-    // With the checks first: on an adapter that nobody knows, a kernel that is wrong must not do harm.
-    let checked = ask_all(gpu, group, Passes::Checked);
-    let right: Vec<Asked> = group.iter().filter(|kernel| checked.passed(kernel)).cloned().collect();
-    let unchecked = if with_unchecked { ask_all(gpu, &right, Passes::Unchecked) } else { Answers::default() };
-    if let Err(lost) = gpu.check() {
-        let [kernel] = group else { return Err(lost) };
-        if kernel.variant != BASELINE {
-            learned.insert(kernel.key.clone(), Proof { right: false, unchecked: false, checks_alone: false });
-            tracing::warn!("{} was lost by the {} kernel of {}", gpu.adapter().name, kernel.variant, kernel.op);
-        }
-        return Err(lost);
-    }
-    for kernel in group {
-        let proof =
-            Proof { right: checked.passed(kernel), unchecked: unchecked.passed(kernel), checks_alone: !with_unchecked };
-        let answered = checked.passed(kernel) || checked.wrong.contains_key(&kernel.name());
-        if let Some(story) = checked.wrong.get(&kernel.name()).or_else(|| unchecked.wrong.get(&kernel.name())) {
-            let story = story.lines().next().unwrap_or_default();
-            let consequence = kernel.consequence(proof, with_unchecked).unwrap_or_default();
-            tracing::warn!("{consequence} ({story}); `wgrad verify --op {}` tells more", kernel.op);
-        }
-        // That nothing could be asked, for want of memory perhaps, says nothing: a baseline then runs with its checks.
-        if answered || kernel.variant != BASELINE {
-            kernel.note(gpu, proof);
-        }
-        if answered {
-            learned.insert(kernel.key.clone(), proof);
-        }
-    }
-    Ok(())
-}
-
-/// A kernel with the cases that prove it, and the programs that these run.
-#[derive(Debug, Clone)]
-struct Asked {
-    op: &'static str,
-    variant: &'static str,
-    key: String,
-    cases: Vec<Case>,
-    programs: Vec<Module>,
-}
-
-impl Asked {
-    fn name(&self) -> String {
-        kernel_name(self.op, self.variant)
-    }
-
-    /// What follows for this kernel, where something does.
-    fn consequence(&self, proof: Proof, with_unchecked: bool) -> Option<String> {
-        let what = match (proof.right, proof.unchecked || !with_unchecked) {
-            (true, true) => return None,
-            (true, false) => "keeps its run-time checks on this adapter",
-            (false, _) => "is wrong on this adapter and is not used",
-        };
-        Some(format!("the {} kernel of {} {what}", self.variant, self.op))
-    }
-
-    fn note(&self, gpu: &Gpu, proof: Proof) {
-        gpu.note(&self.name(), proof);
-        if proof.unchecked {
-            gpu.note_unchecked(self.programs.iter().cloned());
-        }
-    }
-}
-
-/// What became of kernels.
-#[derive(Debug, Default)]
-struct Answers {
-    right: BTreeSet<String>,
-    wrong: BTreeMap<String, String>,
-}
-
-impl Answers {
-    /// At least one case passed, and none failed.
-    fn passed(&self, kernel: &Asked) -> bool {
-        let name = kernel.name();
-        self.right.contains(&name) && !self.wrong.contains_key(&name)
-    }
-}
-
-fn ask_all(gpu: &Gpu, kernels: &[Asked], passes: Passes) -> Answers {
-    let cases: Vec<Case> = kernels.iter().flat_map(|kernel| kernel.cases.clone()).collect();
-    let mut answers = Answers::default();
-    for outcome in ask(&Device::Gpu(gpu.clone()), &cases, &Settings { passes, ..Settings::default() }, |_| ()) {
-        let name = kernel_name(&join(&outcome.operator, &outcome.direction), &outcome.variant);
-        match outcome.verdict {
-            Verdict::Passed => drop(answers.right.insert(name)),
-            Verdict::NotRun => {}
-            Verdict::Failed => drop(answers.wrong.insert(name, outcome.story.unwrap_or_default())),
-        }
-    }
-    answers
 }
 
 /// What the cases run that a variant serves.
@@ -305,6 +201,9 @@ where
 mod tests {
     use super::*;
     use crate::gpu::Caps;
+    use crate::kernels::BASELINE;
+    use crate::ops::Conv2d;
+    use crate::tensor::Spec;
 
     #[test]
     fn every_operator_has_a_quick_case() {
@@ -312,6 +211,32 @@ mod tests {
         let all: BTreeSet<_> = sweep::cases(Depth::Full, &Caps::DEFAULT).into_iter().map(name).collect();
         let quick: BTreeSet<_> = sweep::cases(Depth::Quick, &Caps::DEFAULT).into_iter().map(name).collect();
         assert_eq!(all, quick);
+    }
+
+    #[test]
+    fn what_stands_behind_a_kernel_that_is_right_is_not_asked() {
+        let (op, mut graph) = (Op::from(Conv2d::default()), Graph::new());
+        let inputs = [Spec::f32([2, 8, 8, 8]), Spec::f32([3, 3, 8, 8])];
+        let operands = inputs.clone().map(|spec| graph.persistent(&format!("{:?}", spec.shape), spec));
+        graph.apply("conv", op.clone(), &operands).unwrap();
+        for wrong in 0..2 {
+            // A device that nobody else asks.
+            let Ok(gpu) = Gpu::shared().and_then(|gpu| gpu.another()) else { return println!("skipped: no adapter") };
+            let outputs = op.infer(&inputs).unwrap();
+            let order = variants(&op, &Problem { inputs: &inputs, outputs: &outputs, caps: gpu.caps() });
+            let proof = |variant: &str| gpu.proof(&kernel_name(op.name(), variant));
+            for variant in &order[..wrong] {
+                let proof = Proof { right: false, unchecked: false, checks_alone: false };
+                gpu.note(&kernel_name(op.name(), variant), proof);
+            }
+            certify(&Device::Gpu(gpu.clone()), std::slice::from_ref(&graph), Options::default()).unwrap();
+            assert!(proof(order[wrong]).is_some_and(|proof| proof.right));
+            assert!(order[wrong + 1..].iter().all(|variant| proof(variant).is_none()), "{order:?}");
+            if !order[..=wrong].contains(&BASELINE) {
+                certify_kernel(&gpu, &op, BASELINE).unwrap();
+                assert!(proof(BASELINE).is_some_and(|proof| proof.right));
+            }
+        }
     }
 
     #[test]

@@ -13,7 +13,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 pub use fit::fits;
-pub use proof::{agrees, checks, kernel_name, operands, question};
+pub use proof::{agrees, checks, kernel_name, operands, question, unproven};
 pub use single::{Trial, node_session, run_node, run_node_with, trial_session};
 
 use launch::{POISON, encode, padded};

@@ -48,29 +48,42 @@ pub(super) fn order(gpu: &Gpu, op: &Op, problem: &Problem) -> Vec<&'static str> 
     order
 }
 
+/// Those of [`order`] that may run a node before its baseline does.
+fn fast(gpu: &Gpu, op: &Op, problem: &Problem, options: Options) -> Vec<&'static str> {
+    let mut order = order(gpu, op, problem);
+    order.retain(|variant| *variant != BASELINE);
+    if options.baseline || gpu.trust().policy == Policy::Baseline {
+        order.clear();
+    }
+    order
+}
+
+/// The variant on which it depends what runs a node, and of which nothing is known yet: none where the choice is clear. Those
+/// behind the one that runs need no proof.
+pub fn unproven(gpu: &Gpu, op: &Op, problem: &Problem, options: Options) -> Result<Option<&'static str>> {
+    if gpu.trust().policy == Policy::All {
+        return Ok(None);
+    }
+    let proof = |variant| gpu.proof(&kernel_name(op.name(), variant));
+    for variant in fast(gpu, op, problem, options) {
+        match proof(variant) {
+            None => return Ok(Some(variant)),
+            Some(proof) if proof.right && serves(gpu, op, problem, variant)? => return Ok(None),
+            Some(_) => {}
+        }
+    }
+    // It need not be proven to run, but does not run where it is known to be wrong.
+    Ok(proof(BASELINE).is_none().then_some(BASELINE))
+}
+
 /// The variant that runs a node.
 pub(super) fn choose(gpu: &Gpu, op: &Op, problem: &Problem, options: Options) -> Result<&'static str> {
     let policy = gpu.trust().policy;
-    let fast = !options.baseline && policy != Policy::Baseline;
-    for variant in order(gpu, op, problem).into_iter().filter(|variant| fast && *variant != BASELINE) {
-        if policy == Policy::All {
+    for variant in fast(gpu, op, problem, options) {
+        let right = || gpu.proof(&kernel_name(op.name(), variant)).is_some_and(|proof| proof.right);
+        if policy == Policy::All || right() && serves(gpu, op, problem, variant)? {
             return Ok(variant);
         }
-        if !gpu.proof(&kernel_name(op.name(), variant)).is_some_and(|proof| proof.right) {
-            continue;
-        }
-        let checks = checks(gpu, &lower(op, problem, variant)?);
-        let question = format!("{op:?} {:?} {variant} {checks:?}", problem.inputs);
-        let problem = match gpu.remember(&question, || right(gpu, op, problem, variant, checks)) {
-            Ok(true) => return Ok(variant),
-            Ok(false) => "is wrong on this adapter".to_owned(),
-            Err(error) => {
-                // A device that is lost serves no variant at all.
-                gpu.check()?;
-                format!("does not run on this adapter ({error})")
-            }
-        };
-        tracing::warn!("the {variant} kernel of {} {problem} and is not used", op.name());
     }
     let name = op.name();
     let wrong = gpu.proof(&kernel_name(name, BASELINE)).is_some_and(|proof| !proof.right);
@@ -81,6 +94,25 @@ pub(super) fn choose(gpu: &Gpu, op: &Op, problem: &Problem, options: Options) ->
         )));
     }
     Ok(BASELINE)
+}
+
+/// Whether a variant whose quick cases passed is right on the shapes at hand too: found out once, and said once where it is not.
+fn serves(gpu: &Gpu, op: &Op, problem: &Problem, variant: &'static str) -> Result<bool> {
+    let checks = checks(gpu, &lower(op, problem, variant)?);
+    let question = format!("{op:?} {:?} {variant} {checks:?}", problem.inputs);
+    gpu.remember(&question, || {
+        let trouble = match right(gpu, op, problem, variant, checks) {
+            Ok(true) => return Ok(true),
+            Ok(false) => "is wrong on this adapter".to_owned(),
+            Err(error) => {
+                // A device that is lost serves no variant at all.
+                gpu.check()?;
+                format!("does not run on this adapter ({error})")
+            }
+        };
+        tracing::warn!("the {variant} kernel of {} {trouble} and is not used", op.name());
+        Ok(false)
+    })
 }
 
 /// Numbers in [−0.5, 0.5), and zeros for integers.
