@@ -104,17 +104,19 @@ fn grad_weight(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups)
                 let inside = (h < params.h_in) & (from_col + s < params.w_in);
                 value[s] = textureLoad(x, texel(from_at + s * params.c_in, inside));
             }
+            // Two output channels at a time, each over the whole run: there are more sums than registers.
             //#unroll
-            for (var v = 0u; v < RUN; v++) {
+            for (var f = 0u; f < FOURS; f++) {
                 //#unroll
-                for (var f = 0u; f < FOURS; f++) {
-                    let a = subgroupBroadcast(upstream[(v * FOURS + f) / SUBGROUP], (v * FOURS + f) % SUBGROUP);
+                for (var e = 0u; e < 4u; e += 2u) {
                     //#unroll
                     for (var q = 0u; q < TAPS; q++) {
-                        acc[(4u * f + 0u) * TAPS + q] += a.x * value[v * STRIDE + q];
-                        acc[(4u * f + 1u) * TAPS + q] += a.y * value[v * STRIDE + q];
-                        acc[(4u * f + 2u) * TAPS + q] += a.z * value[v * STRIDE + q];
-                        acc[(4u * f + 3u) * TAPS + q] += a.w * value[v * STRIDE + q];
+                        //#unroll
+                        for (var v = 0u; v < RUN; v++) {
+                            let a = subgroupBroadcast(upstream[(v * FOURS + f) / SUBGROUP], (v * FOURS + f) % SUBGROUP);
+                            acc[(4u * f + e) * TAPS + q] += a[e] * value[v * STRIDE + q];
+                            acc[(4u * f + e + 1u) * TAPS + q] += a[e + 1u] * value[v * STRIDE + q];
+                        }
                     }
                 }
             }

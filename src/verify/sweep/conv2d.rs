@@ -70,7 +70,7 @@ const FOURS: [Row; 14] = [
     ("rows_of_17_pixels", padded(1), [2, 3, 17, 4], [3, 3, 4, 20]),
     ("rows_of_22_pixels", padded(1), [1, 12, 22, 8], [3, 3, 8, 8]),
     ("pixels_in_one_row", PLAIN, [2, 4, 2, 36], [1, 1, 36, 28]),
-    ("taps_2x3", PLAIN, [2, 5, 8, 8], [2, 3, 8, 8]),
+    ("taps_2x3", PLAIN, [11, 5, 8, 8], [2, 3, 8, 8]),
     ("taps_5x5", padded(2), [2, 7, 6, 8], [5, 5, 8, 12]),
     ("taps_7x4_padded_unevenly", Conv2d { padding: [3, 1, 0, 2], ..PLAIN }, [1, 8, 6, 12], [7, 4, 12, 8]),
     ("stride_of_2", strided(2, 2, [1; 4]), [2, 11, 13, 8], [3, 3, 8, 16]),
