@@ -70,7 +70,7 @@ impl Loading {
     }
 }
 
-/// How far the proof of kernels on a device is, on a terminal: a bar where it takes long enough to ask oneself what is going on.
+/// How far the proof of kernels on a device is, on a terminal: a first start would be silent for a while.
 #[derive(Default)]
 pub struct Proofs {
     shown: Mutex<Option<ProgressBar>>,

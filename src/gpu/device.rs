@@ -220,7 +220,8 @@ impl Gpu {
         })
     }
 
-    /// Another device on the same adapter, as plans see this one: with a queue, kernels and failures of its own, and no proofs yet.
+    /// Another device on the same adapter, as plans see this one: with a queue and kernels of its own, and no proofs yet.
+    /// Under Vulkan it fails by itself; elsewhere it may share what it stands on.
     pub fn another(&self) -> Result<Self> {
         let Inner { handle, adapter, why, device, .. } = &*self.inner;
         let opened = pollster::block_on(Self::connect(handle, device.limits(), adapter.clone(), why.clone()))?;

@@ -107,8 +107,8 @@ impl Gpu {
         locked(&self.register().preferred).insert(question.to_owned(), variant);
     }
 
-    /// Lets somebody hear how far proofs on this device are, which take a while where its driver compiles slowly: of each before its
-    /// first kernel, and after every few. It is told from other threads.
+    /// Lets somebody hear how far proofs on this device are, which take a while where its driver compiles slowly: before the first kernel
+    /// of several, after each few of them, and at the end, where as many as there are count as asked. It is told from other threads.
     pub fn on_proof(&self, listener: impl Fn(Proving) + Send + Sync + 'static) {
         *locked(&self.register().listener) = Some(Arc::new(listener));
     }

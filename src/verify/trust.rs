@@ -21,7 +21,7 @@ use crate::format::{cache, write_atomic};
 use crate::gpu::compose::compose;
 use crate::gpu::{Gpu, Module, Policy, Proof};
 use crate::graph::Graph;
-use crate::kernels::{self, Lowered, Problem, variants};
+use crate::kernels::{self, BASELINE, Lowered, Problem, variants};
 use crate::ops::{Op, Operator};
 use crate::session::gpu::{kernel_name, unproven};
 use crate::session::{Device, Options, Session};
@@ -36,14 +36,17 @@ pub fn session(device: &Device, graphs: Vec<Graph>, options: Options) -> Result<
 }
 
 /// Makes sure that of every kernel on which a plan of these graphs depends it is known whether it is right on this device: from an
-/// earlier graph, from the cache directory, or by asking its quick cases now. Kernels behind the one that will run are not asked.
+/// earlier graph, from the cache directory, or by asking its quick cases now. Variants between the one that will run and the baseline are not asked.
 pub fn certify(device: &Device, graphs: &[Graph], options: Options) -> Result<()> {
     let Device::Gpu(gpu) = device else { return Ok(()) };
     preference::recall(gpu, graphs);
-    certify_wanted(gpu, graphs, |op, problem| unproven(gpu, op, problem, options))
+    // Baselines too: they are what is left where nothing else serves, and their cases prove programs that others share with them.
+    certify_wanted(gpu, graphs, |op, problem| {
+        Ok([Some(BASELINE), unproven(gpu, op, problem, options)?].into_iter().flatten())
+    })
 }
 
-/// The same for those variants of each node that are wanted: of what is known so far, and again whenever more is.
+/// The same for those variants of each node that are wanted, which is asked again after each round until it names nothing new.
 pub fn certify_wanted<W>(gpu: &Gpu, graphs: &[Graph], wanted: impl Fn(&Op, &Problem) -> Result<W>) -> Result<()>
 where
     W: IntoIterator<Item = &'static str>,
@@ -68,13 +71,14 @@ where
     }
 }
 
-/// The same for one variant of an operator.
+/// The same for one variant of an operator, and its baseline.
 pub fn certify_kernel(gpu: &Gpu, op: &Op, variant: &'static str) -> Result<()> {
-    let kernel = (op.name(), variant);
-    if gpu.trust().policy == Policy::All || !is_unknown(gpu, kernel) {
+    let mut kernels = BTreeSet::from([(op.name(), variant), (op.name(), BASELINE)]);
+    kernels.retain(|kernel| is_unknown(gpu, *kernel));
+    if gpu.trust().policy == Policy::All || kernels.is_empty() {
         return Ok(());
     }
-    prove(gpu, &BTreeSet::from([kernel]))
+    prove(gpu, &kernels)
 }
 
 /// An operator's name and a variant.
@@ -201,9 +205,6 @@ where
 mod tests {
     use super::*;
     use crate::gpu::Caps;
-    use crate::kernels::BASELINE;
-    use crate::ops::Conv2d;
-    use crate::tensor::Spec;
 
     #[test]
     fn every_operator_has_a_quick_case() {
@@ -211,32 +212,6 @@ mod tests {
         let all: BTreeSet<_> = sweep::cases(Depth::Full, &Caps::DEFAULT).into_iter().map(name).collect();
         let quick: BTreeSet<_> = sweep::cases(Depth::Quick, &Caps::DEFAULT).into_iter().map(name).collect();
         assert_eq!(all, quick);
-    }
-
-    #[test]
-    fn what_stands_behind_a_kernel_that_is_right_is_not_asked() {
-        let (op, mut graph) = (Op::from(Conv2d::default()), Graph::new());
-        let inputs = [Spec::f32([2, 8, 8, 8]), Spec::f32([3, 3, 8, 8])];
-        let operands = inputs.clone().map(|spec| graph.persistent(&format!("{:?}", spec.shape), spec));
-        graph.apply("conv", op.clone(), &operands).unwrap();
-        for wrong in 0..2 {
-            // A device that nobody else asks.
-            let Ok(gpu) = Gpu::shared().and_then(|gpu| gpu.another()) else { return println!("skipped: no adapter") };
-            let outputs = op.infer(&inputs).unwrap();
-            let order = variants(&op, &Problem { inputs: &inputs, outputs: &outputs, caps: gpu.caps() });
-            let proof = |variant: &str| gpu.proof(&kernel_name(op.name(), variant));
-            for variant in &order[..wrong] {
-                let proof = Proof { right: false, unchecked: false, checks_alone: false };
-                gpu.note(&kernel_name(op.name(), variant), proof);
-            }
-            certify(&Device::Gpu(gpu.clone()), std::slice::from_ref(&graph), Options::default()).unwrap();
-            assert!(proof(order[wrong]).is_some_and(|proof| proof.right));
-            assert!(order[wrong + 1..].iter().all(|variant| proof(variant).is_none()), "{order:?}");
-            if !order[..=wrong].contains(&BASELINE) {
-                certify_kernel(&gpu, &op, BASELINE).unwrap();
-                assert!(proof(BASELINE).is_some_and(|proof| proof.right));
-            }
-        }
     }
 
     #[test]

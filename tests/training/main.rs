@@ -13,6 +13,7 @@ mod lockstep;
 mod memory;
 mod micro_batches;
 mod profile;
+mod proofs;
 mod recipes;
 mod steady;
 

@@ -96,21 +96,23 @@ pub(super) fn choose(gpu: &Gpu, op: &Op, problem: &Problem, options: Options) ->
     Ok(BASELINE)
 }
 
-/// Whether a variant whose quick cases passed is right on the shapes at hand too: found out once, and said once where it is not.
+/// Whether a variant whose quick cases passed is right on the shapes at hand too: found out once.
 fn serves(gpu: &Gpu, op: &Op, problem: &Problem, variant: &'static str) -> Result<bool> {
     let checks = checks(gpu, &lower(op, problem, variant)?);
     let question = format!("{op:?} {:?} {variant} {checks:?}", problem.inputs);
-    gpu.remember(&question, || {
-        let trouble = match right(gpu, op, problem, variant, checks) {
-            Ok(true) => return Ok(true),
-            Ok(false) => "is wrong on this adapter".to_owned(),
-            Err(error) => {
-                // A device that is lost serves no variant at all.
-                gpu.check()?;
-                format!("does not run on this adapter ({error})")
-            }
-        };
-        tracing::warn!("the {variant} kernel of {} {trouble} and is not used", op.name());
+    let complain = |trouble: &str| tracing::warn!("the {variant} kernel of {} {trouble} and is not used", op.name());
+    let found = gpu.remember(&question, || {
+        let right = right(gpu, op, problem, variant, checks)?;
+        if !right {
+            complain("is wrong on this adapter");
+        }
+        Ok(right)
+    });
+    // What did not run once, for want of memory perhaps, may run the next time.
+    found.or_else(|error| {
+        // A device that is lost serves no variant at all.
+        gpu.check()?;
+        complain(&format!("does not run on this adapter ({error})"));
         Ok(false)
     })
 }

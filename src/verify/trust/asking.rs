@@ -39,11 +39,13 @@ pub(super) fn ask(gpu: &Gpu, kernels: Vec<Asked>, with_unchecked: bool) -> (BTre
     let all = kernels.len();
     let notes = Notes { gpu, learned: Mutex::default(), done: AtomicUsize::new(0), all };
     notes.advance(0);
+    let helpers = helpers(gpu, all);
     // Fast kernels one after the other: where one of them loses its device, it is known which one it was.
     let (baselines, fast): (Vec<_>, Vec<_>) = kernels.into_iter().partition(|kernel| kernel.variant == BASELINE);
-    let groups = [baselines].into_iter().chain(fast.into_iter().map(|kernel| vec![kernel]));
-    let groups: Vec<_> = groups.filter(|group| !group.is_empty()).collect();
-    let helpers = helpers(gpu, groups.len());
+    // For several devices they are dealt out, the baselines too.
+    let together = if helpers.is_empty() { baselines.len().max(1) } else { 1 };
+    let fast = fast.into_iter().map(|kernel| vec![kernel]);
+    let groups: Vec<_> = baselines.chunks(together).map(<[Asked]>::to_vec).chain(fast).collect();
     let (groups, ended) = (Mutex::new(groups.into_iter()), Mutex::new(Ok(())));
     let work = |gpu: &Gpu| {
         loop {
@@ -51,7 +53,11 @@ pub(super) fn ask(gpu: &Gpu, kernels: Vec<Asked>, with_unchecked: bool) -> (BTre
             let over = || ended.lock().unwrap_or_else(PoisonError::into_inner).is_err();
             let Some(group) = (if over() { None } else { next() }) else { return };
             if let Err(error) = ask_group(gpu, &group, with_unchecked, &notes) {
-                *ended.lock().unwrap_or_else(PoisonError::into_inner) = Err(error);
+                let mut ended = ended.lock().unwrap_or_else(PoisonError::into_inner);
+                // The first one is the cause of the others, if any is.
+                if ended.is_ok() {
+                    *ended = Err(error);
+                }
             }
         }
     };
@@ -64,20 +70,21 @@ pub(super) fn ask(gpu: &Gpu, kernels: Vec<Asked>, with_unchecked: bool) -> (BTre
             }
         });
     }
-    // Also where it ended early: nothing more follows.
+    // Where it ended early too: nothing more follows.
     gpu.tell(Proving { done: all, all });
     let learned = notes.learned.into_inner().unwrap_or_else(PoisonError::into_inner);
     (learned, ended.into_inner().unwrap_or_else(PoisonError::into_inner))
 }
 
 /// More devices on an adapter that computes on the processor. Its driver compiles a kernel when it first runs, which is most of what
-/// a proof takes, and on one thread a device. On a GPU they would wait for each other, and one that hangs takes all of them with it.
-fn helpers(gpu: &Gpu, groups: usize) -> Vec<Gpu> {
-    if !gpu.caps().cpu {
+/// a proof takes, and on one thread a device. On a GPU they would wait for each other, and one that hangs takes all of them with it;
+/// under DX12 and GL they are one device behind several names.
+fn helpers(gpu: &Gpu, kernels: usize) -> Vec<Gpu> {
+    if !gpu.caps().cpu || gpu.adapter().backend != "vulkan" {
         return Vec::new();
     }
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    let more = threads.min(groups).min(MOST_DEVICES).saturating_sub(1);
+    let more = threads.min(kernels).min(MOST_DEVICES).saturating_sub(1);
     // A device that does not open is no failure: the others do its work.
     (0..more).map_while(|_| gpu.another().ok()).collect()
 }
