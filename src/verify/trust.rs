@@ -40,7 +40,8 @@ pub fn session(device: &Device, graphs: Vec<Graph>, options: Options) -> Result<
 pub fn certify(device: &Device, graphs: &[Graph], options: Options) -> Result<()> {
     let Device::Gpu(gpu) = device else { return Ok(()) };
     preference::recall(gpu, graphs);
-    // Baselines too: they are what is left where nothing else serves, and their cases prove programs that others share with them.
+    // Baselines too: they need no proof to run, but do not run where they are known to be wrong, and their cases prove programs that
+    // others share with them.
     certify_wanted(gpu, graphs, |op, problem| {
         Ok([Some(BASELINE), unproven(gpu, op, problem, options)?].into_iter().flatten())
     })

@@ -9,16 +9,26 @@ use wgrad::session::{Device, Options};
 use wgrad::tensor::Spec;
 use wgrad::verify::trust::{certify, certify_kernel};
 
-#[test]
-fn what_stands_behind_a_kernel_that_is_right_is_not_asked() {
+/// A device that nobody else asks.
+fn fresh() -> Option<Gpu> {
+    crate::adapter::adapter().map(|gpu| gpu.another().unwrap())
+}
+
+/// A convolution, and the graph that computes it.
+fn convolution() -> (Op, [Spec; 2], Graph) {
     let (op, mut graph) = (Op::from(Conv2d::default()), Graph::new());
     let inputs = [Spec::f32([2, 8, 8, 8]), Spec::f32([3, 3, 8, 8])];
     let operands = inputs.clone().map(|spec| graph.persistent(&format!("{:?}", spec.shape), spec));
     graph.apply("conv", op.clone(), &operands).unwrap();
+    (op, inputs, graph)
+}
+
+#[test]
+fn what_stands_behind_a_kernel_that_is_right_is_not_asked() {
+    let (op, inputs, graph) = convolution();
     let outputs = op.infer(&inputs).unwrap();
     for wrong in 0..2 {
-        // A device that nobody else asks.
-        let Ok(gpu) = Gpu::shared().and_then(|gpu| gpu.another()) else { return println!("skipped: no adapter") };
+        let Some(gpu) = fresh() else { return };
         let mut fast = variants(&op, &Problem { inputs: &inputs, outputs: &outputs, caps: gpu.caps() });
         fast.truncate(fast.iter().position(|variant| *variant == BASELINE).unwrap());
         if fast.len() <= wrong {
@@ -39,10 +49,8 @@ fn what_stands_behind_a_kernel_that_is_right_is_not_asked() {
 
 #[test]
 fn where_baselines_are_wanted_no_other_is_asked() {
-    let (op, mut graph) = (Op::from(Conv2d::default()), Graph::new());
-    let [x, w] = [[2, 8, 8, 8], [3, 3, 8, 8]].map(|shape| graph.persistent(&format!("{shape:?}"), Spec::f32(shape)));
-    graph.apply("conv", op.clone(), &[x, w]).unwrap();
-    let Ok(gpu) = Gpu::shared().and_then(|gpu| gpu.another()) else { return println!("skipped: no adapter") };
+    let (op, _, graph) = convolution();
+    let Some(gpu) = fresh() else { return };
     let options = Options { baseline: true, ..Options::default() };
     certify(&Device::Gpu(gpu.clone()), std::slice::from_ref(&graph), options).unwrap();
     let asked: Vec<_> =

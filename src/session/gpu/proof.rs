@@ -58,22 +58,20 @@ fn fast(gpu: &Gpu, op: &Op, problem: &Problem, options: Options) -> Vec<&'static
     order
 }
 
-/// The variant on which it depends what runs a node, and of which nothing is known yet: none where the choice is clear. Those
-/// behind the one that runs need no proof.
+/// The variant before the baseline on which it depends what runs a node, and of which nothing is known yet: none where the choice is
+/// clear. Those behind the one that runs need no proof.
 pub fn unproven(gpu: &Gpu, op: &Op, problem: &Problem, options: Options) -> Result<Option<&'static str>> {
     if gpu.trust().policy == Policy::All {
         return Ok(None);
     }
-    let proof = |variant| gpu.proof(&kernel_name(op.name(), variant));
     for variant in fast(gpu, op, problem, options) {
-        match proof(variant) {
+        match gpu.proof(&kernel_name(op.name(), variant)) {
             None => return Ok(Some(variant)),
             Some(proof) if proof.right && serves(gpu, op, problem, variant)? => return Ok(None),
             Some(_) => {}
         }
     }
-    // It need not be proven to run, but does not run where it is known to be wrong.
-    Ok(proof(BASELINE).is_none().then_some(BASELINE))
+    Ok(None)
 }
 
 /// The variant that runs a node.
