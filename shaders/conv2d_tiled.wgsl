@@ -1,4 +1,6 @@
-// Convolution for GPUs: implicit GEMM through workgroup memory, a 64 x 64 tile a workgroup, 4 x 4 outputs an invocation.
+// Convolution for GPUs: implicit GEMM through workgroup memory, a tile a workgroup, 4 x 4 outputs an invocation. A tile has 64 x 64
+// outputs, or for problems that would keep too few workgroups busy 32 x 32 or 16 x 16, of which 4 or 16 invocations each sum a slice of
+// the terms; these sums are added up in the end, in order.
 //
 //   gather       dst[n,i,j,o] = f(b[o] + sum_{p,q,c} src[n,h,w,c] * w[w_first + p*w_row + q*w_tap + c*w_c + o*w_o])
 //                with h = i*mul_h + off_h + p*step_h where that lies inside, w likewise; (i,j) lie at first + (i,j) * stride of
@@ -19,6 +21,8 @@
 
 #import grid
 #import tile_problem
+#import tile_walk
+#import tile_sums
 #import finish
 #import pixel
 #import bias
@@ -27,13 +31,8 @@
 #import image_plain
 #import no_moments
 
-// Rows and columns of a tile, and how much of the common dimension is in workgroup memory at a time.
-const TILE: u32 = 64u;
-const DEPTH: u32 = 16u;
 const THREADS: u32 = 256u;
-// Rows of the shared tiles, in fours, are padded against bank conflicts.
-const PITCH: u32 = 17u;
-// Terms that one accumulator may take over batch and space; a multiple of DEPTH.
+// Terms that one accumulator may take over batch and space; a multiple of 16.
 const BLOCK: u32 = 256u;
 // Height and width of the windows whose maxima gather writes, and windows of an invocation.
 const WINDOW_H: u32 = 1u;
@@ -49,163 +48,202 @@ const WINDOWS: u32 = 4u / WINDOW;
 @group(0) @binding(6) var<storage, read_write> part: array<f32>; // [splits, as the weights]
 @group(0) @binding(9) var<storage, read_write> part_b: array<f32>; // [splits, c_dst]
 
-// Four neighbours at a time, which the invocations load and multiply together.
-var<workgroup> tile_b: array<vec4<f32>, DEPTH * PITCH>; // [depth, column / 4]
-var<workgroup> tile_a: array<vec4<f32>, DEPTH * PITCH>; // [depth, row / 4]
-
-// src at the pixel of image n that tap and channel k reach from there; 0 outside.
-fn load_src(p: Params, n: u32, row: i32, col: i32, k: u32, channel: Reading) -> f32 {
-    let at = reach(p, row, col, k);
-    if !at.inside {
-        return 0.0;
+// Element e of four columns: neighbours are those of neighbouring invocations, as memory is read best. Windows are stored in fours.
+fn column_of(p: Params, column: u32, e: u32) -> u32 {
+    if WINDOW > 1u {
+        return column * 4u + e;
     }
-    return image_value(((n * p.h_src + at.h) * p.w_src + at.w) * p.c_src + k % p.c_src, channel, p.slope);
+    return column + e * p.fours;
 }
 
-// Adds the products of what both tiles hold to the 4 x 4 sums from this row and column (in fours) on.
-fn multiply(acc: ptr<function, array<vec4<f32>, 4>>, row: u32, column: u32) {
-    for (var k = 0u; k < DEPTH; k++) {
-        let a = tile_a[k * PITCH + row];
-        let bs = tile_b[k * PITCH + column];
-        //#unroll
-        for (var r = 0u; r < 4u; r++) {
-            (*acc)[r] += a[r] * bs;
-        }
-    }
+// src at a pixel, channel c; 0 outside.
+fn load_src(p: Params, at: Read, c: u32, channel: Reading) -> f32 {
+    return select(0.0, image_value(select(0u, at.index, at.inside) * p.c_src + c, channel, p.slope), at.inside);
 }
 
 fn gather_tile(p: Params, unit: u32, lane: u32) {
-    let n0 = unit % p.tiles_n * TILE;
-    let m0 = unit / p.tiles_n * TILE;
+    let fours = p.fours;
+    let pitch = fours + 1u;
+    let deep = TERMS / fours;
+    let n0 = unit % p.tiles_n * fours * 4u;
+    let m0 = unit / p.tiles_n * fours * 4u;
     let depth = p.k_h * p.k_w * p.c_src;
-    // Of A this invocation loads column lane % 16 of the four rows that it computes.
-    let row_fours = lane / 16u;
-    let column_fours = lane % 16u;
-    let k_mine = lane % DEPTH;
-    var image: array<u32, 4>;
-    var row: array<i32, 4>;
-    var col: array<i32, 4>;
+    let at = spot(fours, lane);
+    // Of A this invocation loads a column of four rows: neighbours take what lies side by side in memory.
+    let row_loaded = lane / deep;
+    var rows: array<Pixel, 4>;
     //#unroll
     for (var r = 0u; r < 4u; r++) {
-        let pixel = min(m0 + row_fours * 4u + r, p.pixels - 1u);
+        let pixel = min(m0 + row_loaded * 4u + r, p.pixels - 1u);
         let place = pixel / WINDOW;
         let line = place / p.w_dst;
-        image[r] = line / p.h_dst;
-        row[r] = i32(line % p.h_dst * WINDOW_H + pixel % WINDOW / WINDOW_W) * p.mul_h + p.off_h;
-        col[r] = i32(place % p.w_dst * WINDOW_W + pixel % WINDOW_W) * p.mul_w + p.off_w;
+        let i = line % p.h_dst * WINDOW_H + pixel % WINDOW / WINDOW_W;
+        rows[r] = pixel_at(p, line / p.h_dst, i, place % p.w_dst * WINDOW_W + pixel % WINDOW_W);
     }
-    // Of B, four columns of a row: neighbouring invocations take what lies side by side in memory, columns or rows.
+    // Of B, four columns of a row, likewise: columns or rows lie side by side.
     let by_columns = p.w_o == 1u;
-    let k_weights = select(lane % DEPTH, lane / 16u, by_columns);
-    let o_fours = select(lane / 16u, lane % 16u, by_columns);
+    let k_weights = select(lane % deep, lane / fours, by_columns);
+    let o_loaded = select(lane / deep, lane % fours, by_columns);
+    let on = column_at(p, deep);
+    var column = column_at(p, lane % deep);
+    var weight_column = column_at(p, k_weights);
     var acc: array<vec4<f32>, 4>;
-    for (var k0 = 0u; k0 < depth; k0 += DEPTH) {
-        tile_a[k_mine * PITCH + row_fours] = load_rows(p, &image, &row, &col, k0 + k_mine);
-        let first = weight_at(p, k0 + k_weights);
-        var weights = vec4<f32>(0.0);
-        //#unroll
-        for (var e = 0u; e < 4u; e++) {
-            let o = n0 + o_fours * 4u + e;
-            if (k0 + k_weights < depth) & (o < p.c_dst) {
-                weights[e] = w[first + o * p.w_o];
-            }
-        }
-        tile_b[k_weights * PITCH + o_fours] = weights;
+    // What the next turn multiplies is loaded in this one.
+    var next_a = load_rows(p, &rows, column);
+    var next_b = load_weights(p, weight_column, n0, o_loaded);
+    for (var k0 = 0u; k0 < depth; k0 += deep) {
+        tile_a[lane % deep * pitch + row_loaded] = next_a;
+        tile_b[k_weights * pitch + o_loaded] = next_b;
         workgroupBarrier();
-        multiply(&acc, row_fours, column_fours);
+        column = next_column(p, column, on);
+        weight_column = next_column(p, weight_column, on);
+        next_a = load_rows(p, &rows, column);
+        next_b = load_weights(p, weight_column, n0, o_loaded);
+        multiply_tiles(&acc, at, fours);
         workgroupBarrier();
     }
-    store_moments(p, m0, n0, row_fours, column_fours, &acc);
-    let m_out = row_fours * 4u;
-    let n_out = column_fours * 4u;
+    add_slices(&acc, at, fours, lane);
+    store_moments(p, m0, n0, at.row, at.column, &acc);
+    if at.slice == 0u {
+        store_tile(p, m0 + at.row * 4u, n0, at.column, &acc);
+    }
+}
+
+// Four columns of B in one row of it; 0 outside.
+fn load_weights(p: Params, at: Column, n0: u32, mine: u32) -> vec4<f32> {
+    let first = weight_of(p, at);
+    let there = exists(p, at);
+    var weights: vec4<f32>;
+    //#unroll
+    for (var e = 0u; e < 4u; e++) {
+        let o = n0 + column_of(p, mine, e);
+        let inside = there & (o < p.c_dst);
+        weights[e] = select(0.0, w[select(0u, first + o * p.w_o, inside)], inside);
+    }
+    return weights;
+}
+
+// Writes four rows, the first of them m, of four columns.
+fn store_tile(p: Params, m: u32, n0: u32, column: u32, acc: ptr<function, array<vec4<f32>, 4>>) {
     //#unroll
     for (var s = 0u; s < WINDOWS; s++) {
-        let place = (m0 + m_out) / WINDOW + s;
+        let place = m / WINDOW + s;
         let line = place / p.w_dst;
         let i = line % p.h_dst;
         let j = place % p.w_dst;
         let row = line / p.h_dst * p.h_full + p.first_h + i * p.stride_h;
-        let to = (row * p.w_full + p.first_w + j * p.stride_w) * p.c_dst + n0 + n_out;
+        let to = (row * p.w_full + p.first_w + j * p.stride_w) * p.c_dst;
         let corner = i * WINDOW_H * p.w_between + j * WINDOW_W;
-        if place * WINDOW < p.pixels && n0 + n_out < p.c_dst {
-            // There may be fewer than four.
-            let last = p.c_dst - 1u - n0 - n_out;
+        if place * WINDOW < p.pixels && n0 + column_of(p, column, 0u) < p.c_dst {
+            // There may be fewer than four columns.
+            let last = p.c_dst - 1u;
             var best = nothing();
             //#unroll
             for (var v = 0u; v < WINDOW; v++) {
                 var value: vec4<f32>;
                 //#unroll
                 for (var e = 0u; e < 4u; e++) {
-                    let o = min(e, last);
-                    value[e] = finish(acc[s * WINDOW + v][e] + bias(n0 + n_out + o), to + o, p.slope);
+                    let o = min(n0 + column_of(p, column, e), last);
+                    value[e] = finish((*acc)[s * WINDOW + v][e] + bias(o), to + o, p.slope);
                 }
                 best = take(best, value, v == 0u, corner + v / WINDOW_W * p.w_between + v % WINDOW_W);
             }
             //#unroll
             for (var e = 0u; e < 4u; e++) {
-                if e <= last {
-                    dst[to + e] = best.value[e];
+                let o = n0 + column_of(p, column, e);
+                if o <= last {
+                    dst[to + o] = best.value[e];
                 }
             }
-            store_place(to, best);
+            store_place(to + n0 + column * 4u, best);
         }
     }
 }
 
+// A row of four of A in four channels and of B in four columns, of one pixel of dy; 0 outside.
+struct Terms {
+    a: vec4<f32>,
+    b: vec4<f32>,
+}
+
+fn load_terms(shifts: ptr<function, array<Shift, 4>>, channels: ptr<function, array<Reading, 4>>, cs: vec4<u32>, pixel: u32, place: vec3<u32>, inside: bool, n0: u32, mine: u32) -> Terms {
+    var found: Terms;
+    let start = pixel_at(params, place.x, place.y, place.z);
+    //#unroll
+    for (var e = 0u; e < 4u; e++) {
+        let read = shifted(params, start, (*shifts)[e]);
+        found.a[e] = load_src(params, Read(read.h, read.w, read.index, read.inside & inside), cs[e], (*channels)[e]);
+        let o = n0 + column_of(params, mine, e);
+        let there = inside & (o < params.c_dst);
+        let upstream = arriving(select(0u, pixel, there), select(0u, place.x, there), place.y, place.z, select(0u, o, there));
+        found.b[e] = select(0.0, upstream, there);
+    }
+    return found;
+}
+
 fn weight_tile(unit: u32, lane: u32) {
-    let n0 = unit % params.tiles_n * TILE;
-    let m0 = unit / params.tiles_n % params.tiles_m * TILE;
+    let fours = params.fours;
+    let pitch = fours + 1u;
+    let deep = TERMS / fours;
+    let n0 = unit % params.tiles_n * fours * 4u;
+    let m0 = unit / params.tiles_n % params.tiles_m * fours * 4u;
     let split = unit / (params.tiles_n * params.tiles_m);
     let rows = params.k_h * params.k_w * params.c_src;
     let start = split * params.pixels_per_split;
     let end = min(start + params.pixels_per_split, params.pixels);
-    // Both as loaded, of pixel lane / 16, and as computed, in fours.
-    let mine = lane % 16u;
-    let row_fours = lane / 16u;
+    let at = spot(fours, lane);
     var total: array<vec4<f32>, 4>;
     var acc: array<vec4<f32>, 4>;
-    // Of four columns of B, in the first 16 invocations.
-    let sums_b = params.bias == 1u && m0 == 0u && lane < 16u;
+    // Of the columns of B, in the first row.
+    let sums_b = params.bias == 1u && m0 == 0u && at.row == 0u;
     var total_b = vec4<f32>(0.0);
     var acc_b = vec4<f32>(0.0);
-    // The four channels of A stay the same.
+    // Of the terms that these accumulators may take, `fours` in each turn.
+    var room = BLOCK;
+    // This invocation loads of pixels `deep` apart always the same four rows of A and columns of B.
+    let mine = lane % fours;
+    let k_mine = lane / fours;
+    var shifts: array<Shift, 4>;
     var channels: array<Reading, 4>;
+    var cs: vec4<u32>;
     //#unroll
     for (var e = 0u; e < 4u; e++) {
-        channels[e] = reading((m0 + mine * 4u + e) % params.c_src);
+        let column = column_at(params, m0 + mine + e * fours);
+        shifts[e] = shift_of(params, column);
+        channels[e] = reading(column.c);
+        cs[e] = column.c;
     }
-    for (var k0 = start; k0 < end; k0 += DEPTH) {
-        let k = lane / 16u;
-        let pixel = k0 + k;
-        var a = vec4<f32>(0.0);
-        var upstream = vec4<f32>(0.0);
-        if pixel < end {
-            let line = pixel / params.w_dst;
-            let n = line / params.h_dst;
-            let i = line % params.h_dst;
-            let j = pixel % params.w_dst;
-            let row = i32(i) * params.mul_h + params.off_h;
-            let col = i32(j) * params.mul_w + params.off_w;
-            //#unroll
-            for (var e = 0u; e < 4u; e++) {
-                a[e] = load_src(params, n, row, col, m0 + mine * 4u + e, channels[e]);
-                let o = n0 + mine * 4u + e;
-                if o < params.c_dst {
-                    upstream[e] = arriving(pixel, n, i, j, o);
-                }
-            }
-        }
-        tile_a[k * PITCH + mine] = a;
-        tile_b[k * PITCH + mine] = upstream;
+    var pixel = start + k_mine;
+    let line = pixel / params.w_dst;
+    // Image, row and column, and how far it is to those of the next turn.
+    var place = vec3<u32>(line / params.h_dst, line % params.h_dst, pixel % params.w_dst);
+    let lines = deep / params.w_dst;
+    let on = vec3<u32>(lines / params.h_dst, lines % params.h_dst, deep % params.w_dst);
+    var next = load_terms(&shifts, &channels, cs, pixel, place, pixel < end, n0, mine);
+    for (var k0 = start; k0 < end; k0 += deep) {
+        tile_a[k_mine * pitch + mine] = next.a;
+        tile_b[k_mine * pitch + mine] = next.b;
         workgroupBarrier();
-        multiply(&acc, row_fours, mine);
+        pixel += deep;
+        place += on;
+        if place.z >= params.w_dst {
+            place.z -= params.w_dst;
+            place.y += 1u;
+        }
+        if place.y >= params.h_dst {
+            place.y -= params.h_dst;
+            place.x += 1u;
+        }
+        next = load_terms(&shifts, &channels, cs, pixel, place, pixel < end, n0, mine);
+        multiply_tiles(&acc, at, fours);
         if sums_b {
-            //#unroll
-            for (var k = 0u; k < DEPTH; k++) {
-                acc_b += tile_b[k * PITCH + lane];
+            for (var k = at.slice * fours; k < at.slice * fours + fours; k++) {
+                acc_b += tile_b[k * pitch + at.column];
             }
         }
-        if (k0 - start + DEPTH) % BLOCK == 0u {
+        room -= fours;
+        if room == 0u {
+            room = BLOCK;
             //#unroll
             for (var r = 0u; r < 4u; r++) {
                 total[r] += acc[r];
@@ -216,19 +254,32 @@ fn weight_tile(unit: u32, lane: u32) {
         }
         workgroupBarrier();
     }
+    //#unroll
+    for (var r = 0u; r < 4u; r++) {
+        total[r] += acc[r];
+    }
+    add_slices(&total, at, fours, lane);
+    var sums: array<vec4<f32>, 4>;
+    sums[0] = total_b + acc_b;
+    if params.bias == 1u {
+        add_slices(&sums, at, fours, lane);
+    }
+    if at.slice > 0u || split >= params.splits {
+        return;
+    }
     let len = rows * params.c_dst;
     //#unroll
     for (var s = 0u; s < 4u; s++) {
-        let o = n0 + mine * 4u + s;
-        if o < params.c_dst && split < params.splits {
+        let o = n0 + column_of(params, at.column, s);
+        if o < params.c_dst {
             if sums_b {
-                part_b[split * params.c_dst + o] = total_b[s] + acc_b[s];
+                part_b[split * params.c_dst + o] = sums[0][s];
             }
             //#unroll
             for (var r = 0u; r < 4u; r++) {
-                let m = m0 + row_fours * 4u + r;
+                let m = m0 + at.row + r * fours;
                 if m < rows {
-                    part[split * len + weight_at(params, m) + o * params.w_o] = total[r][s] + acc[r][s];
+                    part[split * len + weight_at(params, m) + o * params.w_o] = total[r][s];
                 }
             }
         }

@@ -33,6 +33,11 @@ const BLOCK: u32 = 256u;
 var<workgroup> tile_b: array<vec4<f32>, DEPTH * PITCH>; // [depth, column / 4]
 var<workgroup> tile_a: array<vec4<f32>, DEPTH * PITCH>; // [depth, row / 4]
 
+// Element e of four columns.
+fn column_of(p: Params, column: u32, e: u32) -> u32 {
+    return column * 4u + e;
+}
+
 // src at the pixel of image n that tap and channels k to k + 3 reach from there; 0 outside.
 fn load_image(p: Params, n: u32, row: i32, col: i32, k: u32, channels: Readings) -> vec4<f32> {
     let at = reach(p, row, col, k);

@@ -15,7 +15,7 @@ fn store_moments(p: Params, m0: u32, n0: u32, row: u32, column: u32, acc: ptr<fu
     var b: vec4<f32>;
     //#unroll
     for (var e = 0u; e < 4u; e++) {
-        b[e] = bias(min(n0 + column * 4u + e, p.c_dst - 1u));
+        b[e] = bias(min(n0 + column_of(p, column, e), p.c_dst - 1u));
     }
     if row == 0u {
         firsts[column] = (*acc)[0] + b;
@@ -44,7 +44,7 @@ fn store_moments(p: Params, m0: u32, n0: u32, row: u32, column: u32, acc: ptr<fu
     let tiles = (p.pixels + ROWS - 1u) / ROWS;
     //#unroll
     for (var e = 0u; e < 4u; e++) {
-        let c = n0 + column * 4u + e;
+        let c = n0 + column_of(p, column, e);
         if c < p.c_dst {
             let to = c * 3u * tiles + m0 / ROWS;
             moments[to] = pivot[e];

@@ -1,5 +1,5 @@
 // The problem that the tiles of conv2d_tiled.wgsl and conv2d_tiled_fours.wgsl compute parts of: which pixel a tap reads, and which weight
-// it has. The importing file declares TILE, the rows and columns of a tile.
+// it has.
 
 struct Params {
     pixels: u32, // of what gather sums, or of dy (grad_weight)
@@ -35,10 +35,10 @@ struct Params {
     w_o: u32,
     slope: f32, // of the activation
     w_between: u32, // gather: pixels in a row of what windows are taken of
-    h_windows: u32, // grad_weight: windows of the max pool, down and across, and their size
+    h_windows: u32, // grad_weight: windows of the max pool, down and across
     w_windows: u32,
-    window_h: u32,
-    window_w: u32,
+    fours: u32, // rows of a tile, and columns, in fours
+    fours_back: u32, // of a tile of the gradient of the input (grads)
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -81,7 +81,8 @@ fn transposed() -> Params {
     p.off_w = -params.off_w;
     p.step_h = -params.step_h;
     p.step_w = -params.step_w;
-    p.tiles_n = (params.c_src + TILE - 1u) / TILE;
+    p.fours = params.fours_back;
+    p.tiles_n = (params.c_src + 4u * p.fours - 1u) / (4u * p.fours);
     p.w_c = params.w_o;
     p.w_o = params.w_c;
     return p;

@@ -3,7 +3,8 @@
 use super::activation::epilogue;
 use super::conv2d_few_channels::{self, FewChannels};
 use super::conv2d_gather::{Gather, WeightGrad, finish, forward_gather, hwc, input_gathers};
-use super::conv2d_tiled::{Product, Tile, Wanted};
+use super::conv2d_product::Product;
+use super::conv2d_tiled::{Tile, Wanted};
 use super::reduce::sum_splits;
 use super::{BASELINE, BLOCK, Dispatch, Lowered, Operand, Problem};
 use super::{conv2d_broadcast, conv2d_depthwise, conv2d_rows, conv2d_tiled, conv2d_winograd, reduce};
@@ -110,7 +111,7 @@ pub(super) fn weight_variants(grad: &WeightGrad, caps: &Caps) -> Vec<&'static st
         return vec![BASELINE];
     }
     let pay = conv2d_broadcast::textures_pay(grad.forward.multiply_adds());
-    let tiles = conv2d_tiled::tiles(caps, conv2d_tiled::fours_serve_weights(grad), &[Product::weights(grad)]);
+    let tiles = conv2d_tiled::tiles(caps, conv2d_tiled::fours_serve_weights(grad), &[Product::weights(grad, None)]);
     fast_variants(caps, tiles, conv2d_broadcast::textures_serve_weights(grad, caps), pay)
 }
 

@@ -2,7 +2,8 @@
 //! baseline kernels of the parts, one after the other.
 
 use super::conv2d_gather::{Gather, WeightGrad, forward_gather};
-use super::conv2d_tiled::{self, Normal, PoolBehind, Product, Tile, Wanted};
+use super::conv2d_product::Product;
+use super::conv2d_tiled::{self, Normal, PoolBehind, Tile, Wanted};
 use super::reduce::Splits;
 use super::{
     BASELINE, Lowered, Operand, Problem, activation, batch_norm2d_apply, conv2d, elementwise, linear, pool2d, reduce,
@@ -34,7 +35,7 @@ pub(super) fn conv2d_variants(op: &Conv2dGrad, problem: &Problem) -> Vec<&'stati
     if serves(op, dy) {
         let forward = op.arriving(problem.inputs).map(|between| forward_gather(&op.weight.conv, x, &between, w));
         tiles = forward.map_or(Vec::new(), |forward| {
-            let products = [Product::weights(&WeightGrad { forward }), Product::transposed(&forward)];
+            let products = [Product::weights(&WeightGrad { forward }, op.images), Product::transposed(&forward)];
             conv2d_tiled::tiles(problem.caps, conv2d_tiled::fours_serve(&forward), &products)
         });
         // A pool behind it is for the smaller one.

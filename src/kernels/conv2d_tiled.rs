@@ -2,6 +2,7 @@
 //! `shaders/conv2d_tiled_fours.wgsl`.
 
 use super::conv2d_gather::{Gather, Lattice, WeightGrad};
+use super::conv2d_product::{Product, SIZES};
 use super::reduce::{scratch, sum_both, sum_splits};
 use super::{BASELINE, BLOCK, Dispatch, Edges, Limits, Lowered, Operand, Variant};
 use crate::gpu::Caps;
@@ -14,16 +15,16 @@ pub(super) struct Tile {
     /// The variant's name.
     pub name: &'static str,
     shader: &'static str,
-    /// Rows and columns.
+    /// The most rows, and columns.
     pub size: usize,
-    /// Terms between two barriers.
+    /// Terms between two barriers in a tile of that size.
     depth: usize,
     /// Files that stand in for what the shader imports by itself.
     normalised: (&'static str, &'static str),
     arriving: (&'static str, &'static str),
 }
 
-/// The tile that serves every problem, with 4 × 4 outputs an invocation.
+/// The tile that serves every problem, with 4 × 4 outputs an invocation; of any of [`SIZES`].
 pub(super) const TILED: Tile = Tile {
     name: NAME,
     shader: "conv2d_tiled.wgsl",
@@ -51,7 +52,7 @@ pub(super) const MOMENT_ROWS: usize = 64;
 /// Workgroup memory that they take beside that of the tile.
 const MOMENT_BYTES: u32 = 16 * 16;
 /// Workgroups that a split reduction aims at: a few for each multiprocessor of a large GPU.
-const WORKGROUPS: usize = 512;
+pub(super) const WORKGROUPS: usize = 512;
 
 /// See [`Variant`].
 pub(super) const VARIANT: Variant = Variant {
@@ -75,9 +76,16 @@ pub(super) const FOURS_VARIANT: Variant = Variant {
 };
 
 impl Tile {
-    /// Workgroup memory that both operands take, in padded rows of fours, and moments beside them.
+    /// Workgroup memory that both operands take, in padded rows of fours, and moments beside them: the smallest size has the most
+    /// rows, and so the most padding.
     const fn workgroup_bytes(&self) -> u32 {
-        (2 * self.depth * (self.size / 4 + 1) * 16) as u32 + MOMENT_BYTES
+        let smallest = if self.size == SIZES[0] { SIZES[SIZES.len() - 1] } else { self.size };
+        (2 * (self.depth * self.size / smallest) * (smallest / 4 + 1) * 16) as u32 + MOMENT_BYTES
+    }
+
+    /// The size that it takes for a product.
+    fn fit(&self, product: Product) -> usize {
+        if self.size == SIZES[0] { product.fit() } else { self.size }
     }
 
     /// Lets a kernel read its image normalised.
@@ -85,10 +93,11 @@ impl Tile {
         dispatch.link(self.normalised.0, self.normalised.1).bind("table", normal.table)
     }
 
-    /// Trips of a loop over so many terms.
+    /// The most trips of a loop over so many terms, whatever the size.
     fn trips(&self, terms: usize) -> usize {
-        // The larger one loads in one turn what it multiplies in the next.
-        (terms.div_ceil(self.depth) + self.size / TILED.size - 1) * (self.depth + 1)
+        // The larger one loads in one turn what it multiplies in the next; small ones add up their slices.
+        let slices = if self.size == SIZES[0] { 2 * (SIZES[0] / SIZES[SIZES.len() - 1]).pow(2) } else { 0 };
+        (terms.div_ceil(self.depth) + self.size / TILED.size - 1) * (self.depth + 1) + slices
     }
 
     /// The tile of a variant.
@@ -110,53 +119,12 @@ pub(super) fn fours_serve_weights(problem: &WeightGrad) -> bool {
     problem.forward.w_strides[3] == 1 && fours_serve(&problem.forward)
 }
 
-/// A matrix product that tiles compute.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Product {
-    pub rows: usize,
-    pub columns: usize,
-    pub depth: usize,
-    /// Whether the depth may be split among workgroups.
-    pub splits: bool,
-}
-
-impl Product {
-    /// Of a gather.
-    pub fn gather(problem: &Gather) -> Self {
-        let (rows, columns, depth) = (problem.pixels(), problem.dst[2], problem.taps() * problem.src[2]);
-        Self { rows, columns, depth, splits: false }
-    }
-
-    /// Of a gradient of weights.
-    pub fn weights(problem: &WeightGrad) -> Self {
-        let (rows, columns, depth) = (problem.rows(), problem.forward.dst[2], problem.forward.pixels());
-        Self { rows, columns, depth, splits: true }
-    }
-
-    /// Of the gradient of a layer's input, of which this is the forward problem.
-    pub fn transposed(forward: &Gather) -> Self {
-        let [h, w, columns] = forward.src;
-        Self { rows: forward.n * h * w, columns, depth: forward.taps() * forward.dst[2], splits: false }
-    }
-
-    /// How long a GPU takes for it in tiles, in a unit that is the same for all of them: so many turns as the tiles take if so many
-    /// workgroups run at a time, and the work of one. A tile of 4 × 4 outputs an invocation loads as much from workgroup memory for
-    /// a multiply-add as one of 8 × 8 does for two, and that is what it waits for.
-    fn cost(&self, tile: &Tile) -> usize {
-        let tiles = self.rows.div_ceil(tile.size) * self.columns.div_ceil(tile.size);
-        let most = if self.splits { self.depth.div_ceil(BLOCK).max(1) } else { 1 };
-        let splits = WORKGROUPS.div_ceil(tiles.max(1)).clamp(1, most);
-        let turns = (tiles * splits).div_ceil(WORKGROUPS / 2);
-        turns * tile.size * tile.size * self.depth.div_ceil(splits) / (tile.size / TILED.size)
-    }
-}
-
 /// The tiles that serve a node which computes these products on a device, the one guessed to be faster first.
 pub(super) fn tiles(caps: &Caps, fours: bool, products: &[Product]) -> Vec<&'static str> {
     let serves = |tile: &Variant, serves: bool| (serves && tile.limits.refuse(caps).is_none()).then_some(tile.name);
     let mut found: Vec<_> = [serves(&VARIANT, true), serves(&FOURS_VARIANT, fours)].into_iter().flatten().collect();
-    let cost = |tile: &Tile| products.iter().map(|product| product.cost(tile)).sum::<usize>();
-    if cost(&FOURS) < cost(&TILED) {
+    let cost = |size: fn(&Product) -> usize| products.iter().map(|product| product.cost(size(product))).sum::<usize>();
+    if cost(|_| FOURS.size) < cost(|product| product.fit()) {
         found.reverse();
     }
     found
@@ -175,16 +143,18 @@ pub(super) struct PoolBehind {
     pub saved: Option<Operand>,
 }
 
+/// What all entry points are told; of a tile of this size, and one of the gradient of the input of that size.
 fn dispatch(
     tile: &Tile,
     entry: &'static str,
     problem: &Gather,
     pixels: usize,
+    [size, size_back]: [usize; 2],
     splits: (usize, usize),
     behind: Option<&PoolBehind>,
 ) -> Dispatch {
     let [h_dst, w_dst] = problem.windows.map_or([problem.dst[0], problem.dst[1]], |[_, count]| count);
-    let ([window_h, window_w], [h_windows, w_windows]) = behind.map_or(([1; 2], [0; 2]), |b| (b.window, b.count));
+    let [h_windows, w_windows] = behind.map_or([0; 2], |b| b.count);
     problem
         .lattice
         .set(problem.finish(Dispatch::new(tile.shader, entry)))
@@ -203,7 +173,7 @@ fn dispatch(
         .set("off_w", problem.off[1])
         .set("step_h", problem.step[0])
         .set("step_w", problem.step[1])
-        .set("tiles_n", problem.dst[2].div_ceil(tile.size))
+        .set("tiles_n", problem.dst[2].div_ceil(size))
         .set("splits", splits.0)
         .set("pixels_per_split", splits.1)
         .set("w_first", problem.w_first)
@@ -212,10 +182,10 @@ fn dispatch(
         .set("w_c", problem.w_strides[2])
         .set("w_o", problem.w_strides[3])
         .set("w_between", problem.dst[1])
-        .set("window_h", window_h)
-        .set("window_w", window_w)
         .set("h_windows", h_windows)
         .set("w_windows", w_windows)
+        .set("fours", size / 4)
+        .set("fours_back", size_back / 4)
 }
 
 /// How a layer reads its image, where that goes through a batch normalisation first.
@@ -236,9 +206,10 @@ pub(super) fn with_baseline(mut tiles: Vec<&'static str>, caps: &Caps) -> Vec<&'
 
 /// Lowers a gather.
 pub(super) fn gather(tile: &Tile, problem: &Gather) -> Lowered {
+    let size = tile.fit(Product::gather(problem));
     let main = match problem.windows {
-        None => gathering(tile, problem),
-        Some([[h, w], _]) => gathering(tile, problem)
+        None => gathering(tile, size, problem),
+        Some([[h, w], _]) => gathering(tile, size, problem)
             .constant("WINDOW_H", format!("{h}u"))
             .constant("WINDOW_W", format!("{w}u"))
             .link("pixel", "shared/window_maximum.wgsl")
@@ -251,10 +222,10 @@ pub(super) fn gather(tile: &Tile, problem: &Gather) -> Lowered {
 /// activation.
 pub(super) fn gather_with_moments(tile: &Tile, problem: &Gather, normal: Option<Normal>, moments: Operand) -> Dispatch {
     let main = match normal {
-        None => gathering(tile, problem),
+        None => gathering(tile, tile.size, problem),
         // The activation is that of what is read.
         Some(normal) => {
-            let main = gathering(tile, &Gather { activation: normal.activation, ..*problem });
+            let main = gathering(tile, tile.size, &Gather { activation: normal.activation, ..*problem });
             tile.reading(main, normal).link("finish", "shared/finish_plain.wgsl")
         }
     };
@@ -263,19 +234,19 @@ pub(super) fn gather_with_moments(tile: &Tile, problem: &Gather, normal: Option<
     main.link("no_moments", "shared/moments.wgsl").bind("moments", moments).more_trips(trips)
 }
 
-fn gathering(tile: &Tile, problem: &Gather) -> Dispatch {
+fn gathering(tile: &Tile, size: usize, problem: &Gather) -> Dispatch {
     let (src, w, b) = problem.operands;
     // Pixels that no window covers are not computed.
     let pixels =
         problem.windows.map_or(problem.pixels(), |[[h, w], [rows, columns]]| problem.n * rows * columns * h * w);
-    let tiles_m = pixels.div_ceil(tile.size);
-    dispatch(tile, "gather", problem, pixels, (1, 1), None)
+    let tiles_m = pixels.div_ceil(size);
+    dispatch(tile, "gather", problem, pixels, [size; 2], (1, 1), None)
         .set("tiles_m", tiles_m)
         .bind("src", src)
         .bind("w", w)
         .bias(b, w)
         .bind("dst", Operand::Output(0))
-        .workgroups(tiles_m * problem.dst[2].div_ceil(tile.size))
+        .workgroups(tiles_m * problem.dst[2].div_ceil(size))
         .trips(tile.trips(problem.taps() * problem.src[2]))
 }
 
@@ -291,10 +262,12 @@ pub(super) struct Wanted {
 /// Lowers the gradient of the weights, and of a bias: at once, or as partial sums a split, and then their ordered sums. With a pool
 /// behind the convolution, `dy` is what arrives at that.
 pub(super) fn weight_grad(tile: &Tile, problem: &WeightGrad, behind: Option<&PoolBehind>, wanted: Wanted) -> Lowered {
-    let tiles = weight_tiles(tile, problem);
+    let size = tile.fit(Product::weights(problem, wanted.images));
+    let tiles = weight_tiles(size, problem);
     let splits = problem.parts(wanted.images).unwrap_or_else(|| problem.splits(tiles, WORKGROUPS));
-    lowered(tile, problem, behind, wanted, splits, |splits| {
-        let main = dispatch(tile, "grad_weight", &problem.forward, problem.forward.pixels(), splits, behind);
+    lowered(tile, size, problem, behind, wanted, splits, |splits| {
+        let forward = &problem.forward;
+        let main = dispatch(tile, "grad_weight", forward, forward.pixels(), [size; 2], splits, behind);
         main.workgroups(tiles * splits.0)
     })
 }
@@ -313,13 +286,15 @@ pub(super) fn grads(
     let activation = normal.and_then(|normal| normal.activation);
     let lattice = Lattice::whole([problem.forward.src[0], problem.forward.src[1]]);
     let forward = Gather { lattice, activation, ..problem.forward };
-    let (tiles, pixels) = (weight_tiles(tile, problem), forward.n * forward.src[0] * forward.src[1]);
+    let size = tile.fit(Product::weights(problem, wanted.images));
+    let size_back = tile.fit(Product::transposed(&forward));
+    let (tiles, pixels) = (weight_tiles(size, problem), forward.n * forward.src[0] * forward.src[1]);
     let depth = forward.taps() * forward.dst[2];
     // A workgroup of either kind should be busy for as long as one of the other.
     let workgroups = WORKGROUPS.min(tiles * forward.pixels().div_ceil(depth));
     let splits = problem.parts(wanted.images).unwrap_or_else(|| problem.splits(tiles, workgroups));
-    lowered(tile, problem, behind, wanted, splits, |splits| {
-        let main = dispatch(tile, "grads", &forward, forward.pixels(), splits, behind);
+    lowered(tile, size, problem, behind, wanted, splits, |splits| {
+        let main = dispatch(tile, "grads", &forward, forward.pixels(), [size, size_back], splits, behind);
         let main = match other {
             None => main,
             Some(other) => main.link("finish", "shared/finish_gradient_plus.wgsl").bind("other", other),
@@ -342,18 +317,19 @@ pub(super) fn grads(
             .link("bias", "shared/no_bias.wgsl")
             .bind("w", Operand::Input(2))
             .bind("dst", dx)
-            .workgroups(tiles * splits.0 + pixels.div_ceil(tile.size) * forward.src[2].div_ceil(tile.size))
+            .workgroups(tiles * splits.0 + pixels.div_ceil(size_back) * forward.src[2].div_ceil(size_back))
             .trips(tile.trips(depth))
     })
 }
 
 /// Tiles of a gradient of weights.
-fn weight_tiles(tile: &Tile, problem: &WeightGrad) -> usize {
-    problem.rows().div_ceil(tile.size) * problem.forward.dst[2].div_ceil(tile.size)
+fn weight_tiles(size: usize, problem: &WeightGrad) -> usize {
+    problem.rows().div_ceil(size) * problem.forward.dst[2].div_ceil(size)
 }
 
 fn lowered(
     tile: &Tile,
+    size: usize,
     problem: &WeightGrad,
     behind: Option<&PoolBehind>,
     Wanted { bias, images }: Wanted,
@@ -371,7 +347,7 @@ fn lowered(
         (part, scratch(&mut workspaces, Spec::f32([splits.0, c_out])))
     };
     let main = main(splits)
-        .set("tiles_m", problem.rows().div_ceil(tile.size))
+        .set("tiles_m", problem.rows().div_ceil(size))
         .set("bias", usize::from(bias.is_some()))
         .bind("src", src)
         .bind("dy", dy)
@@ -381,8 +357,12 @@ fn lowered(
     let main = main.trips(trips);
     let main = match behind {
         None => main,
-        Some(PoolBehind { places, saved, .. }) => {
-            let main = main.link("arriving_pixels", "shared/arriving_maxima.wgsl").bind("places", *places);
+        Some(PoolBehind { places, saved, window: [h, w], .. }) => {
+            let main = main
+                .link("arriving_pixels", "shared/arriving_maxima.wgsl")
+                .constant("POOL_H", format!("{h}u"))
+                .constant("POOL_W", format!("{w}u"))
+                .bind("places", *places);
             match saved {
                 None => main.link("pooled_derivative", "shared/pooled_alone.wgsl"),
                 Some(saved) => main.bind("maxima", *saved),

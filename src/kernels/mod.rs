@@ -191,6 +191,7 @@ mod conv2d_few_channels;
 mod conv2d_gather;
 mod conv2d_grad;
 mod conv2d_max_pool2d;
+mod conv2d_product;
 mod conv2d_rows;
 mod conv2d_tiled;
 mod conv2d_winograd;

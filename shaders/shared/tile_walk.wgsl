@@ -1,0 +1,86 @@
+// How conv2d_tiled.wgsl walks along rows and columns of its matrices without dividing at each step: a division costs as much as many
+// multiply-adds. The importing file imports tile_problem.
+
+// A matrix column: tap (p, q) and channel c.
+struct Column {
+    p: u32,
+    q: u32,
+    c: u32,
+}
+
+// Column k of so many, or what leads from any column to the one k further on.
+fn column_at(p: Params, k: u32) -> Column {
+    let tap = k / p.c_src;
+    // Where no tap reads a remainder of the pixels, there may be no column of taps.
+    let taps = max(p.k_w, 1u);
+    return Column(tap / taps, tap % taps, k % p.c_src);
+}
+
+fn next_column(p: Params, at: Column, by: Column) -> Column {
+    var next = Column(at.p + by.p, at.q + by.q, at.c + by.c);
+    if next.c >= p.c_src {
+        next.c -= p.c_src;
+        next.q += 1u;
+    }
+    if next.q >= p.k_w {
+        next.q -= p.k_w;
+        next.p += 1u;
+    }
+    return next;
+}
+
+// Whether there is such a column.
+fn exists(p: Params, at: Column) -> bool {
+    return (at.p < p.k_h) & (p.k_w > 0u);
+}
+
+// Of a column, the weight to column 0.
+fn weight_of(p: Params, at: Column) -> u32 {
+    return p.w_first + at.p * p.w_row + at.q * p.w_tap + at.c * p.w_c;
+}
+
+// Where tap 0 of a pixel reads: an image, a row and a column of it, and the number of that pixel among all that are read, which means
+// nothing outside of the image.
+struct Pixel {
+    image: u32,
+    row: i32,
+    col: i32,
+    index: u32,
+}
+
+fn pixel_at(p: Params, image: u32, i: u32, j: u32) -> Pixel {
+    let row = i32(i) * p.mul_h + p.off_h;
+    let col = i32(j) * p.mul_w + p.off_w;
+    let line = i32(image * p.h_src) + row;
+    return Pixel(image, row, col, u32(line * i32(p.w_src) + col));
+}
+
+// How far from there a column reads.
+struct Shift {
+    down: i32,
+    across: i32,
+    on: u32,
+}
+
+fn shift_of(p: Params, at: Column) -> Shift {
+    // A column that does not exist reads far outside.
+    let down = select(0x40000000, i32(at.p) * p.step_h, exists(p, at));
+    let across = i32(at.q) * p.step_w;
+    return Shift(down, across, u32(down * i32(p.w_src) + across));
+}
+
+// Where a pixel reads through a column.
+struct Read {
+    h: u32,
+    w: u32,
+    index: u32,
+    inside: bool,
+}
+
+fn shifted(p: Params, start: Pixel, by: Shift) -> Read {
+    // What lies before the first row or column is a large number once it has no sign.
+    let h = u32(start.row + by.down);
+    let w = u32(start.col + by.across);
+    // Not &&: a chain of branches in each unrolled load keeps one software driver compiling for minutes.
+    return Read(h, w, start.index + by.on, (h < p.h_src) & (w < p.w_src));
+}
