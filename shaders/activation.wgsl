@@ -1,10 +1,10 @@
-// Functions of one element and their derivatives, baseline: one element an invocation.
+// Functions of one element and their derivatives, baseline: EACH elements an invocation, so that as many loads are under way.
 //
 //   forward  y[i]  = f(x[i])
 //   grad     dx[i] = f'(saved[i]) * dy[i]   (saved is f(x) for KIND up to TANH, x for the rest)
 //
 // f and f' are chosen by the constant KIND (shared/activate.wgsl, shared/derivative.wgsl).
-// Dispatch: one invocation an element, folded (shared/grid.wgsl).
+// Dispatch: one invocation EACH elements, folded (shared/grid.wgsl).
 // Definition: src/ops/activation.rs. Host: src/kernels/activation.rs.
 
 #import grid
@@ -17,6 +17,7 @@ struct Params {
 }
 
 const WORKGROUP: u32 = 64u;
+const EACH: u32 = 4u;
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> x: array<f32>; // [len]
@@ -27,23 +28,36 @@ const WORKGROUP: u32 = 64u;
 
 @compute @workgroup_size(WORKGROUP)
 fn forward(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let index = linear_index(group, groups, lane, WORKGROUP);
-    if index >= params.len {
-        return;
+    var values: array<f32, EACH>;
+    //#unroll
+    for (var e = 0u; e < EACH; e++) {
+        values[e] = x[min(spread_index(group, groups, lane, WORKGROUP, EACH, e), params.len - 1u)];
     }
-    y[index] = activate(x[index], params.slope);
+    //#unroll
+    for (var e = 0u; e < EACH; e++) {
+        let index = spread_index(group, groups, lane, WORKGROUP, EACH, e);
+        if index < params.len {
+            y[index] = activate(values[e], params.slope);
+        }
+    }
 }
 
 @compute @workgroup_size(WORKGROUP)
 fn grad(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let index = linear_index(group, groups, lane, WORKGROUP);
-    if index >= params.len {
-        return;
+    var values: array<f32, EACH>;
+    var upstream: array<f32, EACH>;
+    //#unroll
+    for (var e = 0u; e < EACH; e++) {
+        let at = min(spread_index(group, groups, lane, WORKGROUP, EACH, e), params.len - 1u);
+        values[e] = saved[at];
+        upstream[e] = dy[at];
     }
-    let v = saved[index];
-    if KIND > TANH && is_nan(v) {
-        dx[index] = v;
-    } else {
-        dx[index] = derivative(v, params.slope) * dy[index];
+    //#unroll
+    for (var e = 0u; e < EACH; e++) {
+        let index = spread_index(group, groups, lane, WORKGROUP, EACH, e);
+        if index < params.len {
+            let slope = derivative(values[e], params.slope) * upstream[e];
+            dx[index] = select(slope, values[e], KIND > TANH && is_nan(values[e]));
+        }
     }
 }

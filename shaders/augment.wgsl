@@ -9,6 +9,7 @@
 // Definition: src/ops/augment.rs. Host: src/kernels/augment.rs.
 
 #import grid
+#import finite
 #import random
 
 struct Params {
@@ -125,8 +126,8 @@ fn augment(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) gro
         let above = between(pixel(image, row, column, channel), pixel(image, row, column + 1, channel), right);
         let below = between(pixel(image, row + 1, column, channel), pixel(image, row + 1, column + 1, channel), right);
         let value = table[at + 6u] * between(above, below, down) + table[at + 7u];
-        // Not by clamp, which need not pass a NaN on.
-        let held = select(select(value, 0.0, value < 0.0), 1.0, value > 1.0);
+        // A clamp need not pass a NaN on, and a compiler may make one of comparisons.
+        let held = select(clamp(value, 0.0, 1.0), value, is_nan(value));
         y[index * params.c + channel] = select(held, params.outside, cut);
     }
 }

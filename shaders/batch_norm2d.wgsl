@@ -13,7 +13,7 @@
 //   running      r  = (1 - momentum) * r + momentum * batch, unless the control flag is set
 //
 // The pivot keeps the digits where the mean is far from zero.
-// Dispatch: one invocation an element of the output, folded (shared/grid.wgsl).
+// Dispatch: one invocation an element of the output, or EACH of an image, folded (shared/grid.wgsl).
 // Definition: src/ops/batch_norm2d.rs. Host: src/kernels/batch_norm2d.rs.
 
 #import grid
@@ -32,6 +32,8 @@ struct Params {
 }
 
 const WORKGROUP: u32 = 64u;
+// Elements of an invocation of what has one for each of x, so that as many loads are under way.
+const EACH: u32 = 4u;
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> x: array<f32>; // [rows, c]
@@ -133,12 +135,14 @@ fn rstd_finish(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups)
 
 @compute @workgroup_size(WORKGROUP)
 fn forward(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let index = linear_index(group, groups, lane, WORKGROUP);
-    if index >= params.rows * params.c {
-        return;
+    //#unroll
+    for (var e = 0u; e < EACH; e++) {
+        let index = spread_index(group, groups, lane, WORKGROUP, EACH, e);
+        if index < params.rows * params.c {
+            let c = index % params.c;
+            y[index] = activate(((x[index] - mean[c]) - mean[params.c + c]) * (rstd[c] * weight[c]) + bias[c], params.slope);
+        }
     }
-    let c = index % params.c;
-    y[index] = activate(((x[index] - mean[c]) - mean[params.c + c]) * (rstd[c] * weight[c]) + bias[c], params.slope);
 }
 
 @compute @workgroup_size(WORKGROUP)
@@ -185,35 +189,41 @@ fn grad_sums(index: u32, pivot: f32, offset: f32, scale: f32) {
 
 @compute @workgroup_size(WORKGROUP)
 fn grad(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let index = linear_index(group, groups, lane, WORKGROUP);
-    if index >= params.rows * params.c {
-        return;
+    //#unroll
+    for (var e = 0u; e < EACH; e++) {
+        let index = spread_index(group, groups, lane, WORKGROUP, EACH, e);
+        if index < params.rows * params.c {
+            let c = index % params.c;
+            let scale = rstd[c];
+            let rows = f32(params.rows);
+            let xhat = ((x[index] - mean[c]) - mean[params.c + c]) * scale;
+            y[index] = weight[c] * scale * (dy[index] - dbias[c] / rows - xhat * (dweight[c] / rows));
+        }
     }
-    let c = index % params.c;
-    let scale = rstd[c];
-    let rows = f32(params.rows);
-    let xhat = ((x[index] - mean[c]) - mean[params.c + c]) * scale;
-    y[index] = weight[c] * scale * (dy[index] - dbias[c] / rows - xhat * (dweight[c] / rows));
 }
 
 @compute @workgroup_size(WORKGROUP)
 fn eval(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let index = linear_index(group, groups, lane, WORKGROUP);
-    if index >= params.rows * params.c {
-        return;
+    //#unroll
+    for (var e = 0u; e < EACH; e++) {
+        let index = spread_index(group, groups, lane, WORKGROUP, EACH, e);
+        if index < params.rows * params.c {
+            let c = index % params.c;
+            y[index] = (x[index] - running_mean[c]) / sqrt(running_var[c] + params.eps) * weight[c] + bias[c];
+        }
     }
-    let c = index % params.c;
-    y[index] = (x[index] - running_mean[c]) / sqrt(running_var[c] + params.eps) * weight[c] + bias[c];
 }
 
 @compute @workgroup_size(WORKGROUP)
 fn eval_grad(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let index = linear_index(group, groups, lane, WORKGROUP);
-    if index >= params.rows * params.c {
-        return;
+    //#unroll
+    for (var e = 0u; e < EACH; e++) {
+        let index = spread_index(group, groups, lane, WORKGROUP, EACH, e);
+        if index < params.rows * params.c {
+            let c = index % params.c;
+            y[index] = dy[index] * weight[c] / sqrt(running_var[c] + params.eps);
+        }
     }
-    let c = index % params.c;
-    y[index] = dy[index] * weight[c] / sqrt(running_var[c] + params.eps);
 }
 
 @compute @workgroup_size(WORKGROUP)

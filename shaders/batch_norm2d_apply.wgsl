@@ -7,7 +7,7 @@
 //   affine  table[0,c] = pivot, table[1,c] = offset, table[2,c] = rstd * weight, table[3,c] = bias
 //   apply   y[row,c] = f(((x - pivot) - offset) * table[2,c] + table[3,c] + residual), f an activation, or nothing
 //
-// Dispatch: finish, one workgroup a channel; the others, one invocation a channel or an element, folded (shared/grid.wgsl).
+// Dispatch: finish, one workgroup a channel; affine, one invocation a channel; apply, one EACH elements; folded (shared/grid.wgsl).
 // Definition: src/ops/fused/normalised.rs. Host: src/kernels/batch_norm2d_apply.rs.
 
 #import grid
@@ -26,6 +26,8 @@ struct Params {
 }
 
 const WORKGROUP: u32 = 64u;
+// Elements of an invocation of apply, so that as many loads are under way.
+const EACH: u32 = 4u;
 // Terms that one accumulator may take over batch and space.
 const BLOCK: u32 = 256u;
 
@@ -103,8 +105,11 @@ fn affine(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) grou
 
 @compute @workgroup_size(WORKGROUP)
 fn apply(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let index = linear_index(group, groups, lane, WORKGROUP);
-    if index < params.rows * params.c {
-        y[index] = activate(normal(x[index], reading_of(index % params.c, params.c)) + residual_at(index), params.slope);
+    //#unroll
+    for (var e = 0u; e < EACH; e++) {
+        let index = spread_index(group, groups, lane, WORKGROUP, EACH, e);
+        if index < params.rows * params.c {
+            y[index] = activate(normal(x[index], reading_of(index % params.c, params.c)) + residual_at(index), params.slope);
+        }
     }
 }

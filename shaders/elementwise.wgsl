@@ -1,4 +1,4 @@
-// Sums, products, copies and permutations, baseline: one element an invocation.
+// Sums, products, copies and permutations, baseline: one element an invocation, or EACH of a sum or product.
 //
 //   add             y[i] = f(a[i] + b[i]), f an activation, or nothing (shared/activate.wgsl)
 //   mul             y[i] = a[i] * b[i]
@@ -8,7 +8,7 @@
 //   flatten_grad    y[n, p, c] = a[n, c * pixels + p]
 //
 // Places move bits, whatever they mean: u32 values too.
-// Dispatch: one invocation an element (for place, of the input), folded (shared/grid.wgsl).
+// Dispatch: one invocation an element, or EACH (for place, of the input), folded (shared/grid.wgsl).
 // Definition: src/ops/elementwise.rs. Host: src/kernels/elementwise.rs.
 
 #import grid
@@ -25,6 +25,8 @@ struct Params {
 }
 
 const WORKGROUP: u32 = 64u;
+// Elements of an invocation of add and mul, so that as many loads are under way.
+const EACH: u32 = 4u;
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> a: array<f32>; // [len]
@@ -35,17 +37,39 @@ const WORKGROUP: u32 = 64u;
 
 @compute @workgroup_size(WORKGROUP)
 fn add(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let index = linear_index(group, groups, lane, WORKGROUP);
-    if index < params.len {
-        y[index] = activate(a[index] + b[index], params.slope);
+    var left: array<f32, EACH>;
+    var right: array<f32, EACH>;
+    //#unroll
+    for (var e = 0u; e < EACH; e++) {
+        let at = min(spread_index(group, groups, lane, WORKGROUP, EACH, e), params.len - 1u);
+        left[e] = a[at];
+        right[e] = b[at];
+    }
+    //#unroll
+    for (var e = 0u; e < EACH; e++) {
+        let index = spread_index(group, groups, lane, WORKGROUP, EACH, e);
+        if index < params.len {
+            y[index] = activate(left[e] + right[e], params.slope);
+        }
     }
 }
 
 @compute @workgroup_size(WORKGROUP)
 fn mul(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let index = linear_index(group, groups, lane, WORKGROUP);
-    if index < params.len {
-        y[index] = a[index] * b[index];
+    var left: array<f32, EACH>;
+    var right: array<f32, EACH>;
+    //#unroll
+    for (var e = 0u; e < EACH; e++) {
+        let at = min(spread_index(group, groups, lane, WORKGROUP, EACH, e), params.len - 1u);
+        left[e] = a[at];
+        right[e] = b[at];
+    }
+    //#unroll
+    for (var e = 0u; e < EACH; e++) {
+        let index = spread_index(group, groups, lane, WORKGROUP, EACH, e);
+        if index < params.len {
+            y[index] = left[e] * right[e];
+        }
     }
 }
 

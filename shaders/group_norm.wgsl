@@ -9,7 +9,7 @@
 //   row_part     part[s,0,row] = sum over the elements of split s of dy * weight, part[s,1,row] = sum of dy * weight * xhat
 //   channel_part part_w[s,c] = sum over the pixels of split s (of all images) of dy * xhat, part_b[s,c] = sum of dy
 //                (the splits are added in order by `shaders/reduce.wgsl`: sums [2,row], dweight and dbias)
-//   grad         dx = rstd * (dy * weight - sums[0,row] / elements - xhat * sums[1,row] / elements)
+//   grad         dx = rstd * (dy * weight - sums[0,row] / elements - xhat * sums[1,row] / elements), 0 in rows of one element
 //
 // Dispatch: one invocation an element of the output, folded (shared/grid.wgsl).
 // Definition: src/ops/group_norm.rs. Host: src/kernels/group_norm.rs.
@@ -214,5 +214,7 @@ fn grad(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
     let count = f32(elements());
     let xhat = normalised(index, row);
     let weighted = dy[index] * weight[index % params.c];
-    y[index] = rstd[row] * (weighted - sums[row] / count - xhat * (sums[params.n * params.groups + row] / count));
+    let slope = rstd[row] * (weighted - sums[row] / count - xhat * (sums[params.n * params.groups + row] / count));
+    // One element is its own mean, whatever it is: not only up to what a fused multiply-add keeps of the product.
+    y[index] = select(slope, 0.0, elements() == 1u);
 }

@@ -32,9 +32,10 @@ struct Params {
     pixels1: u32, // of what the layer before reads, where that is computed too (shared/head_hidden.wgsl), and its channels
     channels1: u32,
     bias1: u32, // whether b1 is one
+    share1: u32, // lanes of a channel, a power of two
 }
 
-const WORKGROUP: u32 = 64u;
+const WORKGROUP: u32 = 256u;
 const BLOCK: u32 = 256u;
 const CLASSES: u32 = 256u;
 

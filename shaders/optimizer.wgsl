@@ -30,7 +30,7 @@ struct Params {
     momentum: f32, // mu
     rest1: f32, // 1 - b1
     share2: f32, // b2, or rmsprop's alpha
-    rest2: f32, // 1 - b2
+    rest2_root: f32, // sqrt(1 - b2): its product with g overflows where (1 - b2) * g^2 does, however that is multiplied
     eps: f32,
     clip_value: f32, // or 0, as the next two
     max_norm: f32,
@@ -63,7 +63,8 @@ fn within(v: Elements, limit: f32) -> Elements {
         return v;
     }
     let most = Elements(limit);
-    return select(select(v, -most, v < -most), most, v > most);
+    // A compiler may make a minimum and a maximum of this, which turn a NaN into a number.
+    return select(select(select(v, -most, v < -most), most, v > most), v, is_no_number(v));
 }
 
 // The gradient as it is clipped.
@@ -112,7 +113,8 @@ fn adam_step(index: u32, w: Elements, from_w: Elements, g: Elements) {
     let old = moment[index];
     let old2 = moment2[index];
     let m = old + params.rest1 * (g - old);
-    let v = params.share2 * old2 + params.rest2 * g * g;
+    let rest = params.rest2_root * g;
+    let v = params.share2 * old2 + rest * rest;
     let new_w = from_w - rate(0u) / rate(1u) * m / (sqrt(v) / rate(2u) + params.eps);
     // Where m is not finite, w is not either.
     let keeps = finite(v) & finite(new_w);
@@ -150,7 +152,8 @@ fn rmsprop(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) gro
     let w = param[index];
     let old = moment[index];
     let g = gradient(index) + params.weight_decay * w;
-    let v = params.share2 * old + params.rest2 * g * g;
+    let rest = params.rest2_root * g;
+    let v = params.share2 * old + rest * rest;
     let new_w = w - rate(0u) * (g / (sqrt(v) + params.eps));
     let keeps = finite(v) & finite(new_w);
     moment[index] = select(old, v, keeps);
@@ -167,7 +170,8 @@ fn rmsprop_momentum(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgr
     let old = moment[index];
     let old2 = moment2[index];
     let g = gradient(index) + params.weight_decay * w;
-    let v = params.share2 * old + params.rest2 * g * g;
+    let rest = params.rest2_root * g;
+    let v = params.share2 * old + rest * rest;
     let b = params.momentum * old2 + g / (sqrt(v) + params.eps);
     let new_w = w - rate(0u) * b;
     // Where b is not finite, w is not either.

@@ -79,9 +79,8 @@ fn clip_value(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) 
         return;
     }
     let v = values[index];
-    if v > params.limit {
-        values[index] = params.limit;
-    } else if v < -params.limit {
-        values[index] = -params.limit;
+    // A NaN stays: a compiler may make a minimum and a maximum of comparisons.
+    if !is_nan(v) {
+        values[index] = clamp(v, -params.limit, params.limit);
     }
 }

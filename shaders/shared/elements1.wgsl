@@ -9,6 +9,10 @@ fn finite(v: Elements) -> Mask {
     return is_finite(v);
 }
 
+fn is_no_number(v: Elements) -> Mask {
+    return is_nan(v);
+}
+
 // The sum of what is one element.
 fn sum_of(v: Elements) -> f32 {
     return v;

@@ -8,6 +8,10 @@ fn finite(v: Elements) -> Mask {
     return (bitcast<vec4<u32>>(v) & vec4<u32>(0x7f800000u)) != vec4<u32>(0x7f800000u);
 }
 
+fn is_no_number(v: Elements) -> Mask {
+    return (bitcast<vec4<u32>>(v) & vec4<u32>(0x7fffffffu)) > vec4<u32>(0x7f800000u);
+}
+
 // The sum of the four, in order.
 fn sum_of(v: Elements) -> f32 {
     return v.x + v.y + v.z + v.w;

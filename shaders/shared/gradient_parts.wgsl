@@ -8,6 +8,9 @@
 // of the elements have them.
 @group(0) @binding(15) var<storage, read> places: array<vec4<u32>>;
 
+// Terms of a turn.
+const TOGETHER: u32 = 8u;
+
 fn gradient(i: u32) -> f32 {
     let at = params.first + i;
     let place = places[at / 64u];
@@ -19,8 +22,13 @@ fn gradient(i: u32) -> f32 {
     for (var start = 0u; start < place.z; start += BLOCK) {
         let stop = min(start + BLOCK, place.z);
         var sum = 0.0;
-        for (var s = start; s < stop; s++) {
-            sum += sums[place.x + s * place.y + within];
+        // As many loads under way as there are terms in a turn.
+        for (var s = start; s < stop; s += TOGETHER) {
+            //#unroll
+            for (var t = 0u; t < TOGETHER; t++) {
+                let term = sums[place.x + min(s + t, stop - 1u) * place.y + within];
+                sum += select(0.0, term, s + t < stop);
+            }
         }
         total += sum;
     }

@@ -5,19 +5,32 @@
 @group(0) @binding(14) var<storage, read> w1: array<f32>; // [channels, channels1, pixels1]
 @group(0) @binding(15) var<storage, read> b1: array<f32>; // [channels], or anything
 
+// `share1` lanes sum the products of one of its channels, as many at once as that leaves.
 fn prepare(row: u32, lane: u32) {
     let inputs = params.pixels1 * params.channels1;
-    for (var o = lane; o < params.channels; o += WORKGROUP) {
+    let member = lane % params.share1;
+    for (var first = 0u; first < params.channels; first += WORKGROUP / params.share1) {
+        let o = first + lane / params.share1;
         var sum = 0.0;
-        for (var c = 0u; c < params.channels1; c++) {
-            for (var p = 0u; p < params.pixels1; p++) {
-                sum += x1[row * inputs + p * params.channels1 + c] * w1[o * inputs + c * params.pixels1 + p];
+        if o < params.channels {
+            for (var c = member; c < params.channels1; c += params.share1) {
+                for (var p = 0u; p < params.pixels1; p++) {
+                    sum += x1[row * inputs + p * params.channels1 + c] * w1[o * inputs + c * params.pixels1 + p];
+                }
             }
         }
-        if params.bias1 == 1u {
-            sum += b1[o];
+        parts[lane] = sum;
+        workgroupBarrier();
+        if (member == 0u) & (o < params.channels) {
+            for (var s = 1u; s < params.share1; s++) {
+                sum += parts[lane + s];
+            }
+            if params.bias1 == 1u {
+                sum += b1[o];
+            }
+            x[row * params.channels + o] = activate(sum, params.slope);
         }
-        x[row * params.channels + o] = activate(sum, params.slope);
+        workgroupBarrier();
     }
     // Every lane reads what all have stored.
     storageBarrier();

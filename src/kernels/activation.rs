@@ -4,6 +4,9 @@ use super::{Dispatch, Lowered, Operand, Problem};
 use crate::error::Result;
 use crate::ops::{Activation, ActivationGrad};
 
+/// Elements of an invocation.
+const EACH: usize = 4;
+
 /// The shader's name for the kind, and the attribute it takes.
 fn kind(op: &Activation) -> (&'static str, f64) {
     match *op {
@@ -36,7 +39,7 @@ pub(super) fn derivative_epilogue(dispatch: Dispatch, (activation, saved): (Acti
 
 fn dispatch(entry: &'static str, op: &Activation, problem: &Problem) -> Dispatch {
     let len = problem.outputs[0].len();
-    epilogue(Dispatch::new("activation.wgsl", entry).set("len", len).invocations(len), Some(*op))
+    epilogue(Dispatch::new("activation.wgsl", entry).set("len", len).invocations(len.div_ceil(EACH)), Some(*op))
 }
 
 pub(super) fn forward(op: &Activation, problem: &Problem) -> Result<Lowered> {

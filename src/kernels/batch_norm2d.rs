@@ -9,6 +9,9 @@ use crate::tensor::Spec;
 
 use Operand::{Input, Output};
 
+/// Elements of an invocation that has some of an image.
+pub(super) const EACH: usize = 4;
+
 /// Rows (pixels of all images) of channels.
 struct Sizes {
     rows: usize,
@@ -52,9 +55,9 @@ impl Sizes {
         self.dispatch(entry).invocations(self.c).trips(split_sum_trips(self.splits.count))
     }
 
-    /// One invocation an element of the image.
+    /// One invocation for [`EACH`] elements of the image.
     fn image(&self, entry: &'static str, activation: Option<Activation>) -> Dispatch {
-        self.activated(entry, activation).invocations(self.rows * self.c)
+        self.activated(entry, activation).invocations((self.rows * self.c).div_ceil(EACH))
     }
 
     /// The gradients of weight and bias, outputs 1 and 2, from the splits that `part` computes.

@@ -5,6 +5,7 @@ use super::activation::epilogue;
 use super::conv2d_gather::forward_gather;
 use super::conv2d_tiled::{self, MOMENT_ROWS, Normal, Tile};
 use super::reduce::{folding, scratch};
+use super::batch_norm2d::EACH;
 use super::{BASELINE, BLOCK, Dispatch, Lowered, Operand, Problem, WORKGROUP, batch_norm2d, conv2d};
 use crate::error::Result;
 use crate::ops::{Activation, BatchNorm2dApply, Conv2dStatistics};
@@ -35,7 +36,7 @@ fn apply(
         .bind("x", x)
         .bind("table", table)
         .bind("y", y)
-        .invocations(image.len());
+        .invocations(image.len().div_ceil(EACH));
     match residual {
         Some(residual) => dispatch.bind("residual", residual),
         None => dispatch.link("residual", "shared/no_residual.wgsl"),

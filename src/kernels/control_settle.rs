@@ -36,7 +36,7 @@ struct Part {
 fn parts(len: usize, each: usize, caps: &Caps) -> Vec<Part> {
     const MOST: usize = 1024;
     // Workgroups cost more on processors, and are never many at a time.
-    let few = if caps.cpu { 64 } else { 4 };
+    let few = if caps.cpu { 64 } else { 1 };
     let mut first = 0;
     let part = |range: Range<usize>| {
         let groups = (range.len() / each).div_ceil(few * WORKGROUP).clamp(1, MOST);

@@ -7,6 +7,8 @@ use crate::ops::{Activation, Concat, Copy, Flatten, FlattenGrad, Mul, Operator, 
 use crate::tensor::{DType, Spec};
 
 const FILE: &str = "elementwise.wgsl";
+/// Elements of an invocation of a sum or product.
+const EACH: usize = 4;
 
 /// Rows of the smaller tensor inside rows of the larger one.
 #[derive(Debug, Clone, Copy, Default)]
@@ -43,7 +45,8 @@ fn pairwise(entry: &'static str, activation: Option<Activation>, problem: &Probl
     let dispatch = activated(entry, activation, problem.outputs[0].len(), Window::default(), [0, 0])
         .bind("a", Operand::Input(0))
         .bind("b", Operand::Input(1))
-        .bind("y", Operand::Output(0));
+        .bind("y", Operand::Output(0))
+        .invocations(problem.outputs[0].len().div_ceil(EACH));
     Ok(Lowered::baseline(vec![dispatch]))
 }
 

@@ -7,7 +7,7 @@ use super::conv2d_gather::finish;
 use super::loss::{cross_entropy_and_grad, mean_of_rows, smoothed};
 use super::reduce::scratch;
 use super::{
-    BASELINE, Dispatch, Edges, Limits, Lowered, Operand, Problem, Variant, WORKGROUP, conv2d_grad, conv2d_tiled, linear,
+    BASELINE, Dispatch, Edges, Limits, Lowered, Operand, Problem, Variant, conv2d_grad, conv2d_tiled, linear,
 };
 use crate::error::Result;
 use crate::ops::linear::pixels_channels;
@@ -35,6 +35,8 @@ pub(super) const GRAD_VARIANT: Variant =
 pub(super) const MLP_VARIANT: Variant =
     Variant { limits: Limits { storage_buffers: 14, ..Limits::DEFAULT }, ..VARIANT };
 
+/// Lanes of a row of the batch, `WORKGROUP` in the shader.
+const WORKGROUP: usize = 256;
 /// `CLASSES` in the shader.
 const CLASSES: usize = 256;
 /// Weights that every workgroup reads for itself.
@@ -78,11 +80,16 @@ fn layer_inputs(problem: &Problem) -> Vec<Spec> {
     problem.inputs[..2].iter().chain(&problem.inputs[4..]).cloned().collect()
 }
 
+/// Lanes that share each of so many sums, a power of two.
+fn share_of(sums: usize) -> usize {
+    (WORKGROUP / sums.next_power_of_two()).max(1)
+}
+
 /// What both of its entry points are given.
 fn dispatch(entry: &'static str, op: &LinearCrossEntropyAndGrad, bias: Option<Operand>, problem: &Problem) -> Dispatch {
     let (rows, k) = (problem.outputs[0].shape[0], problem.outputs[0].shape[1]);
     let [pixels, channels] = pixels_channels(&problem.inputs[0].shape);
-    let share = (WORKGROUP / k.next_power_of_two()).max(1);
+    let share = share_of(k);
     let dispatch = Dispatch::new("linear_cross_entropy.wgsl", entry)
         .set("rows", rows)
         .set("pixels", pixels)
@@ -123,9 +130,9 @@ fn joined(op: &LinearCrossEntropyAndGrad, problem: &Problem) -> Lowered {
 }
 
 /// Says what the layer before the last one reads, and whether it has a bias, where it is computed too.
-fn before(dispatch: Dispatch, hidden: Option<([usize; 2], bool)>) -> Dispatch {
-    let ([pixels, channels], bias) = hidden.unwrap_or(([0; 2], false));
-    dispatch.set("pixels1", pixels).set("channels1", channels).set("bias1", usize::from(bias))
+fn before(dispatch: Dispatch, hidden: Option<([usize; 2], bool, usize)>) -> Dispatch {
+    let ([pixels, channels], bias, share) = hidden.unwrap_or(([0; 2], false, 1));
+    dispatch.set("pixels1", pixels).set("channels1", channels).set("bias1", usize::from(bias)).set("share1", share)
 }
 
 /// The variants with the layer's gradients: all in one where the sums of the rows stay apart; else the kernels of the parts for GPUs,
@@ -222,8 +229,10 @@ pub(super) fn lower_mlp(op: &MlpCrossEntropyGrad, problem: &Problem, variant: &'
         let image = pixels_channels(&problem.inputs[0].shape);
         let features = problem.outputs[0].shape[1];
         let head = joined_grad(&op.head, &part, |main| {
-            let trips = features.div_ceil(WORKGROUP) * (1 + image[1] * (1 + image[0]));
-            before(epilogue(main, Some(op.hidden.activation)), Some((image, op.bias)))
+            let share = share_of(features);
+            let turns = (features * share).div_ceil(WORKGROUP);
+            let trips = turns * (1 + share + image[1].div_ceil(share) * (1 + image[0]));
+            before(epilogue(main, Some(op.hidden.activation)), Some((image, op.bias, share)))
                 .link("head_input", "shared/head_hidden.wgsl")
                 .link("finish", "shared/finish_hidden.wgsl")
                 .more_trips(trips)
