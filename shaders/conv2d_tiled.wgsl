@@ -68,7 +68,7 @@ fn gather_tile(p: Params, unit: u32, lane: u32) {
     let n0 = unit % p.tiles_n * fours * 4u;
     let m0 = unit / p.tiles_n * fours * 4u;
     let depth = p.k_h * p.k_w * p.c_src;
-    let at = spot(fours, lane);
+    let at = spot(fours / SIDE, lane);
     // Of A this invocation loads a column of four rows: neighbours take what lies side by side in memory.
     let row_loaded = lane / deep;
     var rows: array<Pixel, 4>;
@@ -87,7 +87,7 @@ fn gather_tile(p: Params, unit: u32, lane: u32) {
     let on = column_at(p, deep);
     var column = column_at(p, lane % deep);
     var weight_column = column_at(p, k_weights);
-    var acc: array<vec4<f32>, 4>;
+    var acc: array<vec4<f32>, SUMS>;
     // What the next turn multiplies is loaded in this one.
     var next_a = load_rows(p, &rows, column);
     var next_b = load_weights(p, weight_column, n0, o_loaded);
@@ -102,10 +102,11 @@ fn gather_tile(p: Params, unit: u32, lane: u32) {
         multiply_tiles(&acc, at, fours);
         workgroupBarrier();
     }
-    add_slices(&acc, at, fours, lane);
-    store_moments(p, m0, n0, at.row, at.column, &acc);
-    if at.slice == 0u {
-        store_tile(p, m0 + at.row * 4u, n0, at.column, &acc);
+    var sums: array<vec4<f32>, 4>;
+    let mine = collect(&acc, &sums, at, fours, lane);
+    store_moments(p, m0, n0, mine, &sums);
+    if mine.slice == 0u {
+        store_tile(p, m0 + mine.row * 4u, n0, mine.column, &sums);
     }
 }
 
@@ -191,14 +192,14 @@ fn weight_tile(unit: u32, lane: u32) {
     let rows = params.k_h * params.k_w * params.c_src;
     let start = split * params.pixels_per_split;
     let end = min(start + params.pixels_per_split, params.pixels);
-    let at = spot(fours, lane);
-    var total: array<vec4<f32>, 4>;
-    var acc: array<vec4<f32>, 4>;
+    let at = spot(fours / SIDE, lane);
+    var total: array<vec4<f32>, SUMS>;
+    var acc: array<vec4<f32>, SUMS>;
     // Of the columns of B, in the first row.
     let sums_b = params.bias == 1u && m0 == 0u && at.row == 0u;
-    var total_b = vec4<f32>(0.0);
-    var acc_b = vec4<f32>(0.0);
-    // Of the terms that these accumulators may take, `fours` in each turn.
+    var total_b: array<vec4<f32>, SUMS>;
+    var acc_b: array<vec4<f32>, SIDE>;
+    // Terms that these accumulators may take, `fours` in each turn. Of the large tile no split has more.
     var room = BLOCK;
     // This invocation loads of pixels `deep` apart always the same four rows of A and columns of B.
     let mine = lane % fours;
@@ -237,49 +238,57 @@ fn weight_tile(unit: u32, lane: u32) {
         next = load_terms(&shifts, &channels, cs, pixel, place, pixel < end, n0, mine);
         multiply_tiles(&acc, at, fours);
         if sums_b {
-            for (var k = at.slice * fours; k < at.slice * fours + fours; k++) {
-                acc_b += tile_b[k * pitch + at.column];
+            let each = fours / SQUARES;
+            for (var k = at.slice * each; k < at.slice * each + each; k++) {
+                //#unroll
+                for (var i = 0u; i < SIDE; i++) {
+                    acc_b[i] += tile_b[k * pitch + at.column + i * (fours / SIDE)];
+                }
             }
         }
         room -= fours;
-        if room == 0u {
+        if SIDE == 1u && room == 0u {
             room = BLOCK;
             //#unroll
-            for (var r = 0u; r < 4u; r++) {
+            for (var r = 0u; r < SUMS; r++) {
                 total[r] += acc[r];
                 acc[r] = vec4<f32>(0.0);
             }
-            total_b += acc_b;
-            acc_b = vec4<f32>(0.0);
+            total_b[0] += acc_b[0];
+            acc_b[0] = vec4<f32>(0.0);
         }
         workgroupBarrier();
     }
     //#unroll
-    for (var r = 0u; r < 4u; r++) {
+    for (var r = 0u; r < SUMS; r++) {
         total[r] += acc[r];
     }
-    add_slices(&total, at, fours, lane);
-    var sums: array<vec4<f32>, 4>;
-    sums[0] = total_b + acc_b;
-    if params.bias == 1u {
-        add_slices(&sums, at, fours, lane);
+    //#unroll
+    for (var i = 0u; i < SIDE; i++) {
+        total_b[i * 4u] += acc_b[i];
     }
-    if at.slice > 0u || split >= params.splits {
+    var sums: array<vec4<f32>, 4>;
+    var of_columns: array<vec4<f32>, 4>;
+    let place_in = collect(&total, &sums, at, fours, lane);
+    if params.bias == 1u {
+        collect(&total_b, &of_columns, at, fours, lane);
+    }
+    if place_in.slice > 0u || split >= params.splits {
         return;
     }
     let len = rows * params.c_dst;
     //#unroll
     for (var s = 0u; s < 4u; s++) {
-        let o = n0 + column_of(params, at.column, s);
+        let o = n0 + column_of(params, place_in.column, s);
         if o < params.c_dst {
-            if sums_b {
-                part_b[split * params.c_dst + o] = sums[0][s];
+            if params.bias == 1u && m0 == 0u && place_in.row == 0u {
+                part_b[split * params.c_dst + o] = of_columns[0][s];
             }
             //#unroll
             for (var r = 0u; r < 4u; r++) {
-                let m = m0 + at.row + r * fours;
+                let m = m0 + place_in.row + r * fours;
                 if m < rows {
-                    part[split * len + weight_at(params, m) + o * params.w_o] = total[r][s];
+                    part[split * len + weight_of(params, column_at(params, m)) + o * params.w_o] = sums[r][s];
                 }
             }
         }

@@ -1,5 +1,5 @@
-// What 64 rows and columns of a convolution's output say of it beside its elements: nothing. shared/moments.wgsl stands in for this where a batch
+// What a tile of a convolution's output says of it beside its elements: nothing. shared/moments.wgsl stands in for this where a batch
 // normalisation comes next.
 
-fn store_moments(p: Params, m0: u32, n0: u32, row: u32, column: u32, acc: ptr<function, array<vec4<f32>, 4>>) {
+fn store_moments(p: Params, m0: u32, n0: u32, at: Spot, sums: ptr<function, array<vec4<f32>, 4>>) {
 }

@@ -2,10 +2,10 @@
 //! `shaders/batch_norm2d_apply.wgsl`.
 
 use super::activation::epilogue;
-use super::conv2d_gather::forward_gather;
-use super::conv2d_tiled::{self, MOMENT_ROWS, Normal, Tile};
-use super::reduce::{folding, scratch};
 use super::batch_norm2d::EACH;
+use super::conv2d_gather::forward_gather;
+use super::conv2d_tiled::{self, Normal, Tile};
+use super::reduce::{folding, scratch};
 use super::{BASELINE, BLOCK, Dispatch, Lowered, Operand, Problem, WORKGROUP, batch_norm2d, conv2d};
 use crate::error::Result;
 use crate::ops::{Activation, BatchNorm2dApply, Conv2dStatistics};
@@ -13,15 +13,15 @@ use crate::tensor::Spec;
 
 use Operand::{Input, Output};
 
-/// Sets every uniform of the file, for images like `x`.
-fn dispatch(entry: &'static str, x: &Spec, eps: f64, activation: Option<Activation>) -> Dispatch {
+/// Sets every uniform of the file, for images like `x`, of so many rows of which there are moments.
+fn dispatch(entry: &'static str, x: &Spec, eps: f64, activation: Option<Activation>, tile: usize) -> Dispatch {
     let c = x.shape.last().copied().unwrap_or(1).max(1);
     let rows = x.len() / c;
     epilogue(Dispatch::new("batch_norm2d_apply.wgsl", entry), activation)
         .set("rows", rows)
         .set("c", c)
-        .set("tiles", rows.div_ceil(MOMENT_ROWS))
-        .set("tile", MOMENT_ROWS)
+        .set("tiles", rows.div_ceil(tile))
+        .set("tile", tile)
         .set("eps", eps)
 }
 
@@ -32,7 +32,7 @@ fn apply(
     [x, table, y]: [Operand; 3],
     residual: Option<Operand>,
 ) -> Dispatch {
-    let dispatch = dispatch("apply", image, 0.0, activation)
+    let dispatch = dispatch("apply", image, 0.0, activation, 1)
         .bind("x", x)
         .bind("table", table)
         .bind("y", y)
@@ -73,9 +73,9 @@ pub(super) fn statistics(op: &Conv2dStatistics, problem: &Problem, variant: &'st
         let mut gather = forward_gather(&op.conv, x, y, w);
         gather.operands.2 = op.bias.then_some(Input(2));
         let mut workspaces = Vec::new();
-        let (c, tiles) = (gather.dst[2], gather.pixels().div_ceil(MOMENT_ROWS));
+        let (c, tiles) = (gather.dst[2], gather.pixels().div_ceil(tile.size));
         let moments = scratch(&mut workspaces, Spec::f32([c, 3, tiles]));
-        let finish = dispatch("finish", y, op.eps, None)
+        let finish = dispatch("finish", y, op.eps, None, tile.size)
             .bind("x", Output(0))
             .bind("moments", moments)
             .bind("weight", weight)
@@ -101,7 +101,7 @@ pub(super) fn statistics(op: &Conv2dStatistics, problem: &Problem, variant: &'st
         Input(_) => Output(0),
         other => other,
     });
-    let affine = dispatch("affine", y, op.eps, None)
+    let affine = dispatch("affine", y, op.eps, None, 1)
         .bind("mean", Output(1))
         .bind("rstd", Output(2))
         .bind("weight", weight)

@@ -36,17 +36,18 @@ pub(super) fn conv2d_variants(op: &Conv2dGrad, problem: &Problem) -> Vec<&'stati
         let forward = op.arriving(problem.inputs).map(|between| forward_gather(&op.weight.conv, x, &between, w));
         tiles = forward.map_or(Vec::new(), |forward| {
             let products = [Product::weights(&WeightGrad { forward }, op.images), Product::transposed(&forward)];
-            conv2d_tiled::tiles(problem.caps, conv2d_tiled::fours_serve(&forward), &products)
+            conv2d_tiled::tiles(problem.caps, op.pool.is_some(), &products)
         });
-        // A pool behind it is for the smaller one.
-        tiles.retain(|tile| op.pool.is_none() || *tile == conv2d_tiled::NAME);
     }
     conv2d_tiled::with_baseline(tiles, problem.caps)
 }
 
 pub(super) fn linear_variants(op: &LinearGrad, problem: &Problem) -> Vec<&'static str> {
     let serves = !op.normalised && !op.plus;
-    let tiles = if serves { conv2d_tiled::tiles(problem.caps, false, &[]) } else { Vec::new() };
+    let forward = linear::weight_shape(problem).forward;
+    let products = [Product::weights(&WeightGrad { forward }, op.images), Product::transposed(&forward)];
+    // Two layers of a classifier are no large problem.
+    let tiles = if serves { conv2d_tiled::tiles(problem.caps, true, &products) } else { Vec::new() };
     conv2d_tiled::with_baseline(tiles, problem.caps)
 }
 

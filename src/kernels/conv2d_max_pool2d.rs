@@ -3,7 +3,7 @@
 
 use super::conv2d_few_channels::{self, FewChannels};
 use super::conv2d_gather::{Gather, Lattice, WeightGrad, forward_gather, pools};
-use super::conv2d_tiled::{self, PoolBehind, Wanted};
+use super::conv2d_tiled::{self, PoolBehind, Tile, Wanted};
 use super::{BASELINE, Lowered, Operand, Problem, activation, conv2d, conv2d_grad, pool2d, pool2d_windows, reduce};
 use crate::error::Result;
 use crate::ops::{ActivationGrad, Conv2dMaxPool2d, Conv2dMaxPool2dGradWeight, MaxPool2d};
@@ -41,7 +41,7 @@ pub(super) fn forward_variants(op: &Conv2dMaxPool2d, problem: &Problem) -> Vec<&
 
 /// Without the one that only serves a pool in the same kernel, and the one that serves none.
 fn parts_alone(variants: Vec<&'static str>) -> Vec<&'static str> {
-    let apart = [conv2d_few_channels::NAME, conv2d_tiled::FOURS_NAME];
+    let apart = [conv2d_few_channels::NAME, conv2d_tiled::LARGE_NAME];
     variants.into_iter().filter(|variant| !apart.contains(variant)).collect()
 }
 
@@ -60,7 +60,7 @@ pub(super) fn grad_weight_variants(op: &Conv2dMaxPool2dGradWeight, problem: &Pro
     let mut variants = parts_alone(conv2d::grad_weight_variants(&grad, &part));
     if op.images.is_some() {
         // Sums stay apart in these alone.
-        variants.retain(|variant| [conv2d_tiled::NAME, BASELINE].contains(variant));
+        variants.retain(|variant| Tile::of(variant).is_some() || *variant == BASELINE);
         return variants;
     }
     if op.forward.conv.groups > 1 {
@@ -129,13 +129,14 @@ pub(super) fn grad_weight(op: &Conv2dMaxPool2dGradWeight, problem: &Problem, var
         return Ok(FewChannels { conv: &conv, pool }.grad_weight(op.bias, problem.caps));
     }
     let (pool, count) = (&op.forward.pool, windows(dy));
-    if variant == conv2d_tiled::NAME && pool.tiles(count, [between.shape[1], between.shape[2]]) {
+    let tile = Tile::of(variant);
+    if let Some(tile) = tile.filter(|_| pool.tiles(count, [between.shape[1], between.shape[2]])) {
         let mut forward = forward_gather(&op.forward.conv, x, &between, &weights);
         forward.activation = op.forward.activation;
         let saved = forward.activation.map(|_| Operand::Input(3));
         let behind = PoolBehind { window: pool.kernel, count, places: Operand::Input(2), saved };
         let wanted = Wanted { bias: op.bias.then_some(Operand::Output(1)), images: op.images };
-        return Ok(conv2d_tiled::weight_grad(&conv2d_tiled::TILED, &WeightGrad { forward }, Some(&behind), wanted));
+        return Ok(conv2d_tiled::weight_grad(tile, &WeightGrad { forward }, Some(&behind), wanted));
     }
     let mut lowered = Lowered { variant, workspaces: Vec::new(), dispatches: Vec::new() };
     let mut arriving = Operand::Input(1);
@@ -162,16 +163,16 @@ pub(super) fn grad_weight(op: &Conv2dMaxPool2dGradWeight, problem: &Problem, var
     });
     let grad = Conv2dGradWeight { conv: op.forward.conv, kernel: op.kernel };
     let forward = forward_gather(&op.forward.conv, x, &between, &weights);
-    let part = match (WeightGrad { forward }).parts(op.images) {
-        None => {
+    let part = match ((WeightGrad { forward }).parts(op.images), tile) {
+        (None, _) => {
             let specs = [x.clone(), between];
             conv2d::grad_weight(&grad, &Problem { inputs: &specs, outputs: &outputs[..1], ..*problem }, variant)?
         }
-        Some(_) if variant == conv2d_tiled::NAME && op.forward.conv.groups == 1 => {
+        (Some(_), Some(tile)) if op.forward.conv.groups == 1 => {
             let wanted = Wanted { bias: None, images: op.images };
-            conv2d_tiled::weight_grad(&conv2d_tiled::TILED, &WeightGrad { forward }, None, wanted)
+            conv2d_tiled::weight_grad(tile, &WeightGrad { forward }, None, wanted)
         }
-        Some(splits) => {
+        (Some(splits), _) => {
             let sums = conv2d::weight_sums(&grad, [x, &between, &weights], splits, Operand::Output(0));
             Lowered::baseline(vec![sums])
         }

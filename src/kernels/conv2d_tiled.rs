@@ -1,8 +1,7 @@
-//! Register-blocked tiles through workgroup memory, for GPUs: `shaders/conv2d_tiled.wgsl`, and a larger one for channels in fours,
-//! `shaders/conv2d_tiled_fours.wgsl`.
+//! Register-blocked tiles through workgroup memory, for GPUs: `shaders/conv2d_tiled.wgsl`, in three sizes.
 
 use super::conv2d_gather::{Gather, Lattice, WeightGrad};
-use super::conv2d_product::{Product, SIZES};
+use super::conv2d_product::Product;
 use super::reduce::{scratch, sum_both, sum_splits};
 use super::{BASELINE, BLOCK, Dispatch, Edges, Limits, Lowered, Operand, Variant};
 use crate::gpu::Caps;
@@ -14,120 +13,102 @@ use crate::tensor::Spec;
 pub(super) struct Tile {
     /// The variant's name.
     pub name: &'static str,
-    shader: &'static str,
-    /// The most rows, and columns.
+    /// Rows and columns.
     pub size: usize,
-    /// Terms between two barriers in a tile of that size.
-    depth: usize,
-    /// Files that stand in for what the shader imports by itself.
-    normalised: (&'static str, &'static str),
-    arriving: (&'static str, &'static str),
+    /// Squares of 4 × 4 outputs of an invocation along each of them, `SIDE` in the shader.
+    side: usize,
 }
 
-/// The tile that serves every problem, with 4 × 4 outputs an invocation; of any of [`SIZES`].
-pub(super) const TILED: Tile = Tile {
-    name: NAME,
-    shader: "conv2d_tiled.wgsl",
-    size: 64,
-    depth: 16,
-    normalised: ("image_plain", "shared/image_normalised.wgsl"),
-    arriving: ("source_image", "shared/source_arriving.wgsl"),
-};
-
-/// The tile for channels in fours, with 8 × 8 outputs an invocation.
-pub(super) const FOURS: Tile = Tile {
-    name: FOURS_NAME,
-    shader: "conv2d_tiled_fours.wgsl",
-    size: 128,
-    depth: 8,
-    normalised: ("fours_plain", "shared/fours_normalised.wgsl"),
-    arriving: ("source_fours", "shared/source_fours_arriving.wgsl"),
-};
+/// The tile of most problems of a small network.
+pub(super) const TILED: Tile = Tile { name: NAME, size: 32, side: 1 };
+/// The one for problems that would keep too few workgroups of that busy.
+pub(super) const SMALL: Tile = Tile { name: SMALL_NAME, size: 16, side: 1 };
+/// The one for problems that keep many busy: it reads less for each multiply-add.
+pub(super) const LARGE: Tile = Tile { name: LARGE_NAME, size: 64, side: 2 };
+const TILES: [&Tile; 3] = [&TILED, &SMALL, &LARGE];
 
 /// The variants' names.
 pub(super) const NAME: &str = "tiled";
-pub(super) const FOURS_NAME: &str = "tiled_fours";
-/// Rows of a convolution's output whose moments are taken together.
-pub(super) const MOMENT_ROWS: usize = 64;
-/// Workgroup memory that they take beside that of the tile.
-const MOMENT_BYTES: u32 = 16 * 16;
+pub(super) const SMALL_NAME: &str = "tiled_small";
+pub(super) const LARGE_NAME: &str = "tiled_large";
+/// Invocations of a workgroup, and fours of either operand that they load in a turn.
+const INVOCATIONS: usize = 256;
 /// Workgroups that a split reduction aims at: a few for each multiprocessor of a large GPU.
-pub(super) const WORKGROUPS: usize = 512;
+const WORKGROUPS: usize = 512;
+/// Workgroup memory of both operands, `ROOM` fours each in the shader, and of moments beside them.
+const WORKGROUP_BYTES: u32 = 2 * 320 * 16 + 16 * 16;
+
+const LIMITS: Limits = Limits { workgroup_bytes: WORKGROUP_BYTES, ..Limits::DEFAULT };
 
 /// See [`Variant`].
-pub(super) const VARIANT: Variant = Variant {
-    name: NAME,
-    limits: Limits { workgroup_bytes: TILED.workgroup_bytes(), ..Limits::DEFAULT },
-    spreads: false,
-    edges: |op, _| {
-        let sums = matches!(op, Op::Conv2dGradWeight(_) | Op::LinearGradWeight(_));
-        let depth = [TILED.depth].into_iter().chain(sums.then_some(BLOCK)).collect();
-        Edges { rows: vec![TILED.size], columns: vec![TILED.size], depth }
-    },
-};
-
+pub(super) const VARIANT: Variant =
+    Variant { name: NAME, limits: LIMITS, spreads: false, edges: |op, _| TILED.edges(op) };
 /// See [`Variant`].
-pub(super) const FOURS_VARIANT: Variant = Variant {
-    name: FOURS_NAME,
-    limits: Limits { workgroup_bytes: FOURS.workgroup_bytes(), ..Limits::DEFAULT },
-    spreads: false,
-    // Sizes that four does not divide are no problems of this variant: `verify::sweep` has its edges in a room of their own.
-    edges: |_, _| Edges::default(),
-};
+pub(super) const SMALL_VARIANT: Variant =
+    Variant { name: SMALL_NAME, limits: LIMITS, spreads: false, edges: |op, _| SMALL.edges(op) };
+/// See [`Variant`].
+pub(super) const LARGE_VARIANT: Variant =
+    Variant { name: LARGE_NAME, limits: LIMITS, spreads: false, edges: |op, _| LARGE.edges(op) };
 
 impl Tile {
-    /// Workgroup memory that both operands take, in padded rows of fours, and moments beside them: the smallest size has the most
-    /// rows, and so the most padding.
-    const fn workgroup_bytes(&self) -> u32 {
-        let smallest = if self.size == SIZES[0] { SIZES[SIZES.len() - 1] } else { self.size };
-        (2 * (self.depth * self.size / smallest) * (smallest / 4 + 1) * 16) as u32 + MOMENT_BYTES
+    /// Terms between two barriers.
+    pub const fn depth(&self) -> usize {
+        4 * INVOCATIONS / self.size
     }
 
-    /// The size that it takes for a product.
-    fn fit(&self, product: Product) -> usize {
-        if self.size == SIZES[0] { product.fit() } else { self.size }
+    /// How many slices of the terms are summed apart.
+    const fn slices(&self) -> usize {
+        INVOCATIONS * (4 * self.side * 4 * self.side) / (self.size * self.size)
     }
 
-    /// Lets a kernel read its image normalised.
-    fn reading(&self, dispatch: Dispatch, normal: Normal) -> Dispatch {
-        dispatch.link(self.normalised.0, self.normalised.1).bind("table", normal.table)
+    /// The most terms of a split of a sum over batch and space, where its accumulators are not emptied on the way.
+    fn most(&self) -> Option<usize> {
+        (self.side > 1).then_some(BLOCK * self.slices())
     }
 
-    /// The most trips of a loop over so many terms, whatever the size.
+    fn edges(&self, op: &Op) -> Edges {
+        let sums = matches!(op, Op::Conv2dGradWeight(_) | Op::LinearGradWeight(_));
+        let depth = [self.depth()].into_iter().chain(sums.then_some(BLOCK * self.slices())).collect();
+        Edges { rows: vec![self.size], columns: vec![self.size], depth }
+    }
+
+    /// The most trips of an invocation over so many terms, with the sums of the slices in the end.
     fn trips(&self, terms: usize) -> usize {
-        // The larger one loads in one turn what it multiplies in the next; small ones add up their slices.
-        let slices = if self.size == SIZES[0] { 2 * (SIZES[0] / SIZES[SIZES.len() - 1]).pow(2) } else { 0 };
-        (terms.div_ceil(self.depth) + self.size / TILED.size - 1) * (self.depth + 1) + slices
+        let each = self.depth() / self.slices();
+        terms.div_ceil(self.depth()) * (1 + each / 4 + each) + 3 * self.slices()
     }
 
     /// The tile of a variant.
     pub fn of(variant: &str) -> Option<&'static Self> {
-        [&TILED, &FOURS].into_iter().find(|tile| tile.name == variant)
+        TILES.into_iter().find(|tile| tile.name == variant)
+    }
+
+    /// Splits of a gradient of weights, and pixels of each.
+    fn splits(&self, problem: &WeightGrad, images: Option<usize>, workgroups: usize) -> (usize, usize) {
+        let least = self.most().map_or(1, |most| problem.forward.pixels().div_ceil(most));
+        let splits = || problem.splits(1, workgroups.div_ceil(self.weight_tiles(problem)).max(least));
+        problem.parts(images).unwrap_or_else(splits)
+    }
+
+    /// Tiles of a gradient of weights.
+    fn weight_tiles(&self, problem: &WeightGrad) -> usize {
+        problem.rows().div_ceil(self.size) * problem.forward.dst[2].div_ceil(self.size)
     }
 }
 
-/// Whether the tile for channels in fours serves a gather: four neighbours are of one tap and of one row of weights.
-pub(super) fn fours_serve(problem: &Gather) -> bool {
-    let fours = |sizes: &[usize]| sizes.iter().all(|size| size.is_multiple_of(4));
-    let [row, tap, c, o] = problem.w_strides;
-    let lie = (o == 1 && c.is_multiple_of(4)) || (c == 1 && o.is_multiple_of(4));
-    lie && fours(&[problem.src[2], problem.dst[2], problem.w_first, row, tap]) && problem.windows.is_none()
-}
-
-/// Whether it serves the gradients of the weights of a layer: four neighbours are written together.
-pub(super) fn fours_serve_weights(problem: &WeightGrad) -> bool {
-    problem.forward.w_strides[3] == 1 && fours_serve(&problem.forward)
-}
-
-/// The tiles that serve a node which computes these products on a device, the one guessed to be faster first.
-pub(super) fn tiles(caps: &Caps, fours: bool, products: &[Product]) -> Vec<&'static str> {
-    let serves = |tile: &Variant, serves: bool| (serves && tile.limits.refuse(caps).is_none()).then_some(tile.name);
-    let mut found: Vec<_> = [serves(&VARIANT, true), serves(&FOURS_VARIANT, fours)].into_iter().flatten().collect();
-    let cost = |size: fn(&Product) -> usize| products.iter().map(|product| product.cost(size(product))).sum::<usize>();
-    if cost(|_| FOURS.size) < cost(|product| product.fit()) {
-        found.reverse();
+/// The tiles that serve a node which computes these products on a device, the one guessed to be fastest first: the large one is for
+/// those whose pixels are not pooled, and for gradients of weights that do not sum too many of them at once.
+pub(super) fn tiles(caps: &Caps, pools: bool, products: &[Product]) -> Vec<&'static str> {
+    if LIMITS.refuse(caps).is_some() {
+        return Vec::new();
     }
-    found
+    let serves = |tile: &&Tile| {
+        let fits = |product: &Product| product.each().zip(tile.most()).is_none_or(|(each, most)| each <= most);
+        tile.side == 1 || (!pools && products.iter().all(fits))
+    };
+    let mut found: Vec<&Tile> = TILES.into_iter().filter(serves).collect();
+    found.sort_by_key(|tile| products.iter().map(|product| product.cost(tile.size)).sum::<usize>());
+    found.into_iter().map(|tile| tile.name).collect()
 }
 
 /// The max pool behind a convolution the gradient of whose weights is wanted; its windows tile what they are taken of.
@@ -143,21 +124,21 @@ pub(super) struct PoolBehind {
     pub saved: Option<Operand>,
 }
 
-/// What all entry points are told; of a tile of this size, and one of the gradient of the input of that size.
 fn dispatch(
     tile: &Tile,
     entry: &'static str,
     problem: &Gather,
     pixels: usize,
-    [size, size_back]: [usize; 2],
     splits: (usize, usize),
     behind: Option<&PoolBehind>,
 ) -> Dispatch {
     let [h_dst, w_dst] = problem.windows.map_or([problem.dst[0], problem.dst[1]], |[_, count]| count);
     let [h_windows, w_windows] = behind.map_or([0; 2], |b| b.count);
+    let main = Dispatch::new("conv2d_tiled.wgsl", entry);
+    let main = if tile.side == 1 { main } else { main.constant("SIDE", format!("{}u", tile.side)) };
     problem
         .lattice
-        .set(problem.finish(Dispatch::new(tile.shader, entry)))
+        .set(problem.finish(main))
         .set("pixels", pixels)
         .set("h_dst", h_dst)
         .set("w_dst", w_dst)
@@ -173,7 +154,7 @@ fn dispatch(
         .set("off_w", problem.off[1])
         .set("step_h", problem.step[0])
         .set("step_w", problem.step[1])
-        .set("tiles_n", problem.dst[2].div_ceil(size))
+        .set("tiles_n", problem.dst[2].div_ceil(tile.size))
         .set("splits", splits.0)
         .set("pixels_per_split", splits.1)
         .set("w_first", problem.w_first)
@@ -184,8 +165,7 @@ fn dispatch(
         .set("w_between", problem.dst[1])
         .set("h_windows", h_windows)
         .set("w_windows", w_windows)
-        .set("fours", size / 4)
-        .set("fours_back", size_back / 4)
+        .set("fours", tile.size / 4)
 }
 
 /// How a layer reads its image, where that goes through a batch normalisation first.
@@ -206,10 +186,9 @@ pub(super) fn with_baseline(mut tiles: Vec<&'static str>, caps: &Caps) -> Vec<&'
 
 /// Lowers a gather.
 pub(super) fn gather(tile: &Tile, problem: &Gather) -> Lowered {
-    let size = tile.fit(Product::gather(problem));
     let main = match problem.windows {
-        None => gathering(tile, size, problem),
-        Some([[h, w], _]) => gathering(tile, size, problem)
+        None => gathering(tile, problem),
+        Some([[h, w], _]) => gathering(tile, problem)
             .constant("WINDOW_H", format!("{h}u"))
             .constant("WINDOW_W", format!("{w}u"))
             .link("pixel", "shared/window_maximum.wgsl")
@@ -218,35 +197,38 @@ pub(super) fn gather(tile: &Tile, problem: &Gather) -> Lowered {
     Lowered { variant: tile.name, workspaces: Vec::new(), dispatches: vec![main] }
 }
 
-/// A gather that also writes the moments of [`MOMENT_ROWS`] rows at a time, `[columns, 3, so many of those]`; its sums go through no
-/// activation.
+/// A gather that also writes the moments of a tile's rows, `[columns, 3, tiles]`; its sums go through no activation.
 pub(super) fn gather_with_moments(tile: &Tile, problem: &Gather, normal: Option<Normal>, moments: Operand) -> Dispatch {
     let main = match normal {
-        None => gathering(tile, tile.size, problem),
+        None => gathering(tile, problem),
         // The activation is that of what is read.
         Some(normal) => {
-            let main = gathering(tile, tile.size, &Gather { activation: normal.activation, ..*problem });
-            tile.reading(main, normal).link("finish", "shared/finish_plain.wgsl")
+            let main = gathering(tile, &Gather { activation: normal.activation, ..*problem });
+            reading(main, normal).link("finish", "shared/finish_plain.wgsl")
         }
     };
-    // Four rows at a time are added up for each block of outputs.
-    let trips = (tile.size / TILED.size).pow(2) * MOMENT_ROWS / 4;
-    main.link("no_moments", "shared/moments.wgsl").bind("moments", moments).more_trips(trips)
+    // Four rows at a time are added up.
+    main.link("no_moments", "shared/moments.wgsl").bind("moments", moments).more_trips(tile.size / 4)
 }
 
-fn gathering(tile: &Tile, size: usize, problem: &Gather) -> Dispatch {
+/// Lets a kernel read its image normalised.
+fn reading(dispatch: Dispatch, normal: Normal) -> Dispatch {
+    dispatch.link("image_plain", "shared/image_normalised.wgsl").bind("table", normal.table)
+}
+
+fn gathering(tile: &Tile, problem: &Gather) -> Dispatch {
     let (src, w, b) = problem.operands;
     // Pixels that no window covers are not computed.
     let pixels =
         problem.windows.map_or(problem.pixels(), |[[h, w], [rows, columns]]| problem.n * rows * columns * h * w);
-    let tiles_m = pixels.div_ceil(size);
-    dispatch(tile, "gather", problem, pixels, [size; 2], (1, 1), None)
+    let tiles_m = pixels.div_ceil(tile.size);
+    dispatch(tile, "gather", problem, pixels, (1, 1), None)
         .set("tiles_m", tiles_m)
         .bind("src", src)
         .bind("w", w)
         .bias(b, w)
         .bind("dst", Operand::Output(0))
-        .workgroups(tiles_m * problem.dst[2].div_ceil(size))
+        .workgroups(tiles_m * problem.dst[2].div_ceil(tile.size))
         .trips(tile.trips(problem.taps() * problem.src[2]))
 }
 
@@ -262,14 +244,10 @@ pub(super) struct Wanted {
 /// Lowers the gradient of the weights, and of a bias: at once, or as partial sums a split, and then their ordered sums. With a pool
 /// behind the convolution, `dy` is what arrives at that.
 pub(super) fn weight_grad(tile: &Tile, problem: &WeightGrad, behind: Option<&PoolBehind>, wanted: Wanted) -> Lowered {
-    let size = tile.fit(Product::weights(problem, wanted.images));
-    let tiles = weight_tiles(size, problem);
-    let splits = problem.parts(wanted.images).unwrap_or_else(|| problem.splits(tiles, WORKGROUPS));
-    lowered(tile, size, problem, behind, wanted, splits, |splits| {
-        let forward = &problem.forward;
-        let main = dispatch(tile, "grad_weight", forward, forward.pixels(), [size; 2], splits, behind);
-        main.workgroups(tiles * splits.0)
-    })
+    let (forward, splits) = (&problem.forward, tile.splits(problem, wanted.images, WORKGROUPS));
+    let main = dispatch(tile, "grad_weight", forward, forward.pixels(), splits, behind);
+    let main = main.workgroups(tile.weight_tiles(problem) * splits.0);
+    lowered(tile, problem, behind, wanted, splits, main)
 }
 
 /// Lowers the same beside the gradient of the input, into `dx`, in one dispatch. The operands are image, upstream gradient and
@@ -286,55 +264,44 @@ pub(super) fn grads(
     let activation = normal.and_then(|normal| normal.activation);
     let lattice = Lattice::whole([problem.forward.src[0], problem.forward.src[1]]);
     let forward = Gather { lattice, activation, ..problem.forward };
-    let size = tile.fit(Product::weights(problem, wanted.images));
-    let size_back = tile.fit(Product::transposed(&forward));
-    let (tiles, pixels) = (weight_tiles(size, problem), forward.n * forward.src[0] * forward.src[1]);
+    let (tiles, pixels) = (tile.weight_tiles(problem), forward.n * forward.src[0] * forward.src[1]);
     let depth = forward.taps() * forward.dst[2];
     // A workgroup of either kind should be busy for as long as one of the other.
     let workgroups = WORKGROUPS.min(tiles * forward.pixels().div_ceil(depth));
-    let splits = problem.parts(wanted.images).unwrap_or_else(|| problem.splits(tiles, workgroups));
-    lowered(tile, size, problem, behind, wanted, splits, |splits| {
-        let main = dispatch(tile, "grads", &forward, forward.pixels(), [size, size_back], splits, behind);
-        let main = match other {
-            None => main,
-            Some(other) => main.link("finish", "shared/finish_gradient_plus.wgsl").bind("other", other),
-        };
-        let main = match normal {
-            None => main,
-            Some(normal) => {
-                let main = tile.reading(main, normal);
-                match normal.activation {
-                    None => main.link("finish", "shared/finish_plain.wgsl"),
-                    // The larger tile reads the image in fours, so that single elements are another binding.
-                    Some(_) if *tile == FOURS => {
-                        main.link("finish", "shared/finish_saved.wgsl").bind("saved", forward.operands.0)
-                    }
-                    Some(_) => main.link("finish", "shared/finish_normalised.wgsl"),
-                }
-            }
-        };
-        main.link(tile.arriving.0, tile.arriving.1)
-            .link("bias", "shared/no_bias.wgsl")
-            .bind("w", Operand::Input(2))
-            .bind("dst", dx)
-            .workgroups(tiles * splits.0 + pixels.div_ceil(size_back) * forward.src[2].div_ceil(size_back))
-            .trips(tile.trips(depth))
-    })
+    let splits = tile.splits(problem, wanted.images, workgroups);
+    let main = dispatch(tile, "grads", &forward, forward.pixels(), splits, behind);
+    let main = match other {
+        None => main,
+        Some(other) => main.link("finish", "shared/finish_gradient_plus.wgsl").bind("other", other),
+    };
+    let main = match normal {
+        None => main,
+        Some(normal) => {
+            let finish = match normal.activation {
+                None => "shared/finish_plain.wgsl",
+                Some(_) => "shared/finish_normalised.wgsl",
+            };
+            reading(main, normal).link("finish", finish)
+        }
+    };
+    let main = main
+        .link("source_image", "shared/source_arriving.wgsl")
+        .link("bias", "shared/no_bias.wgsl")
+        .bind("w", Operand::Input(2))
+        .bind("dst", dx)
+        .workgroups(tiles * splits.0 + pixels.div_ceil(tile.size) * forward.src[2].div_ceil(tile.size))
+        .trips(tile.trips(depth));
+    lowered(tile, problem, behind, wanted, splits, main)
 }
 
-/// Tiles of a gradient of weights.
-fn weight_tiles(size: usize, problem: &WeightGrad) -> usize {
-    problem.rows().div_ceil(size) * problem.forward.dst[2].div_ceil(size)
-}
-
+/// A kernel that sums gradients of weights, with its operands and results, and what adds up their splits.
 fn lowered(
     tile: &Tile,
-    size: usize,
     problem: &WeightGrad,
     behind: Option<&PoolBehind>,
     Wanted { bias, images }: Wanted,
     splits: (usize, usize),
-    main: impl FnOnce((usize, usize)) -> Dispatch,
+    main: Dispatch,
 ) -> Lowered {
     let (src, dy, _) = problem.forward.operands;
     let (len, c_out) = (problem.len(), problem.forward.dst[2]);
@@ -346,8 +313,8 @@ fn lowered(
         let part = scratch(&mut workspaces, Spec::f32([splits.0, len]));
         (part, scratch(&mut workspaces, Spec::f32([splits.0, c_out])))
     };
-    let main = main(splits)
-        .set("tiles_m", problem.rows().div_ceil(size))
+    let main = main
+        .set("tiles_m", problem.rows().div_ceil(tile.size))
         .set("bias", usize::from(bias.is_some()))
         .bind("src", src)
         .bind("dy", dy)

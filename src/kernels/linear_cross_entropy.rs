@@ -5,6 +5,7 @@ use super::activation::epilogue;
 use super::conv2d::gather_variants;
 use super::conv2d_gather::finish;
 use super::loss::{cross_entropy_and_grad, mean_of_rows, smoothed};
+use super::conv2d_product::Product;
 use super::reduce::scratch;
 use super::{
     BASELINE, Dispatch, Edges, Limits, Lowered, Operand, Problem, Variant, conv2d_grad, conv2d_tiled, linear,
@@ -138,7 +139,9 @@ fn before(dispatch: Dispatch, hidden: Option<([usize; 2], bool, usize)>) -> Disp
 /// The variants with the layer's gradients: all in one where the sums of the rows stay apart; else the kernels of the parts for GPUs,
 /// or the baseline's.
 pub(super) fn grad_variants(op: &LinearCrossEntropyGrad, problem: &Problem) -> Vec<&'static str> {
-    let tiles = conv2d_tiled::tiles(problem.caps, false, &[]);
+    let forward = linear::forward_shape(problem);
+    let products = [Product::gather(&forward), Product::transposed(&forward)];
+    let tiles = conv2d_tiled::tiles(problem.caps, true, &products);
     let mut variants = conv2d_tiled::with_baseline(tiles, problem.caps);
     let w = &problem.inputs[1];
     let serves = op.grad.images == Some(1) && w.shape[0] <= CLASSES && w.len() <= MOST_WEIGHTS;

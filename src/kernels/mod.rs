@@ -115,18 +115,20 @@ const BASELINE_VARIANT: Variant = Variant {
     edges: |_, _| Edges { rows: vec![WORKGROUP], columns: vec![], depth: vec![BLOCK] },
 };
 
-const FAST: [Variant; 5] = [
+const FAST: [Variant; 6] = [
     BASELINE_VARIANT,
     conv2d_tiled::VARIANT,
-    conv2d_tiled::FOURS_VARIANT,
+    conv2d_tiled::SMALL_VARIANT,
+    conv2d_tiled::LARGE_VARIANT,
     conv2d_broadcast::VARIANT,
     conv2d_broadcast::TEXTURES,
 ];
 
-const CONVOLUTION: [Variant; 9] = [
+const CONVOLUTION: [Variant; 10] = [
     BASELINE_VARIANT,
     conv2d_tiled::VARIANT,
-    conv2d_tiled::FOURS_VARIANT,
+    conv2d_tiled::SMALL_VARIANT,
+    conv2d_tiled::LARGE_VARIANT,
     conv2d_broadcast::VARIANT,
     conv2d_broadcast::TEXTURES,
     conv2d_depthwise::VARIANT,
@@ -135,20 +137,24 @@ const CONVOLUTION: [Variant; 9] = [
     conv2d_few_channels::VARIANT,
 ];
 
-const HEAD: [Variant; 6] = [
+const HEAD: [Variant; 7] = [
     BASELINE_VARIANT,
     conv2d_tiled::VARIANT,
-    conv2d_tiled::FOURS_VARIANT,
+    conv2d_tiled::SMALL_VARIANT,
+    conv2d_tiled::LARGE_VARIANT,
     conv2d_broadcast::VARIANT,
     conv2d_broadcast::TEXTURES,
     linear_cross_entropy::VARIANT,
 ];
 
-const HEAD_GRAD: [Variant; 3] = [BASELINE_VARIANT, conv2d_tiled::VARIANT, linear_cross_entropy::GRAD_VARIANT];
+const HEAD_GRAD: [Variant; 4] =
+    [BASELINE_VARIANT, conv2d_tiled::VARIANT, conv2d_tiled::SMALL_VARIANT, linear_cross_entropy::GRAD_VARIANT];
 
-const MLP: [Variant; 3] = [BASELINE_VARIANT, conv2d_tiled::VARIANT, linear_cross_entropy::MLP_VARIANT];
+const MLP: [Variant; 4] =
+    [BASELINE_VARIANT, conv2d_tiled::VARIANT, conv2d_tiled::SMALL_VARIANT, linear_cross_entropy::MLP_VARIANT];
 
-const TILED: [Variant; 3] = [BASELINE_VARIANT, conv2d_tiled::VARIANT, conv2d_tiled::FOURS_VARIANT];
+const TILED: [Variant; 4] =
+    [BASELINE_VARIANT, conv2d_tiled::VARIANT, conv2d_tiled::SMALL_VARIANT, conv2d_tiled::LARGE_VARIANT];
 
 const POOLING: [Variant; 2] = [BASELINE_VARIANT, pool2d_windows::VARIANT];
 
@@ -163,8 +169,8 @@ pub fn known(op: &Op) -> &'static [Variant] {
         Op::Conv2d(_) | Op::Conv2dActivation(_) | Op::Conv2dGradWeight(_) => &CONVOLUTION,
         Op::Conv2dMaxPool2d(_) | Op::Conv2dMaxPool2dGradWeight(_) | Op::Conv2dGradWeightBias(_) => &CONVOLUTION,
         // An image whose gradient is wanted has many channels.
-        Op::Conv2dGradInput(_) => &CONVOLUTION[..8],
-        Op::Conv2dGradInputActivationGrad(_) => &CONVOLUTION[..7],
+        Op::Conv2dGradInput(_) => &CONVOLUTION[..9],
+        Op::Conv2dGradInputActivationGrad(_) => &CONVOLUTION[..8],
         Op::Linear(_) | Op::LinearActivation(_) | Op::LinearGradInput(_) | Op::LinearGradWeight(_) => &FAST,
         Op::LinearGradInputActivationGrad(_) | Op::LinearGradWeightBias(_) => &FAST,
         Op::LinearCrossEntropyAndGrad(_) => &HEAD,

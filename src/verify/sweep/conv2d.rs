@@ -1,7 +1,7 @@
 //! Convolutions: geometries, channel counts, long sums, and the edges of each variant.
 
 use super::{
-    DRIFTING, conv2d_bias, conv2d_grad, conv2d_max_pool2d, conv2d_tiled_fours, conv2d_winograd, edges, hard, image_of,
+    DRIFTING, conv2d_bias, conv2d_grad, conv2d_max_pool2d, conv2d_tiled, conv2d_winograd, edges, hard, image_of,
     mark, named, specials,
 };
 use crate::gpu::Caps;
@@ -187,7 +187,7 @@ pub(super) fn cases(caps: &Caps) -> Vec<Case> {
     cases.extend(folded.into_iter().map(Case::squeezed));
     // A third tile is not covered by the first two if it begins where it must not.
     cases.extend(directions("three_tiles_by_three", padded(1), [1, 13, 10, 16], [3, 3, 16, 131]));
-    cases.extend(conv2d_tiled_fours::cases());
+    cases.extend(conv2d_tiled::cases());
     cases.extend(conv2d_winograd::cases());
     cases.extend(cropped());
     cases.extend(at_edges(caps));
@@ -374,7 +374,7 @@ fn long_sums() -> Vec<Case> {
         drifting_fours("broadcast_textures", [256, 512], &DRIFTING[1]),
         drifting_depthwise("depthwise"),
         drifting_depthwise("depthwise_textures"),
-        drifting_fours("tiled_fours", [512, 1024], &DRIFTING[1]).at(Depth::Full),
+        drifting("tiled_large", [1024, 1024, 8], &DRIFTING[1]).at(Depth::Full),
         // Of so many rows that several invocations have some.
         drifting("tiled", [1024, 1024, 8], &DRIFTING[1]).at(Depth::Full),
         Case::new("sum_over_12099_pixels", op([2, 2]), [one_sided(1, [3, 38, 110, 1]), one_sided(2, [3, 37, 109, 2])]),

@@ -14,7 +14,7 @@ mod conv2d;
 mod conv2d_bias;
 mod conv2d_grad;
 mod conv2d_max_pool2d;
-mod conv2d_tiled_fours;
+mod conv2d_tiled;
 mod conv2d_winograd;
 mod dropout;
 mod elementwise;
