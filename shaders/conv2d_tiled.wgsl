@@ -34,6 +34,8 @@
 const THREADS: u32 = 256u;
 // Terms that one accumulator may take over batch and space; a multiple of 16.
 const BLOCK: u32 = 256u;
+// Whether a split of grad_weight may have more of them than its slices take.
+const LONG: bool = false;
 // Height and width of the windows whose maxima gather writes, and windows of an invocation.
 const WINDOW_H: u32 = 1u;
 const WINDOW_W: u32 = 1u;
@@ -61,55 +63,6 @@ fn load_src(p: Params, at: Read, c: u32, channel: Reading) -> f32 {
     return select(0.0, image_value(select(0u, at.index, at.inside) * p.c_src + c, channel, p.slope), at.inside);
 }
 
-fn gather_tile(p: Params, unit: u32, lane: u32) {
-    let fours = p.fours;
-    let pitch = fours + 1u;
-    let deep = TERMS / fours;
-    let n0 = unit % p.tiles_n * fours * 4u;
-    let m0 = unit / p.tiles_n * fours * 4u;
-    let depth = p.k_h * p.k_w * p.c_src;
-    let at = spot(fours / SIDE, lane);
-    // Of A this invocation loads a column of four rows: neighbours take what lies side by side in memory.
-    let row_loaded = lane / deep;
-    var rows: array<Pixel, 4>;
-    //#unroll
-    for (var r = 0u; r < 4u; r++) {
-        let pixel = min(m0 + row_loaded * 4u + r, p.pixels - 1u);
-        let place = pixel / WINDOW;
-        let line = place / p.w_dst;
-        let i = line % p.h_dst * WINDOW_H + pixel % WINDOW / WINDOW_W;
-        rows[r] = pixel_at(p, line / p.h_dst, i, place % p.w_dst * WINDOW_W + pixel % WINDOW_W);
-    }
-    // Of B, four columns of a row, likewise: columns or rows lie side by side.
-    let by_columns = p.w_o == 1u;
-    let k_weights = select(lane % deep, lane / fours, by_columns);
-    let o_loaded = select(lane / deep, lane % fours, by_columns);
-    let on = column_at(p, deep);
-    var column = column_at(p, lane % deep);
-    var weight_column = column_at(p, k_weights);
-    var acc: array<vec4<f32>, SUMS>;
-    // What the next turn multiplies is loaded in this one.
-    var next_a = load_rows(p, &rows, column);
-    var next_b = load_weights(p, weight_column, n0, o_loaded);
-    for (var k0 = 0u; k0 < depth; k0 += deep) {
-        tile_a[lane % deep * pitch + row_loaded] = next_a;
-        tile_b[k_weights * pitch + o_loaded] = next_b;
-        workgroupBarrier();
-        column = next_column(p, column, on);
-        weight_column = next_column(p, weight_column, on);
-        next_a = load_rows(p, &rows, column);
-        next_b = load_weights(p, weight_column, n0, o_loaded);
-        multiply_tiles(&acc, at, fours);
-        workgroupBarrier();
-    }
-    var sums: array<vec4<f32>, 4>;
-    let mine = collect(&acc, &sums, at, fours, lane);
-    store_moments(p, m0, n0, mine, &sums);
-    if mine.slice == 0u {
-        store_tile(p, m0 + mine.row * 4u, n0, mine.column, &sums);
-    }
-}
-
 // Four columns of B in one row of it; 0 outside.
 fn load_weights(p: Params, at: Column, n0: u32, mine: u32) -> vec4<f32> {
     let first = weight_of(p, at);
@@ -124,18 +77,73 @@ fn load_weights(p: Params, at: Column, n0: u32, mine: u32) -> vec4<f32> {
     return weights;
 }
 
+fn gather_tile(p: Params, unit: u32, lane: u32) {
+    let fours = p.fours;
+    let pitch = fours + 1u;
+    let deep = TERMS / fours;
+    let n0 = unit % p.tiles_n * fours * 4u;
+    let m0 = unit / p.tiles_n * fours * 4u;
+    let depth = p.k_h * p.k_w * p.c_src;
+    let at = spot(fours, lane);
+    // Of A this invocation loads a column of four rows: neighbours take what lies side by side in memory.
+    let row_loaded = lane / deep;
+    var rows: array<Pixel, 4>;
+    var windows = place_at(p, min(m0 + row_loaded * 4u, p.pixels - 1u) / WINDOW);
+    //#unroll
+    for (var r = 0u; r < 4u; r++) {
+        // What is beyond the last pixel repeats it.
+        if r % WINDOW == 0u && r > 0u && m0 + row_loaded * 4u + r < p.pixels {
+            windows = next_place(p, windows, vec3<u32>(0u, 0u, 1u));
+        }
+        rows[r] = pixel_at(p, windows.x, windows.y * WINDOW_H + r % WINDOW / WINDOW_W, windows.z * WINDOW_W + r % WINDOW_W);
+    }
+    // Of B, four columns of a row, likewise: columns or rows lie side by side.
+    let by_columns = p.w_o == 1u;
+    let k_weights = select(lane % deep, lane / fours, by_columns);
+    let o_loaded = select(lane / deep, lane % fours, by_columns);
+    let on = Column(p.on_p, p.on_q, p.on_c);
+    var column = column_at(p, lane % deep);
+    var weight_column = column_at(p, k_weights);
+    var acc: array<vec4<f32>, 4>;
+    // A turn more than there are depths: each multiplies what the one before has loaded.
+    let end = select(0u, depth + deep, depth > 0u);
+    for (var k0 = 0u; k0 < end; k0 += deep) {
+        let loaded_a = load_rows(p, &rows, column);
+        let loaded_b = load_weights(p, weight_column, n0, o_loaded);
+        column = next_column(p, column, on);
+        weight_column = next_column(p, weight_column, on);
+        if k0 > 0u {
+            multiply(&acc, at, fours);
+        }
+        workgroupBarrier();
+        tile_a[lane % deep * pitch + row_loaded] = loaded_a;
+        tile_b[k_weights * pitch + o_loaded] = loaded_b;
+        workgroupBarrier();
+    }
+    if fours < 16u {
+        //#unroll
+        for (var r = 0u; r < 4u; r++) {
+            acc[r] = collect(acc[r], at, fours, lane);
+        }
+    }
+    store_moments(p, m0, n0, at, &acc);
+    if at.slice == 0u {
+        store_tile(p, m0 + at.row * 4u, n0, at.column, &acc);
+    }
+}
+
 // Writes four rows, the first of them m, of four columns.
 fn store_tile(p: Params, m: u32, n0: u32, column: u32, acc: ptr<function, array<vec4<f32>, 4>>) {
+    var place = place_at(p, m / WINDOW);
     //#unroll
     for (var s = 0u; s < WINDOWS; s++) {
-        let place = m / WINDOW + s;
-        let line = place / p.w_dst;
-        let i = line % p.h_dst;
-        let j = place % p.w_dst;
-        let row = line / p.h_dst * p.h_full + p.first_h + i * p.stride_h;
+        let i = place.y;
+        let j = place.z;
+        let row = place.x * p.h_full + p.first_h + i * p.stride_h;
         let to = (row * p.w_full + p.first_w + j * p.stride_w) * p.c_dst;
         let corner = i * WINDOW_H * p.w_between + j * WINDOW_W;
-        if place * WINDOW < p.pixels && n0 + column_of(p, column, 0u) < p.c_dst {
+        place = next_place(p, place, vec3<u32>(0u, 0u, 1u));
+        if m + s * WINDOW < p.pixels && n0 + column_of(p, column, 0u) < p.c_dst {
             // There may be fewer than four columns.
             let last = p.c_dst - 1u;
             var best = nothing();
@@ -161,27 +169,6 @@ fn store_tile(p: Params, m: u32, n0: u32, column: u32, acc: ptr<function, array<
     }
 }
 
-// A row of four of A in four channels and of B in four columns, of one pixel of dy; 0 outside.
-struct Terms {
-    a: vec4<f32>,
-    b: vec4<f32>,
-}
-
-fn load_terms(shifts: ptr<function, array<Shift, 4>>, channels: ptr<function, array<Reading, 4>>, cs: vec4<u32>, pixel: u32, place: vec3<u32>, inside: bool, n0: u32, mine: u32) -> Terms {
-    var found: Terms;
-    let start = pixel_at(params, place.x, place.y, place.z);
-    //#unroll
-    for (var e = 0u; e < 4u; e++) {
-        let read = shifted(params, start, (*shifts)[e]);
-        found.a[e] = load_src(params, Read(read.h, read.w, read.index, read.inside & inside), cs[e], (*channels)[e]);
-        let o = n0 + column_of(params, mine, e);
-        let there = inside & (o < params.c_dst);
-        let upstream = arriving(select(0u, pixel, there), select(0u, place.x, there), place.y, place.z, select(0u, o, there));
-        found.b[e] = select(0.0, upstream, there);
-    }
-    return found;
-}
-
 fn weight_tile(unit: u32, lane: u32) {
     let fours = params.fours;
     let pitch = fours + 1u;
@@ -192,106 +179,106 @@ fn weight_tile(unit: u32, lane: u32) {
     let rows = params.k_h * params.k_w * params.c_src;
     let start = split * params.pixels_per_split;
     let end = min(start + params.pixels_per_split, params.pixels);
-    let at = spot(fours / SIDE, lane);
-    var total: array<vec4<f32>, SUMS>;
-    var acc: array<vec4<f32>, SUMS>;
+    let at = spot(fours, lane);
+    var total: array<vec4<f32>, 4>;
+    var acc: array<vec4<f32>, 4>;
     // Of the columns of B, in the first row.
     let sums_b = params.bias == 1u && m0 == 0u && at.row == 0u;
-    var total_b: array<vec4<f32>, SUMS>;
-    var acc_b: array<vec4<f32>, SIDE>;
-    // Terms that these accumulators may take, `fours` in each turn. Of the large tile no split has more.
+    var total_b = vec4<f32>(0.0);
+    var acc_b = vec4<f32>(0.0);
+    // Terms that these accumulators may still take, `fours` in each turn.
     var room = BLOCK;
     // This invocation loads of pixels `deep` apart always the same four rows of A and columns of B.
     let mine = lane % fours;
     let k_mine = lane / fours;
+    let apart = Column(params.fours_p, params.fours_q, params.fours_c);
     var shifts: array<Shift, 4>;
     var channels: array<Reading, 4>;
     var cs: vec4<u32>;
+    var column = column_at(params, m0 + mine);
     //#unroll
     for (var e = 0u; e < 4u; e++) {
-        let column = column_at(params, m0 + mine + e * fours);
         shifts[e] = shift_of(params, column);
         channels[e] = reading(column.c);
         cs[e] = column.c;
+        column = next_column(params, column, apart);
     }
     var pixel = start + k_mine;
-    let line = pixel / params.w_dst;
-    // Image, row and column, and how far it is to those of the next turn.
-    var place = vec3<u32>(line / params.h_dst, line % params.h_dst, pixel % params.w_dst);
-    let lines = deep / params.w_dst;
-    let on = vec3<u32>(lines / params.h_dst, lines % params.h_dst, deep % params.w_dst);
-    var next = load_terms(&shifts, &channels, cs, pixel, place, pixel < end, n0, mine);
-    for (var k0 = start; k0 < end; k0 += deep) {
-        tile_a[k_mine * pitch + mine] = next.a;
-        tile_b[k_mine * pitch + mine] = next.b;
-        workgroupBarrier();
+    var place = place_at(params, pixel);
+    let on = vec3<u32>(params.on_n, params.on_i, params.on_j);
+    // A turn more than there are pixels: each multiplies what the one before has loaded.
+    for (var k0 = start; k0 < end + deep; k0 += deep) {
+        var a: vec4<f32>;
+        var b: vec4<f32>;
+        let inside = pixel < end;
+        let source = pixel_at(params, place.x, place.y, place.z);
+        //#unroll
+        for (var e = 0u; e < 4u; e++) {
+            let read = shifted(params, source, shifts[e]);
+            a[e] = load_src(params, Read(read.h, read.w, read.index, read.inside & inside), cs[e], channels[e]);
+            let o = n0 + column_of(params, mine, e);
+            let there = inside & (o < params.c_dst);
+            let upstream = arriving(select(0u, pixel, there), select(0u, place.x, there), place.y, place.z, select(0u, o, there));
+            b[e] = select(0.0, upstream, there);
+        }
         pixel += deep;
-        place += on;
-        if place.z >= params.w_dst {
-            place.z -= params.w_dst;
-            place.y += 1u;
-        }
-        if place.y >= params.h_dst {
-            place.y -= params.h_dst;
-            place.x += 1u;
-        }
-        next = load_terms(&shifts, &channels, cs, pixel, place, pixel < end, n0, mine);
-        multiply_tiles(&acc, at, fours);
-        if sums_b {
-            let each = fours / SQUARES;
-            for (var k = at.slice * each; k < at.slice * each + each; k++) {
-                //#unroll
-                for (var i = 0u; i < SIDE; i++) {
-                    acc_b[i] += tile_b[k * pitch + at.column + i * (fours / SIDE)];
+        place = next_place(params, place, on);
+        if k0 > start {
+            multiply(&acc, at, fours);
+            if sums_b {
+                for (var k = at.slice * fours; k < at.slice * fours + fours; k++) {
+                    acc_b += tile_b[k * pitch + at.column];
                 }
             }
-        }
-        room -= fours;
-        if SIDE == 1u && room == 0u {
-            room = BLOCK;
-            //#unroll
-            for (var r = 0u; r < SUMS; r++) {
-                total[r] += acc[r];
-                acc[r] = vec4<f32>(0.0);
+            room -= fours;
+            if LONG && room == 0u {
+                room = BLOCK;
+                //#unroll
+                for (var r = 0u; r < 4u; r++) {
+                    total[r] += acc[r];
+                    acc[r] = vec4<f32>(0.0);
+                }
+                total_b += acc_b;
+                acc_b = vec4<f32>(0.0);
             }
-            total_b[0] += acc_b[0];
-            acc_b[0] = vec4<f32>(0.0);
         }
         workgroupBarrier();
+        tile_a[k_mine * pitch + mine] = a;
+        tile_b[k_mine * pitch + mine] = b;
+        workgroupBarrier();
     }
-    //#unroll
-    for (var r = 0u; r < SUMS; r++) {
-        total[r] += acc[r];
+    if LONG {
+        //#unroll
+        for (var r = 0u; r < 4u; r++) {
+            acc[r] += total[r];
+        }
+        acc_b += total_b;
     }
-    //#unroll
-    for (var i = 0u; i < SIDE; i++) {
-        total_b[i * 4u] += acc_b[i];
+    if fours < 16u {
+        //#unroll
+        for (var r = 0u; r < 4u; r++) {
+            acc[r] = collect(acc[r], at, fours, lane);
+        }
+        acc_b = collect(acc_b, at, fours, lane);
     }
-    var sums: array<vec4<f32>, 4>;
-    var of_columns: array<vec4<f32>, 4>;
-    let place_in = collect(&total, &sums, at, fours, lane);
-    if params.bias == 1u {
-        collect(&total_b, &of_columns, at, fours, lane);
-    }
-    if place_in.slice > 0u || split >= params.splits {
+    if at.slice > 0u || split >= params.splits {
         return;
     }
-    let len = rows * params.c_dst;
+    let first = split * rows * params.c_dst;
+    column = column_at(params, m0 + at.row);
     //#unroll
-    for (var s = 0u; s < 4u; s++) {
-        let o = n0 + column_of(params, place_in.column, s);
-        if o < params.c_dst {
-            if params.bias == 1u && m0 == 0u && place_in.row == 0u {
-                part_b[split * params.c_dst + o] = of_columns[0][s];
+    for (var r = 0u; r < 4u; r++) {
+        //#unroll
+        for (var s = 0u; s < 4u; s++) {
+            let o = n0 + column_of(params, at.column, s);
+            if exists(params, column) & (o < params.c_dst) {
+                part[first + weight_of(params, column) + o * params.w_o] = acc[r][s];
             }
-            //#unroll
-            for (var r = 0u; r < 4u; r++) {
-                let m = m0 + place_in.row + r * fours;
-                if m < rows {
-                    part[split * len + weight_of(params, column_at(params, m)) + o * params.w_o] = sums[r][s];
-                }
+            if r == 0u && sums_b && o < params.c_dst {
+                part_b[split * params.c_dst + o] = acc_b[s];
             }
         }
+        column = next_column(params, column, apart);
     }
 }
 

@@ -37,6 +37,18 @@ struct Params {
     h_windows: u32, // grad_weight: windows of the max pool, down and across
     w_windows: u32,
     fours: u32, // rows of a tile, and columns, in fours
+    on_p: u32, // gather: how far as many columns of A are as a turn takes: tap and channel
+    on_q: u32,
+    on_c: u32,
+    back_p: u32, // grads: the same of the gradient of the input
+    back_q: u32,
+    back_c: u32,
+    fours_p: u32, // grad_weight: how far `fours` rows of A are
+    fours_q: u32,
+    fours_c: u32,
+    on_n: u32, // grad_weight: how far as many pixels are as a turn takes: image, row and column
+    on_i: u32,
+    on_j: u32,
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -55,6 +67,9 @@ fn transposed() -> Params {
     p.off_w = -params.off_w;
     p.step_h = -params.step_h;
     p.step_w = -params.step_w;
+    p.on_p = params.back_p;
+    p.on_q = params.back_q;
+    p.on_c = params.back_c;
     p.tiles_n = (params.c_src + 4u * params.fours - 1u) / (4u * params.fours);
     p.w_c = params.w_o;
     p.w_o = params.w_c;

@@ -1,19 +1,19 @@
-// How conv2d_tiled.wgsl walks along rows and columns of its matrices without dividing at each step: a division costs as much as many
-// multiply-adds. The importing file imports tile_problem.
+// How conv2d_tiled.wgsl walks along rows and columns of its matrices with few divisions: each is as much code as many multiply-adds, and
+// small problems wait for their code more than for anything else. The importing file imports tile_problem.
 
-// A matrix column: tap (p, q) and channel c.
+// A matrix column: tap (p, q) and channel c; or what leads from any column to one further on.
 struct Column {
     p: u32,
     q: u32,
     c: u32,
 }
 
-// Column k of so many, or what leads from any column to the one k further on.
+// Column k of so many.
 fn column_at(p: Params, k: u32) -> Column {
     let tap = k / p.c_src;
     // Where no tap reads a remainder of the pixels, there may be no column of taps.
-    let taps = max(p.k_w, 1u);
-    return Column(tap / taps, tap % taps, k % p.c_src);
+    let row = tap / max(p.k_w, 1u);
+    return Column(row, tap - row * p.k_w, k - tap * p.c_src);
 }
 
 fn next_column(p: Params, at: Column, by: Column) -> Column {
@@ -37,6 +37,26 @@ fn exists(p: Params, at: Column) -> bool {
 // Of a column, the weight to column 0.
 fn weight_of(p: Params, at: Column) -> u32 {
     return p.w_first + at.p * p.w_row + at.q * p.w_tap + at.c * p.w_c;
+}
+
+// Number `index` of the pixels (or windows) of all images: image, row and column; or how far it is from any to one further on.
+fn place_at(p: Params, index: u32) -> vec3<u32> {
+    let line = index / p.w_dst;
+    let image = line / p.h_dst;
+    return vec3<u32>(image, line - image * p.h_dst, index - line * p.w_dst);
+}
+
+fn next_place(p: Params, at: vec3<u32>, by: vec3<u32>) -> vec3<u32> {
+    var next = at + by;
+    if next.z >= p.w_dst {
+        next.z -= p.w_dst;
+        next.y += 1u;
+    }
+    if next.y >= p.h_dst {
+        next.y -= p.h_dst;
+        next.x += 1u;
+    }
+    return next;
 }
 
 // Where tap 0 of a pixel reads: an image, a row and a column of it, and the number of that pixel among all that are read, which means

@@ -56,8 +56,8 @@ impl Product {
     pub fn cost(&self, size: usize) -> usize {
         const MULTIPROCESSORS: usize = 128;
         const LATENCY: usize = 1000;
-        // Multiply-adds, 128 at a time, and what else each invocation does; small tiles read more for each of them.
-        let work = if size == 64 { 512 + 128 } else { 2 * 8 * size + 128 };
+        // Multiply-adds, 128 at a time, and what else an invocation does.
+        let work = 8 * size + 160;
         let tiles = self.rows.div_ceil(size) * self.columns.div_ceil(size);
         let splits = match self.splits {
             Splits::One => 1,

@@ -15,16 +15,14 @@ pub(super) struct Tile {
     pub name: &'static str,
     /// Rows and columns.
     pub size: usize,
-    /// Squares of 4 × 4 outputs of an invocation along each of them, `SIDE` in the shader.
-    side: usize,
 }
 
 /// The tile of most problems of a small network.
-pub(super) const TILED: Tile = Tile { name: NAME, size: 32, side: 1 };
+pub(super) const TILED: Tile = Tile { name: NAME, size: 32 };
 /// The one for problems that would keep too few workgroups of that busy.
-pub(super) const SMALL: Tile = Tile { name: SMALL_NAME, size: 16, side: 1 };
-/// The one for problems that keep many busy: it reads less for each multiply-add.
-pub(super) const LARGE: Tile = Tile { name: LARGE_NAME, size: 64, side: 2 };
+pub(super) const SMALL: Tile = Tile { name: SMALL_NAME, size: 16 };
+/// The one for problems that keep many busy: it loads less for each multiply-add.
+pub(super) const LARGE: Tile = Tile { name: LARGE_NAME, size: 64 };
 const TILES: [&Tile; 3] = [&TILED, &SMALL, &LARGE];
 
 /// The variants' names.
@@ -58,12 +56,13 @@ impl Tile {
 
     /// How many slices of the terms are summed apart.
     const fn slices(&self) -> usize {
-        INVOCATIONS * (4 * self.side * 4 * self.side) / (self.size * self.size)
+        INVOCATIONS * 4 * 4 / (self.size * self.size)
     }
 
-    /// The most terms of a split of a sum over batch and space, where its accumulators are not emptied on the way.
+    /// The most terms of a split of a sum over batch and space, where its accumulators are not emptied on the way: those of the large
+    /// tile are.
     fn most(&self) -> Option<usize> {
-        (self.side > 1).then_some(BLOCK * self.slices())
+        (self.slices() > 1).then_some(BLOCK * self.slices())
     }
 
     fn edges(&self, op: &Op) -> Edges {
@@ -74,8 +73,8 @@ impl Tile {
 
     /// The most trips of an invocation over so many terms, with the sums of the slices in the end.
     fn trips(&self, terms: usize) -> usize {
-        let each = self.depth() / self.slices();
-        terms.div_ceil(self.depth()) * (1 + each / 4 + each) + 3 * self.slices()
+        let each = self.size / 4;
+        (terms.div_ceil(self.depth()) + 1) * (1 + each / 4 + each) + 5 * self.slices()
     }
 
     /// The tile of a variant.
@@ -96,16 +95,14 @@ impl Tile {
     }
 }
 
-/// The tiles that serve a node which computes these products on a device, the one guessed to be fastest first: the large one is for
-/// those whose pixels are not pooled, and for gradients of weights that do not sum too many of them at once.
-pub(super) fn tiles(caps: &Caps, pools: bool, products: &[Product]) -> Vec<&'static str> {
+/// The tiles that serve a node which computes these products on a device, the one guessed to be fastest first: sums that are set to
+/// have more terms than a tile's accumulators take are for the large one.
+pub(super) fn tiles(caps: &Caps, products: &[Product]) -> Vec<&'static str> {
     if LIMITS.refuse(caps).is_some() {
         return Vec::new();
     }
-    let serves = |tile: &&Tile| {
-        let fits = |product: &Product| product.each().zip(tile.most()).is_none_or(|(each, most)| each <= most);
-        tile.side == 1 || (!pools && products.iter().all(fits))
-    };
+    let fits = |product: &Product, tile: &Tile| product.each().zip(tile.most()).is_none_or(|(each, most)| each <= most);
+    let serves = |tile: &&Tile| products.iter().all(|product| fits(product, tile));
     let mut found: Vec<&Tile> = TILES.into_iter().filter(serves).collect();
     found.sort_by_key(|tile| products.iter().map(|product| product.cost(tile.size)).sum::<usize>());
     found.into_iter().map(|tile| tile.name).collect()
@@ -135,7 +132,14 @@ fn dispatch(
     let [h_dst, w_dst] = problem.windows.map_or([problem.dst[0], problem.dst[1]], |[_, count]| count);
     let [h_windows, w_windows] = behind.map_or([0; 2], |b| b.count);
     let main = Dispatch::new("conv2d_tiled.wgsl", entry);
-    let main = if tile.side == 1 { main } else { main.constant("SIDE", format!("{}u", tile.side)) };
+    // Taps and channel that so many columns of the matrix are apart.
+    let apart = |columns: usize, channels: usize| {
+        let (tap, wide) = (columns / channels, problem.kernel[1].max(1));
+        [tap / wide, tap % wide, columns % channels]
+    };
+    let [on, back] = [problem.src[2], problem.dst[2]].map(|channels| apart(tile.depth(), channels));
+    let between = apart(tile.size / 4, problem.src[2]);
+    let (lines, across) = (tile.depth() / w_dst, tile.depth() % w_dst);
     problem
         .lattice
         .set(problem.finish(main))
@@ -166,6 +170,18 @@ fn dispatch(
         .set("h_windows", h_windows)
         .set("w_windows", w_windows)
         .set("fours", tile.size / 4)
+        .set("on_p", on[0])
+        .set("on_q", on[1])
+        .set("on_c", on[2])
+        .set("back_p", back[0])
+        .set("back_q", back[1])
+        .set("back_c", back[2])
+        .set("fours_p", between[0])
+        .set("fours_q", between[1])
+        .set("fours_c", between[2])
+        .set("on_n", lines / h_dst)
+        .set("on_i", lines % h_dst)
+        .set("on_j", across)
 }
 
 /// How a layer reads its image, where that goes through a batch normalisation first.
@@ -313,6 +329,7 @@ fn lowered(
         let part = scratch(&mut workspaces, Spec::f32([splits.0, len]));
         (part, scratch(&mut workspaces, Spec::f32([splits.0, c_out])))
     };
+    let main = if tile.most().is_none() { main.constant("LONG", "true") } else { main };
     let main = main
         .set("tiles_m", problem.rows().div_ceil(tile.size))
         .set("bias", usize::from(bias.is_some()))

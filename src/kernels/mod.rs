@@ -147,11 +147,21 @@ const HEAD: [Variant; 7] = [
     linear_cross_entropy::VARIANT,
 ];
 
-const HEAD_GRAD: [Variant; 4] =
-    [BASELINE_VARIANT, conv2d_tiled::VARIANT, conv2d_tiled::SMALL_VARIANT, linear_cross_entropy::GRAD_VARIANT];
+const HEAD_GRAD: [Variant; 5] = [
+    BASELINE_VARIANT,
+    conv2d_tiled::VARIANT,
+    conv2d_tiled::SMALL_VARIANT,
+    conv2d_tiled::LARGE_VARIANT,
+    linear_cross_entropy::GRAD_VARIANT,
+];
 
-const MLP: [Variant; 4] =
-    [BASELINE_VARIANT, conv2d_tiled::VARIANT, conv2d_tiled::SMALL_VARIANT, linear_cross_entropy::MLP_VARIANT];
+const MLP: [Variant; 5] = [
+    BASELINE_VARIANT,
+    conv2d_tiled::VARIANT,
+    conv2d_tiled::SMALL_VARIANT,
+    conv2d_tiled::LARGE_VARIANT,
+    linear_cross_entropy::MLP_VARIANT,
+];
 
 const TILED: [Variant; 4] =
     [BASELINE_VARIANT, conv2d_tiled::VARIANT, conv2d_tiled::SMALL_VARIANT, conv2d_tiled::LARGE_VARIANT];
