@@ -73,9 +73,9 @@ pub(super) fn statistics(op: &Conv2dStatistics, problem: &Problem, variant: &'st
         let mut gather = forward_gather(&op.conv, x, y, w);
         gather.operands.2 = op.bias.then_some(Input(2));
         let mut workspaces = Vec::new();
-        let (c, tiles) = (gather.dst[2], gather.pixels().div_ceil(tile.size));
+        let (c, tiles) = (gather.dst[2], gather.pixels().div_ceil(tile.moment_rows()));
         let moments = scratch(&mut workspaces, Spec::f32([c, 3, tiles]));
-        let finish = dispatch("finish", y, op.eps, None, tile.size)
+        let finish = dispatch("finish", y, op.eps, None, tile.moment_rows())
             .bind("x", Output(0))
             .bind("moments", moments)
             .bind("weight", weight)

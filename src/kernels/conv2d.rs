@@ -101,7 +101,7 @@ pub(super) fn gather_variants(gather: &Gather, caps: &Caps) -> Vec<&'static str>
 
 /// The tiles that serve a gather.
 pub(super) fn gather_tiles(gather: &Gather, caps: &Caps) -> Vec<&'static str> {
-    conv2d_tiled::tiles(caps, &[Product::gather(gather)])
+    conv2d_tiled::tiles(caps, conv2d_tiled::fours_serve(gather), &[Product::gather(gather)])
 }
 
 /// The variants of any [`WeightGrad`] on this device.
@@ -111,7 +111,7 @@ pub(super) fn weight_variants(grad: &WeightGrad, caps: &Caps) -> Vec<&'static st
         return vec![BASELINE];
     }
     let pay = conv2d_broadcast::textures_pay(grad.forward.multiply_adds());
-    let tiles = conv2d_tiled::tiles(caps, &[Product::weights(grad, None)]);
+    let tiles = conv2d_tiled::tiles(caps, conv2d_tiled::fours_serve_weights(grad), &[Product::weights(grad, None)]);
     fast_variants(caps, tiles, conv2d_broadcast::textures_serve_weights(grad, caps), pay)
 }
 

@@ -36,7 +36,7 @@ pub(super) fn conv2d_variants(op: &Conv2dGrad, problem: &Problem) -> Vec<&'stati
         let forward = op.arriving(problem.inputs).map(|between| forward_gather(&op.weight.conv, x, &between, w));
         tiles = forward.map_or(Vec::new(), |forward| {
             let products = [Product::weights(&WeightGrad { forward }, op.images), Product::transposed(&forward)];
-            conv2d_tiled::tiles(problem.caps, &products)
+            conv2d_tiled::tiles(problem.caps, op.pool.is_none() && conv2d_tiled::fours_serve(&forward), &products)
         });
     }
     conv2d_tiled::with_baseline(tiles, problem.caps)
@@ -46,7 +46,7 @@ pub(super) fn linear_variants(op: &LinearGrad, problem: &Problem) -> Vec<&'stati
     let serves = !op.normalised && !op.plus;
     let forward = linear::weight_shape(problem).forward;
     let products = [Product::weights(&WeightGrad { forward }, op.images), Product::transposed(&forward)];
-    let tiles = if serves { conv2d_tiled::tiles(problem.caps, &products) } else { Vec::new() };
+    let tiles = if serves { conv2d_tiled::tiles(problem.caps, false, &products) } else { Vec::new() };
     conv2d_tiled::with_baseline(tiles, problem.caps)
 }
 

@@ -39,9 +39,10 @@ pub(super) fn forward_variants(op: &Conv2dMaxPool2d, problem: &Problem) -> Vec<&
     conv2d::with_few_channels(variants, &FewChannels { conv: &conv, pool: Some((&op.pool, windows)) }, problem.caps)
 }
 
-/// Without the one that only serves a pool in the same kernel.
+/// Without the one that only serves a pool in the same kernel, and the one that serves none.
 fn parts_alone(variants: Vec<&'static str>) -> Vec<&'static str> {
-    variants.into_iter().filter(|variant| *variant != conv2d_few_channels::NAME).collect()
+    let apart = [conv2d_few_channels::NAME, conv2d_tiled::FOURS_NAME];
+    variants.into_iter().filter(|variant| !apart.contains(variant)).collect()
 }
 
 /// Height and width of what a pool writes.

@@ -3,6 +3,7 @@
 
 use super::BLOCK;
 use super::conv2d_gather::{Gather, WeightGrad};
+use super::conv2d_tiled::Tile;
 
 /// A matrix product.
 #[derive(Debug, Clone, Copy)]
@@ -51,20 +52,20 @@ impl Product {
         }
     }
 
-    /// How long a GPU takes for it in tiles of this size, about in cycles: in each turn, of 1024 / size terms, every multiprocessor loads
-    /// and multiplies for all workgroups that it has, and what is loaded takes its time to come.
-    pub fn cost(&self, size: usize) -> usize {
+    /// How long a GPU takes for it in such tiles, about in cycles: in each turn every multiprocessor loads and multiplies for all
+    /// workgroups that it has, and what is loaded takes its time to come.
+    pub fn cost(&self, tile: &Tile) -> usize {
         const MULTIPROCESSORS: usize = 128;
-        const LATENCY: usize = 1000;
+        const LATENCY: usize = 1500;
         // Multiply-adds, 128 at a time, and what else an invocation does.
-        let work = 8 * size + 160;
-        let tiles = self.rows.div_ceil(size) * self.columns.div_ceil(size);
+        let work = tile.rows * tile.columns * tile.depth / 128 + 200;
+        let tiles = self.rows.div_ceil(tile.rows) * self.columns.div_ceil(tile.columns);
         let splits = match self.splits {
             Splits::One => 1,
             Splits::Free => (4 * MULTIPROCESSORS).div_ceil(tiles.max(1)).clamp(1, self.depth.div_ceil(BLOCK).max(1)),
             Splits::Set(splits, _) => splits,
         };
-        let turns = self.depth.div_ceil(splits).div_ceil(1024 / size);
+        let turns = self.depth.div_ceil(splits).div_ceil(tile.depth) + 1;
         turns * (LATENCY + work).max((tiles * splits).div_ceil(MULTIPROCESSORS) * work)
     }
 }

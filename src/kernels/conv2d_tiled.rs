@@ -1,4 +1,5 @@
-//! Register-blocked tiles through workgroup memory, for GPUs: `shaders/conv2d_tiled.wgsl`, in three sizes.
+//! Register-blocked tiles through workgroup memory, for GPUs: `shaders/conv2d_tiled.wgsl`, in three sizes, and a larger one for channels in
+//! fours, `shaders/conv2d_tiled_fours.wgsl`.
 
 use super::conv2d_gather::{Gather, Lattice, WeightGrad};
 use super::conv2d_product::Product;
@@ -13,28 +14,62 @@ use crate::tensor::Spec;
 pub(super) struct Tile {
     /// The variant's name.
     pub name: &'static str,
-    /// Rows and columns.
-    pub size: usize,
+    shader: &'static str,
+    pub rows: usize,
+    pub columns: usize,
+    /// Terms between two barriers.
+    pub depth: usize,
+    /// Slices of the terms that are summed apart.
+    slices: usize,
+    /// Files that stand in for what the shader imports by itself.
+    normalised: (&'static str, &'static str),
+    arriving: (&'static str, &'static str),
 }
 
 /// The tile of most problems of a small network.
-pub(super) const TILED: Tile = Tile { name: NAME, size: 32 };
+pub(super) const TILED: Tile = square(NAME, 32);
 /// The one for problems that would keep too few workgroups of that busy.
-pub(super) const SMALL: Tile = Tile { name: SMALL_NAME, size: 16 };
+pub(super) const SMALL: Tile = square(SMALL_NAME, 16);
 /// The one for problems that keep many busy: it loads less for each multiply-add.
-pub(super) const LARGE: Tile = Tile { name: LARGE_NAME, size: 64 };
-const TILES: [&Tile; 3] = [&TILED, &SMALL, &LARGE];
+pub(super) const LARGE: Tile = square(LARGE_NAME, 64);
+/// The tile for channels in fours, with 8 × 4 outputs an invocation.
+pub(super) const FOURS: Tile = Tile {
+    name: FOURS_NAME,
+    shader: "conv2d_tiled_fours.wgsl",
+    rows: 128,
+    columns: 64,
+    depth: 16,
+    slices: 1,
+    normalised: ("fours_plain", "shared/fours_normalised.wgsl"),
+    arriving: ("source_fours", "shared/source_fours_arriving.wgsl"),
+};
+const TILES: [&Tile; 4] = [&TILED, &SMALL, &LARGE, &FOURS];
+
+/// A tile that serves every problem, with 4 × 4 outputs an invocation.
+const fn square(name: &'static str, size: usize) -> Tile {
+    Tile {
+        name,
+        shader: "conv2d_tiled.wgsl",
+        rows: size,
+        columns: size,
+        depth: 4 * INVOCATIONS / size,
+        slices: 16 * INVOCATIONS / (size * size),
+        normalised: ("image_plain", "shared/image_normalised.wgsl"),
+        arriving: ("source_image", "shared/source_arriving.wgsl"),
+    }
+}
 
 /// The variants' names.
 pub(super) const NAME: &str = "tiled";
 pub(super) const SMALL_NAME: &str = "tiled_small";
 pub(super) const LARGE_NAME: &str = "tiled_large";
+pub(super) const FOURS_NAME: &str = "tiled_fours";
 /// Invocations of a workgroup, and fours of either operand that they load in a turn.
 const INVOCATIONS: usize = 256;
 /// Workgroups that a split reduction aims at: a few for each multiprocessor of a large GPU.
 const WORKGROUPS: usize = 512;
-/// Workgroup memory of both operands, `ROOM` fours each in the shader, and of moments beside them.
-const WORKGROUP_BYTES: u32 = 2 * 320 * 16 + 16 * 16;
+/// Workgroup memory of both operands of the larger kernel, in padded rows, and of moments beside them.
+const WORKGROUP_BYTES: u32 = 16 * (33 + 17) * 16 + 16 * 16;
 
 const LIMITS: Limits = Limits { workgroup_bytes: WORKGROUP_BYTES, ..Limits::DEFAULT };
 
@@ -47,34 +82,42 @@ pub(super) const SMALL_VARIANT: Variant =
 /// See [`Variant`].
 pub(super) const LARGE_VARIANT: Variant =
     Variant { name: LARGE_NAME, limits: LIMITS, spreads: false, edges: |op, _| LARGE.edges(op) };
+/// See [`Variant`].
+pub(super) const FOURS_VARIANT: Variant = Variant {
+    name: FOURS_NAME,
+    limits: LIMITS,
+    spreads: false,
+    // Sizes that four does not divide are no problems of this variant: `verify::sweep` has its edges in a room of their own.
+    edges: |_, _| Edges::default(),
+};
 
 impl Tile {
-    /// Terms between two barriers.
-    pub const fn depth(&self) -> usize {
-        4 * INVOCATIONS / self.size
-    }
-
-    /// How many slices of the terms are summed apart.
-    const fn slices(&self) -> usize {
-        INVOCATIONS * 4 * 4 / (self.size * self.size)
-    }
-
-    /// The most terms of a split of a sum over batch and space, where its accumulators are not emptied on the way: those of the large
-    /// tile are.
+    /// The most terms of a split of a sum over batch and space, where its accumulators are not emptied on the way: those of large tiles
+    /// are.
     fn most(&self) -> Option<usize> {
-        (self.slices() > 1).then_some(BLOCK * self.slices())
+        (self.slices > 1).then_some(BLOCK * self.slices)
+    }
+
+    /// Rows of which moments are taken together.
+    pub const fn moment_rows(&self) -> usize {
+        if self.rows < 64 { self.rows } else { 64 }
     }
 
     fn edges(&self, op: &Op) -> Edges {
         let sums = matches!(op, Op::Conv2dGradWeight(_) | Op::LinearGradWeight(_));
-        let depth = [self.depth()].into_iter().chain(sums.then_some(BLOCK * self.slices())).collect();
-        Edges { rows: vec![self.size], columns: vec![self.size], depth }
+        let depth = [self.depth].into_iter().chain(sums.then_some(BLOCK * self.slices)).collect();
+        Edges { rows: vec![self.rows], columns: vec![self.columns], depth }
     }
 
     /// The most trips of an invocation over so many terms, with the sums of the slices in the end.
     fn trips(&self, terms: usize) -> usize {
-        let each = self.size / 4;
-        (terms.div_ceil(self.depth()) + 1) * (1 + each / 4 + each) + 5 * self.slices()
+        let each = self.depth / self.slices;
+        (terms.div_ceil(self.depth) + 1) * (1 + each / 4 + each) + 5 * self.slices
+    }
+
+    /// Lets a kernel read its image normalised.
+    fn reading(&self, dispatch: Dispatch, normal: Normal) -> Dispatch {
+        dispatch.link(self.normalised.0, self.normalised.1).bind("table", normal.table)
     }
 
     /// The tile of a variant.
@@ -91,20 +134,33 @@ impl Tile {
 
     /// Tiles of a gradient of weights.
     fn weight_tiles(&self, problem: &WeightGrad) -> usize {
-        problem.rows().div_ceil(self.size) * problem.forward.dst[2].div_ceil(self.size)
+        problem.rows().div_ceil(self.rows) * problem.forward.dst[2].div_ceil(self.columns)
     }
 }
 
+/// Whether the tile for channels in fours serves a gather: four neighbours are of one tap and of one row of weights.
+pub(super) fn fours_serve(problem: &Gather) -> bool {
+    let fours = |sizes: &[usize]| sizes.iter().all(|size| size.is_multiple_of(4));
+    let [row, tap, c, o] = problem.w_strides;
+    let lie = (o == 1 && c.is_multiple_of(4)) || (c == 1 && o.is_multiple_of(4));
+    lie && fours(&[problem.src[2], problem.dst[2], problem.w_first, row, tap]) && problem.windows.is_none()
+}
+
+/// Whether it serves the gradients of the weights of a layer: four neighbours are written together.
+pub(super) fn fours_serve_weights(problem: &WeightGrad) -> bool {
+    problem.forward.w_strides[3] == 1 && fours_serve(&problem.forward)
+}
+
 /// The tiles that serve a node which computes these products on a device, the one guessed to be fastest first: sums that are set to
-/// have more terms than a tile's accumulators take are for the large one.
-pub(super) fn tiles(caps: &Caps, products: &[Product]) -> Vec<&'static str> {
+/// have more terms than a tile's accumulators take are for the large ones, and that for channels in `fours` only serves those.
+pub(super) fn tiles(caps: &Caps, fours: bool, products: &[Product]) -> Vec<&'static str> {
     if LIMITS.refuse(caps).is_some() {
         return Vec::new();
     }
     let fits = |product: &Product, tile: &Tile| product.each().zip(tile.most()).is_none_or(|(each, most)| each <= most);
-    let serves = |tile: &&Tile| products.iter().all(|product| fits(product, tile));
+    let serves = |tile: &&Tile| (fours || **tile != FOURS) && products.iter().all(|product| fits(product, tile));
     let mut found: Vec<&Tile> = TILES.into_iter().filter(serves).collect();
-    found.sort_by_key(|tile| products.iter().map(|product| product.cost(tile.size)).sum::<usize>());
+    found.sort_by_key(|tile| products.iter().map(|product| product.cost(tile)).sum::<usize>());
     found.into_iter().map(|tile| tile.name).collect()
 }
 
@@ -131,15 +187,18 @@ fn dispatch(
 ) -> Dispatch {
     let [h_dst, w_dst] = problem.windows.map_or([problem.dst[0], problem.dst[1]], |[_, count]| count);
     let [h_windows, w_windows] = behind.map_or([0; 2], |b| b.count);
-    let main = Dispatch::new("conv2d_tiled.wgsl", entry);
+    let main = Dispatch::new(tile.shader, entry);
     // Taps and channel that so many columns of the matrix are apart.
     let apart = |columns: usize, channels: usize| {
         let (tap, wide) = (columns / channels, problem.kernel[1].max(1));
         [tap / wide, tap % wide, columns % channels]
     };
-    let [on, back] = [problem.src[2], problem.dst[2]].map(|channels| apart(tile.depth(), channels));
-    let between = apart(tile.size / 4, problem.src[2]);
-    let (lines, across) = (tile.depth() / w_dst, tile.depth() % w_dst);
+    let [on, back] = [problem.src[2], problem.dst[2]].map(|channels| apart(tile.depth, channels));
+    // Rows of A that an invocation has in a gradient of weights; the larger kernel has neighbours, and walks over weights and by half a
+    // turn of pixels.
+    let (columns, pixels_on) = if *tile == FOURS { (4, tile.depth / 2) } else { (tile.rows / 4, tile.depth) };
+    let between = apart(columns, problem.src[2]);
+    let (lines, across) = (pixels_on / w_dst, pixels_on % w_dst);
     problem
         .lattice
         .set(problem.finish(main))
@@ -158,7 +217,7 @@ fn dispatch(
         .set("off_w", problem.off[1])
         .set("step_h", problem.step[0])
         .set("step_w", problem.step[1])
-        .set("tiles_n", problem.dst[2].div_ceil(tile.size))
+        .set("tiles_n", problem.dst[2].div_ceil(tile.columns))
         .set("splits", splits.0)
         .set("pixels_per_split", splits.1)
         .set("w_first", problem.w_first)
@@ -169,7 +228,7 @@ fn dispatch(
         .set("w_between", problem.dst[1])
         .set("h_windows", h_windows)
         .set("w_windows", w_windows)
-        .set("fours", tile.size / 4)
+        .set("fours", tile.columns / 4)
         .set("on_p", on[0])
         .set("on_q", on[1])
         .set("on_c", on[2])
@@ -220,16 +279,11 @@ pub(super) fn gather_with_moments(tile: &Tile, problem: &Gather, normal: Option<
         // The activation is that of what is read.
         Some(normal) => {
             let main = gathering(tile, &Gather { activation: normal.activation, ..*problem });
-            reading(main, normal).link("finish", "shared/finish_plain.wgsl")
+            tile.reading(main, normal).link("finish", "shared/finish_plain.wgsl")
         }
     };
     // Four rows at a time are added up.
-    main.link("no_moments", "shared/moments.wgsl").bind("moments", moments).more_trips(tile.size / 4)
-}
-
-/// Lets a kernel read its image normalised.
-fn reading(dispatch: Dispatch, normal: Normal) -> Dispatch {
-    dispatch.link("image_plain", "shared/image_normalised.wgsl").bind("table", normal.table)
+    main.link("no_moments", "shared/moments.wgsl").bind("moments", moments).more_trips(tile.rows / 4)
 }
 
 fn gathering(tile: &Tile, problem: &Gather) -> Dispatch {
@@ -237,14 +291,14 @@ fn gathering(tile: &Tile, problem: &Gather) -> Dispatch {
     // Pixels that no window covers are not computed.
     let pixels =
         problem.windows.map_or(problem.pixels(), |[[h, w], [rows, columns]]| problem.n * rows * columns * h * w);
-    let tiles_m = pixels.div_ceil(tile.size);
+    let tiles_m = pixels.div_ceil(tile.rows);
     dispatch(tile, "gather", problem, pixels, (1, 1), None)
         .set("tiles_m", tiles_m)
         .bind("src", src)
         .bind("w", w)
         .bias(b, w)
         .bind("dst", Operand::Output(0))
-        .workgroups(tiles_m * problem.dst[2].div_ceil(tile.size))
+        .workgroups(tiles_m * problem.dst[2].div_ceil(tile.columns))
         .trips(tile.trips(problem.taps() * problem.src[2]))
 }
 
@@ -293,19 +347,23 @@ pub(super) fn grads(
     let main = match normal {
         None => main,
         Some(normal) => {
-            let finish = match normal.activation {
-                None => "shared/finish_plain.wgsl",
-                Some(_) => "shared/finish_normalised.wgsl",
-            };
-            reading(main, normal).link("finish", finish)
+            let main = tile.reading(main, normal);
+            match normal.activation {
+                None => main.link("finish", "shared/finish_plain.wgsl"),
+                // The larger kernel reads the image in fours, so that single elements are another binding.
+                Some(_) if *tile == FOURS => {
+                    main.link("finish", "shared/finish_saved.wgsl").bind("saved", forward.operands.0)
+                }
+                Some(_) => main.link("finish", "shared/finish_normalised.wgsl"),
+            }
         }
     };
     let main = main
-        .link("source_image", "shared/source_arriving.wgsl")
+        .link(tile.arriving.0, tile.arriving.1)
         .link("bias", "shared/no_bias.wgsl")
         .bind("w", Operand::Input(2))
         .bind("dst", dx)
-        .workgroups(tiles * splits.0 + pixels.div_ceil(tile.size) * forward.src[2].div_ceil(tile.size))
+        .workgroups(tiles * splits.0 + pixels.div_ceil(tile.rows) * forward.src[2].div_ceil(tile.columns))
         .trips(tile.trips(depth));
     lowered(tile, problem, behind, wanted, splits, main)
 }
@@ -329,9 +387,9 @@ fn lowered(
         let part = scratch(&mut workspaces, Spec::f32([splits.0, len]));
         (part, scratch(&mut workspaces, Spec::f32([splits.0, c_out])))
     };
-    let main = if tile.most().is_none() { main.constant("LONG", "true") } else { main };
+    let main = if *tile == LARGE { main.constant("LONG", "true") } else { main };
     let main = main
-        .set("tiles_m", problem.rows().div_ceil(tile.size))
+        .set("tiles_m", problem.rows().div_ceil(tile.rows))
         .set("bias", usize::from(bias.is_some()))
         .bind("src", src)
         .bind("dy", dy)

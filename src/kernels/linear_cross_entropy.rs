@@ -141,7 +141,7 @@ fn before(dispatch: Dispatch, hidden: Option<([usize; 2], bool, usize)>) -> Disp
 pub(super) fn grad_variants(op: &LinearCrossEntropyGrad, problem: &Problem) -> Vec<&'static str> {
     let forward = linear::forward_shape(problem);
     let products = [Product::gather(&forward), Product::transposed(&forward)];
-    let tiles = conv2d_tiled::tiles(problem.caps, &products);
+    let tiles = conv2d_tiled::tiles(problem.caps, false, &products);
     let mut variants = conv2d_tiled::with_baseline(tiles, problem.caps);
     let w = &problem.inputs[1];
     let serves = op.grad.images == Some(1) && w.shape[0] <= CLASSES && w.len() <= MOST_WEIGHTS;

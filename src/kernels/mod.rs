@@ -115,20 +115,22 @@ const BASELINE_VARIANT: Variant = Variant {
     edges: |_, _| Edges { rows: vec![WORKGROUP], columns: vec![], depth: vec![BLOCK] },
 };
 
-const FAST: [Variant; 6] = [
+const FAST: [Variant; 7] = [
     BASELINE_VARIANT,
     conv2d_tiled::VARIANT,
     conv2d_tiled::SMALL_VARIANT,
     conv2d_tiled::LARGE_VARIANT,
+    conv2d_tiled::FOURS_VARIANT,
     conv2d_broadcast::VARIANT,
     conv2d_broadcast::TEXTURES,
 ];
 
-const CONVOLUTION: [Variant; 10] = [
+const CONVOLUTION: [Variant; 11] = [
     BASELINE_VARIANT,
     conv2d_tiled::VARIANT,
     conv2d_tiled::SMALL_VARIANT,
     conv2d_tiled::LARGE_VARIANT,
+    conv2d_tiled::FOURS_VARIANT,
     conv2d_broadcast::VARIANT,
     conv2d_broadcast::TEXTURES,
     conv2d_depthwise::VARIANT,
@@ -137,11 +139,12 @@ const CONVOLUTION: [Variant; 10] = [
     conv2d_few_channels::VARIANT,
 ];
 
-const HEAD: [Variant; 7] = [
+const HEAD: [Variant; 8] = [
     BASELINE_VARIANT,
     conv2d_tiled::VARIANT,
     conv2d_tiled::SMALL_VARIANT,
     conv2d_tiled::LARGE_VARIANT,
+    conv2d_tiled::FOURS_VARIANT,
     conv2d_broadcast::VARIANT,
     conv2d_broadcast::TEXTURES,
     linear_cross_entropy::VARIANT,
@@ -163,8 +166,13 @@ const MLP: [Variant; 5] = [
     linear_cross_entropy::MLP_VARIANT,
 ];
 
-const TILED: [Variant; 4] =
-    [BASELINE_VARIANT, conv2d_tiled::VARIANT, conv2d_tiled::SMALL_VARIANT, conv2d_tiled::LARGE_VARIANT];
+const TILED: [Variant; 5] = [
+    BASELINE_VARIANT,
+    conv2d_tiled::VARIANT,
+    conv2d_tiled::SMALL_VARIANT,
+    conv2d_tiled::LARGE_VARIANT,
+    conv2d_tiled::FOURS_VARIANT,
+];
 
 const POOLING: [Variant; 2] = [BASELINE_VARIANT, pool2d_windows::VARIANT];
 
@@ -179,8 +187,8 @@ pub fn known(op: &Op) -> &'static [Variant] {
         Op::Conv2d(_) | Op::Conv2dActivation(_) | Op::Conv2dGradWeight(_) => &CONVOLUTION,
         Op::Conv2dMaxPool2d(_) | Op::Conv2dMaxPool2dGradWeight(_) | Op::Conv2dGradWeightBias(_) => &CONVOLUTION,
         // An image whose gradient is wanted has many channels.
-        Op::Conv2dGradInput(_) => &CONVOLUTION[..9],
-        Op::Conv2dGradInputActivationGrad(_) => &CONVOLUTION[..8],
+        Op::Conv2dGradInput(_) => &CONVOLUTION[..10],
+        Op::Conv2dGradInputActivationGrad(_) => &CONVOLUTION[..9],
         Op::Linear(_) | Op::LinearActivation(_) | Op::LinearGradInput(_) | Op::LinearGradWeight(_) => &FAST,
         Op::LinearGradInputActivationGrad(_) | Op::LinearGradWeightBias(_) => &FAST,
         Op::LinearCrossEntropyAndGrad(_) => &HEAD,

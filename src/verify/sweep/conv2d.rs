@@ -374,9 +374,9 @@ fn long_sums() -> Vec<Case> {
         drifting_fours("broadcast_textures", [256, 512], &DRIFTING[1]),
         drifting_depthwise("depthwise"),
         drifting_depthwise("depthwise_textures"),
-        drifting("tiled_large", [1024, 1024, 8], &DRIFTING[1]).at(Depth::Full),
+        drifting_fours("tiled_fours", [512, 1024], &DRIFTING[1]).at(Depth::Full),
         // Of so many rows that several invocations have some.
-        drifting("tiled", [1024, 1024, 8], &DRIFTING[1]).at(Depth::Full),
+        drifting("tiled_large", [1024, 1024, 8], &DRIFTING[1]).at(Depth::Full),
         Case::new("sum_over_12099_pixels", op([2, 2]), [one_sided(1, [3, 38, 110, 1]), one_sided(2, [3, 37, 109, 2])]),
         Case::new(
             "sum_over_67050_pixels",

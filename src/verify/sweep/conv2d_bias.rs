@@ -30,12 +30,12 @@ pub(super) fn cases() -> Vec<Case> {
     }
     cases.push(case("folded_tiles", padded(1), [7, 16, 16, 3], [3, 3, 3, 5], None).squeezed());
     let drifting = values([1, 512, 512, 1], &DRIFTING[..1]);
-    cases.push(case("drifting", PLAIN, [1, 512, 512, 1], [1, 1, 1, 1], Some(drifting)).only("tiled"));
+    cases.push(case("drifting", PLAIN, [1, 512, 512, 1], [1, 1, 1, 1], Some(drifting)).only("tiled_large"));
     let drifting = values([1, 512, 512, 4], &DRIFTING[..1]);
     let fours = case("fours_drifting", PLAIN, [1, 512, 512, 4], [1, 1, 4, 4], Some(drifting));
-    cases.push(fours.only("tiled_large").at(Depth::Full));
-    let large = case("three_large_tiles_by_three", padded(1), [1, 14, 11, 32], [3, 3, 32, 132], None);
-    cases.push(large.only("tiled_large"));
+    cases.push(fours.only("tiled_fours").at(Depth::Full));
+    let large = case("three_large_tiles_by_three", padded(1), [1, 20, 14, 32], [3, 3, 32, 132], None);
+    cases.push(large.only("tiled_fours"));
     let (x, w) = ([2, 8, 7, 4], [3, 3, 4, 18]);
     for (name, dy, special) in hard(&output(PLAIN, &x, &w), 4) {
         cases.push(mark(case(name, PLAIN, x, w, Some(dy)), special));

@@ -113,8 +113,8 @@ pub(super) fn convolutions() -> Vec<Case> {
             cases.push(Case { name: format!("{}_{suffix}", case.name), ..case }.at(depth));
         }
     }
-    let large = ("three_large_tiles_by_three", padded(1), [1, 14, 11, 132], [3, 3, 132, 132]);
-    cases.push(convolution(large, (true, RELU), None).only("tiled_large"));
+    let large = ("three_large_tiles_by_three", padded(1), [1, 20, 14, 132], [3, 3, 132, 132]);
+    cases.push(convolution(large, (true, RELU), None).only("tiled_fours"));
     let leaky = Some(Activation::LeakyRelu { slope: 0.3 });
     // The derivative of the last one takes a NaN for a number.
     let beside =

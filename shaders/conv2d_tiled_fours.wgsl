@@ -1,0 +1,273 @@
+// Convolution for GPUs, channels in fours: implicit GEMM as in conv2d_tiled.wgsl, with a tile of 128 rows and 64 columns a workgroup and
+// 8 x 4 outputs an invocation, in two squares of 4 x 4 that lie 64 rows apart. Four neighbours are loaded at a time, and those of the next
+// turn while the last are multiplied. The formulas of gather, grad_weight and grads stand there; there are no windows, and nothing behind dy.
+//
+// Dispatch: one workgroup a tile; the tile of columns is fastest, then rows, then splits, and then those of the gather (grads).
+// Definition: src/ops/conv2d.rs. Host: src/kernels/conv2d_tiled.rs.
+
+#import grid
+#import tile_problem
+#import tile_walk
+#import finish
+#import bias
+#import source_fours
+#import fours_plain
+#import no_moments
+
+// Rows of a tile, columns, and how much of the common dimension is in workgroup memory at a time.
+const ROWS: u32 = 128u;
+const COLUMNS: u32 = 64u;
+const DEPTH: u32 = 16u;
+const THREADS: u32 = 256u;
+// The shared tiles, in fours, are padded against bank conflicts.
+const PITCH_A: u32 = 33u;
+const PITCH_B: u32 = 17u;
+// Terms that one accumulator may take over batch and space; a multiple of DEPTH.
+const BLOCK: u32 = 256u;
+
+@group(0) @binding(1) var<storage, read> src: array<vec4<f32>>; // [n, h_src, w_src, c_src / 4]
+@group(0) @binding(2) var<storage, read> w: array<vec4<f32>>; // weights; w_o or w_c is 1
+@group(0) @binding(4) var<storage, read_write> dst: array<vec4<f32>>; // [pixels, c_dst / 4]
+@group(0) @binding(5) var<storage, read> dy: array<vec4<f32>>; // [pixels, c_dst / 4]
+// 3: b; 12: what is saved of an activation; 13: moments of what is written; 14: the table of what is read normalised.
+@group(0) @binding(6) var<storage, read_write> part: array<vec4<f32>>; // [splits, as the weights]
+@group(0) @binding(9) var<storage, read_write> part_b: array<vec4<f32>>; // [splits, c_dst / 4]
+
+var<workgroup> tile_b: array<vec4<f32>, DEPTH * PITCH_B>; // [depth, column / 4]
+var<workgroup> tile_a: array<vec4<f32>, DEPTH * PITCH_A>; // [depth, row / 4]
+
+// Which of a tile an invocation computes: fours of rows, the first of two, and of columns.
+struct Spot {
+    row: u32,
+    column: u32,
+    slice: u32, // one alone
+}
+
+fn spot(lane: u32) -> Spot {
+    // So that 32 neighbours read few fours of each operand at a time.
+    return Spot(lane / 64u * 4u + lane / 8u % 4u, lane / 32u % 2u * 8u + lane % 8u, 0u);
+}
+
+// Element e of four columns.
+fn column_of(p: Params, column: u32, e: u32) -> u32 {
+    return column * 4u + e;
+}
+
+// src at a pixel, four channels from c on; 0 outside.
+fn load_image(p: Params, at: Read, c: u32, channels: Readings) -> vec4<f32> {
+    return select(vec4<f32>(0.0), image_fours(select(0u, at.index, at.inside) * p.c_src + c, channels, p.slope), at.inside);
+}
+
+// Adds the products of what both tiles hold to the two squares of sums of a spot.
+fn multiply(acc: ptr<function, array<vec4<f32>, 8>>, at: Spot) {
+    for (var k = 0u; k < DEPTH; k += 4u) {
+        //#unroll
+        for (var d = 0u; d < 4u; d++) {
+            let above = tile_a[(k + d) * PITCH_A + at.row];
+            let below = tile_a[(k + d) * PITCH_A + at.row + 16u];
+            let columns = tile_b[(k + d) * PITCH_B + at.column];
+            //#unroll
+            for (var r = 0u; r < 4u; r++) {
+                (*acc)[r] += above[r] * columns;
+                (*acc)[4u + r] += below[r] * columns;
+            }
+        }
+    }
+}
+
+// Four fours of B, in the third 64 invocations: of four columns at depths that lie four apart, or of four depths and four columns.
+fn load_weights(p: Params, found: ptr<function, array<vec4<f32>, 4>>, first: Column, n0: u32, mine: u32) {
+    let by_columns = p.w_o == 1u;
+    let four = Column(p.fours_p, p.fours_q, p.fours_c);
+    var column = first;
+    //#unroll
+    for (var j = 0u; j < 4u; j++) {
+        let o = n0 + select(mine / 4u * 4u + j, mine % 16u * 4u, by_columns);
+        let inside = exists(p, column) & (o < p.c_dst);
+        (*found)[j] = select(vec4<f32>(0.0), w[select(0u, (weight_of(p, column) + o * p.w_o) / 4u, inside)], inside);
+        if by_columns {
+            column = next_column(p, column, four);
+        }
+    }
+}
+
+fn gather_tile(p: Params, unit: u32, lane: u32) {
+    let n0 = unit % p.tiles_n * COLUMNS;
+    let m0 = unit / p.tiles_n * ROWS;
+    let depth = p.k_h * p.k_w * p.c_src;
+    let at = spot(lane);
+    // The first 128 invocations load A, four rows at four depths, and the next 64 load B.
+    let loads_a = lane < 128u;
+    let loads_b = lane / 64u == 2u;
+    let by_columns = p.w_o == 1u;
+    let mine = lane % 64u;
+    let slot = lane % 128u / 4u;
+    var rows: array<Pixel, 4>;
+    var place = place_at(p, min(m0 + slot * 4u, p.pixels - 1u));
+    //#unroll
+    for (var r = 0u; r < 4u; r++) {
+        rows[r] = pixel_at(p, place.x, place.y, place.z);
+        // What is beyond the last pixel repeats it.
+        if m0 + slot * 4u + r + 1u < p.pixels {
+            place = next_place(p, place, vec3<u32>(0u, 0u, 1u));
+        }
+    }
+    // By columns, depths mine / 16, and those four, eight and twelve further on.
+    let on = Column(p.on_p, p.on_q, p.on_c);
+    var column = column_at(p, select(lane % 4u * 4u, mine / 16u, loads_b & by_columns));
+    var acc: array<vec4<f32>, 8>;
+    var found: array<vec4<f32>, 4>;
+    // A turn more than there are depths, but none where no tap reads this remainder of the pixels.
+    let end = select(0u, depth + DEPTH, depth > 0u);
+    for (var k0 = 0u; k0 < end; k0 += DEPTH) {
+        if loads_a {
+            load_rows(p, &found, &rows, column);
+        } else if loads_b {
+            load_weights(p, &found, column, n0, mine);
+        }
+        column = next_column(p, column, on);
+        if k0 > 0u {
+            multiply(&acc, at);
+        }
+        workgroupBarrier();
+        let turned = transpose(mat4x4<f32>(found[0], found[1], found[2], found[3]));
+        //#unroll
+        for (var e = 0u; e < 4u; e++) {
+            if loads_a {
+                tile_a[(lane % 4u * 4u + e) * PITCH_A + slot] = turned[e];
+            } else if loads_b && by_columns {
+                tile_b[(mine / 16u + e * 4u) * PITCH_B + mine % 16u] = found[e];
+            } else if loads_b {
+                tile_b[(mine % 4u * 4u + e) * PITCH_B + mine / 4u] = turned[e];
+            }
+        }
+        workgroupBarrier();
+    }
+    //#unroll
+    for (var square = 0u; square < 2u; square++) {
+        let m = m0 + square * 64u;
+        var sums: array<vec4<f32>, 4>;
+        //#unroll
+        for (var r = 0u; r < 4u; r++) {
+            sums[r] = acc[square * 4u + r];
+        }
+        store_moments(p, m, n0, at, &sums);
+        let o = n0 + at.column * 4u;
+        var pixel = place_at(p, m + at.row * 4u);
+        //#unroll
+        for (var r = 0u; r < 4u; r++) {
+            if m + at.row * 4u + r < p.pixels && o < p.c_dst {
+                let row = pixel.x * p.h_full + p.first_h + pixel.y * p.stride_h;
+                let to = (row * p.w_full + p.first_w + pixel.z * p.stride_w) * p.c_dst + o;
+                var value: vec4<f32>;
+                //#unroll
+                for (var e = 0u; e < 4u; e++) {
+                    value[e] = finish(sums[r][e] + bias(o + e), to + e, p.slope);
+                }
+                dst[to / 4u] = value;
+            }
+            pixel = next_place(p, pixel, vec3<u32>(0u, 0u, 1u));
+        }
+    }
+}
+
+fn weight_tile(unit: u32, lane: u32) {
+    let n0 = unit % params.tiles_n * COLUMNS;
+    let m0 = unit / params.tiles_n % params.tiles_m * ROWS;
+    let split = unit / (params.tiles_n * params.tiles_m);
+    let rows = params.k_h * params.k_w * params.c_src;
+    let start = split * params.pixels_per_split;
+    let end = min(start + params.pixels_per_split, params.pixels);
+    let at = spot(lane);
+    var total: array<vec4<f32>, 8>;
+    var acc: array<vec4<f32>, 8>;
+    // Of four columns of B, in the first row.
+    let sums_b = params.bias == 1u && m0 == 0u && at.row == 0u;
+    var total_b = vec4<f32>(0.0);
+    var acc_b = vec4<f32>(0.0);
+    // As loaded, in fours: of A the same row of pixels lane / 32 and eight further on, of B a column of pixel lane / 16.
+    let slot_a = lane % 32u;
+    let slot_b = lane % 16u;
+    let column = column_at(params, m0 + slot_a * 4u);
+    let shift = shift_of(params, column);
+    let channels = readings(column.c);
+    let on = vec3<u32>(params.on_n, params.on_i, params.on_j);
+    var place = place_at(params, start + lane / 32u);
+    for (var k0 = start; k0 < end + DEPTH; k0 += DEPTH) {
+        var a: array<vec4<f32>, 2>;
+        //#unroll
+        for (var j = 0u; j < 2u; j++) {
+            let read = shifted(params, pixel_at(params, place.x, place.y, place.z), shift);
+            let there = read.inside & (k0 + lane / 32u + j * 8u < end);
+            a[j] = load_image(params, Read(read.h, read.w, read.index, there), column.c, channels);
+            // Half a turn on.
+            place = next_place(params, place, on);
+        }
+        let pixel = k0 + lane / 16u;
+        let there = (pixel < end) & (n0 + slot_b * 4u < params.c_dst);
+        let upstream = select(vec4<f32>(0.0), dy[select(0u, (pixel * params.c_dst + n0) / 4u + slot_b, there)], there);
+        if k0 > start {
+            multiply(&acc, at);
+            if sums_b {
+                for (var k = 0u; k < DEPTH; k++) {
+                    acc_b += tile_b[k * PITCH_B + at.column];
+                }
+            }
+            if (k0 - start) % BLOCK == 0u {
+                //#unroll
+                for (var r = 0u; r < 8u; r++) {
+                    total[r] += acc[r];
+                    acc[r] = vec4<f32>(0.0);
+                }
+                total_b += acc_b;
+                acc_b = vec4<f32>(0.0);
+            }
+        }
+        workgroupBarrier();
+        tile_a[lane / 32u * PITCH_A + slot_a] = a[0];
+        tile_a[(lane / 32u + 8u) * PITCH_A + slot_a] = a[1];
+        tile_b[lane / 16u * PITCH_B + slot_b] = upstream;
+        workgroupBarrier();
+    }
+    let o = n0 + at.column * 4u;
+    if split >= params.splits || o >= params.c_dst {
+        return;
+    }
+    if sums_b {
+        part_b[(split * params.c_dst + o) / 4u] = total_b + acc_b;
+    }
+    //#unroll
+    for (var square = 0u; square < 2u; square++) {
+        var row = column_at(params, m0 + square * 64u + at.row * 4u);
+        //#unroll
+        for (var r = 0u; r < 4u; r++) {
+            if exists(params, row) {
+                let to = split * rows * params.c_dst + weight_of(params, row) + o;
+                part[to / 4u] = total[square * 4u + r] + acc[square * 4u + r];
+            }
+            // The next of the four channels.
+            row.c += 1u;
+        }
+    }
+}
+
+@compute @workgroup_size(THREADS)
+fn gather(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    gather_tile(params, linear_group(group, groups), lane);
+}
+
+@compute @workgroup_size(THREADS)
+fn grad_weight(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    weight_tile(linear_group(group, groups), lane);
+}
+
+@compute @workgroup_size(THREADS)
+fn grads(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let unit = linear_group(group, groups);
+    let of_weights = params.tiles_n * params.tiles_m * params.splits;
+    if unit < of_weights {
+        weight_tile(unit, lane);
+    } else {
+        gather_tile(transposed(), unit - of_weights, lane);
+    }
+}
