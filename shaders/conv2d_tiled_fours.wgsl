@@ -15,8 +15,8 @@
 #import no_moments
 
 // Rows of a tile, columns, and how much of the common dimension is in workgroup memory at a time.
-const ROWS: u32 = 128u;
-const COLUMNS: u32 = 64u;
+const TILE_ROWS: u32 = 128u;
+const TILE_COLUMNS: u32 = 64u;
 const DEPTH: u32 = 16u;
 const THREADS: u32 = 256u;
 // The shared tiles, in fours, are padded against bank conflicts.
@@ -92,8 +92,8 @@ fn load_weights(p: Params, found: ptr<function, array<vec4<f32>, 4>>, first: Col
 }
 
 fn gather_tile(p: Params, unit: u32, lane: u32) {
-    let n0 = unit % p.tiles_n * COLUMNS;
-    let m0 = unit / p.tiles_n * ROWS;
+    let n0 = unit % p.tiles_n * TILE_COLUMNS;
+    let m0 = unit / p.tiles_n * TILE_ROWS;
     let depth = p.k_h * p.k_w * p.c_src;
     let at = spot(lane);
     // The first 128 invocations load A, four rows at four depths, and the next 64 load B.
@@ -172,8 +172,8 @@ fn gather_tile(p: Params, unit: u32, lane: u32) {
 }
 
 fn weight_tile(unit: u32, lane: u32) {
-    let n0 = unit % params.tiles_n * COLUMNS;
-    let m0 = unit / params.tiles_n % params.tiles_m * ROWS;
+    let n0 = unit % params.tiles_n * TILE_COLUMNS;
+    let m0 = unit / params.tiles_n % params.tiles_m * TILE_ROWS;
     let split = unit / (params.tiles_n * params.tiles_m);
     let rows = params.k_h * params.k_w * params.c_src;
     let start = split * params.pixels_per_split;
