@@ -58,6 +58,11 @@ fn column_of(p: Params, column: u32, e: u32) -> u32 {
     return column + e * p.fours;
 }
 
+// Fours of columns whose moments are taken together.
+fn fours_across(p: Params) -> u32 {
+    return p.fours;
+}
+
 // src at a pixel, channel c; 0 outside.
 fn load_src(p: Params, at: Read, c: u32, channel: Reading) -> f32 {
     return select(0.0, image_value(select(0u, at.index, at.inside) * p.c_src + c, channel, p.slope), at.inside);

@@ -1,6 +1,8 @@
 // Convolution for GPUs, channels in fours: implicit GEMM as in conv2d_tiled.wgsl, with a tile of 128 rows and 64 columns a workgroup and
-// 8 x 4 outputs an invocation, in two squares of 4 x 4 that lie 64 rows apart. Four neighbours are loaded at a time, and those of the next
-// turn while the last are multiplied. The formulas of gather, grad_weight and grads stand there; there are no windows, and nothing behind dy.
+// 8 x 8 outputs an invocation, in four squares of 4 x 4 that lie 64 rows or 32 columns apart: what is multiplied is read from workgroup
+// memory, which takes as long for one four of each operand as for 16 multiply-adds. Four neighbours are loaded at a time, and those of
+// the next turn while the last are multiplied. The formulas of gather, grad_weight and grads stand there; there are no windows, and
+// nothing behind dy.
 //
 // Dispatch: one workgroup a tile; the tile of columns is fastest, then rows, then splits, and then those of the gather (grads).
 // Definition: src/ops/conv2d.rs. Host: src/kernels/conv2d_tiled.rs.
@@ -17,8 +19,8 @@
 // Rows of a tile, columns, and how much of the common dimension is in workgroup memory at a time.
 const TILE_ROWS: u32 = 128u;
 const TILE_COLUMNS: u32 = 64u;
-const DEPTH: u32 = 16u;
-const THREADS: u32 = 256u;
+const DEPTH: u32 = 8u;
+const THREADS: u32 = 128u;
 // The shared tiles, in fours, are padded against bank conflicts.
 const PITCH_A: u32 = 33u;
 const PITCH_B: u32 = 17u;
@@ -36,7 +38,7 @@ const BLOCK: u32 = 256u;
 var<workgroup> tile_b: array<vec4<f32>, DEPTH * PITCH_B>; // [depth, column / 4]
 var<workgroup> tile_a: array<vec4<f32>, DEPTH * PITCH_A>; // [depth, row / 4]
 
-// Which of a tile an invocation computes: fours of rows, the first of two, and of columns.
+// Which of a tile an invocation computes: fours of rows and of columns, the first of two each.
 struct Spot {
     row: u32,
     column: u32,
@@ -45,7 +47,7 @@ struct Spot {
 
 fn spot(lane: u32) -> Spot {
     // So that 32 neighbours read few fours of each operand at a time.
-    return Spot(lane / 64u * 4u + lane / 8u % 4u, lane / 32u % 2u * 8u + lane % 8u, 0u);
+    return Spot(lane / 8u, lane % 8u, 0u);
 }
 
 // Element e of four columns.
@@ -53,40 +55,48 @@ fn column_of(p: Params, column: u32, e: u32) -> u32 {
     return column * 4u + e;
 }
 
+// Fours of columns whose moments are taken together.
+fn fours_across(p: Params) -> u32 {
+    return 8u;
+}
+
 // src at a pixel, four channels from c on; 0 outside.
 fn load_image(p: Params, at: Read, c: u32, channels: Readings) -> vec4<f32> {
     return select(vec4<f32>(0.0), image_fours(select(0u, at.index, at.inside) * p.c_src + c, channels, p.slope), at.inside);
 }
 
-// Adds the products of what both tiles hold to the two squares of sums of a spot.
-fn multiply(acc: ptr<function, array<vec4<f32>, 8>>, at: Spot) {
-    for (var k = 0u; k < DEPTH; k += 4u) {
+// Adds the products of what both tiles hold to the four squares of sums of a spot.
+fn multiply(acc: ptr<function, array<vec4<f32>, 16>>, at: Spot) {
+    for (var k = 0u; k < DEPTH; k += 2u) {
         //#unroll
-        for (var d = 0u; d < 4u; d++) {
+        for (var d = 0u; d < 2u; d++) {
             let above = tile_a[(k + d) * PITCH_A + at.row];
             let below = tile_a[(k + d) * PITCH_A + at.row + 16u];
             let columns = tile_b[(k + d) * PITCH_B + at.column];
+            let beside = tile_b[(k + d) * PITCH_B + at.column + 8u];
             //#unroll
             for (var r = 0u; r < 4u; r++) {
                 (*acc)[r] += above[r] * columns;
-                (*acc)[4u + r] += below[r] * columns;
+                (*acc)[4u + r] += above[r] * beside;
+                (*acc)[8u + r] += below[r] * columns;
+                (*acc)[12u + r] += below[r] * beside;
             }
         }
     }
 }
 
-// Four fours of B, in the third 64 invocations: of four columns at depths that lie four apart, or of four depths and four columns.
+// Four fours of B, in the third subset of 32 invocations: of four columns at depths that lie two apart, or of four depths and columns.
 fn load_weights(p: Params, found: ptr<function, array<vec4<f32>, 4>>, first: Column, n0: u32, mine: u32) {
     let by_columns = p.w_o == 1u;
-    let four = Column(p.fours_p, p.fours_q, p.fours_c);
+    let two = Column(p.fours_p, p.fours_q, p.fours_c);
     var column = first;
     //#unroll
     for (var j = 0u; j < 4u; j++) {
-        let o = n0 + select(mine / 4u * 4u + j, mine % 16u * 4u, by_columns);
+        let o = n0 + select(mine / 2u * 4u + j, mine % 16u * 4u, by_columns);
         let inside = exists(p, column) & (o < p.c_dst);
         (*found)[j] = select(vec4<f32>(0.0), w[select(0u, (weight_of(p, column) + o * p.w_o) / 4u, inside)], inside);
         if by_columns {
-            column = next_column(p, column, four);
+            column = next_column(p, column, two);
         }
     }
 }
@@ -96,12 +106,12 @@ fn gather_tile(p: Params, unit: u32, lane: u32) {
     let m0 = unit / p.tiles_n * TILE_ROWS;
     let depth = p.k_h * p.k_w * p.c_src;
     let at = spot(lane);
-    // The first 128 invocations load A, four rows at four depths, and the next 64 load B.
-    let loads_a = lane < 128u;
-    let loads_b = lane / 64u == 2u;
+    // The first 64 invocations load A, four rows at four depths, and the next 32 load B.
+    let loads_a = lane < 64u;
+    let loads_b = lane / 32u == 2u;
     let by_columns = p.w_o == 1u;
-    let mine = lane % 64u;
-    let slot = lane % 128u / 4u;
+    let mine = lane % 32u;
+    let slot = lane % 64u / 2u;
     var rows: array<Pixel, 4>;
     var place = place_at(p, min(m0 + slot * 4u, p.pixels - 1u));
     //#unroll
@@ -112,10 +122,10 @@ fn gather_tile(p: Params, unit: u32, lane: u32) {
             place = next_place(p, place, vec3<u32>(0u, 0u, 1u));
         }
     }
-    // By columns, depths mine / 16, and those four, eight and twelve further on.
+    // By columns, depths mine / 16, and those two, four and six further on.
     let on = Column(p.on_p, p.on_q, p.on_c);
-    var column = column_at(p, select(lane % 4u * 4u, mine / 16u, loads_b & by_columns));
-    var acc: array<vec4<f32>, 8>;
+    var column = column_at(p, select(lane % 2u * 4u, mine / 16u, loads_b & by_columns));
+    var acc: array<vec4<f32>, 16>;
     var found: array<vec4<f32>, 4>;
     // A turn more than there are depths, but none where no tap reads this remainder of the pixels.
     let end = select(0u, depth + DEPTH, depth > 0u);
@@ -134,25 +144,26 @@ fn gather_tile(p: Params, unit: u32, lane: u32) {
         //#unroll
         for (var e = 0u; e < 4u; e++) {
             if loads_a {
-                tile_a[(lane % 4u * 4u + e) * PITCH_A + slot] = turned[e];
+                tile_a[(lane % 2u * 4u + e) * PITCH_A + slot] = turned[e];
             } else if loads_b && by_columns {
-                tile_b[(mine / 16u + e * 4u) * PITCH_B + mine % 16u] = found[e];
+                tile_b[(mine / 16u + e * 2u) * PITCH_B + mine % 16u] = found[e];
             } else if loads_b {
-                tile_b[(mine % 4u * 4u + e) * PITCH_B + mine / 4u] = turned[e];
+                tile_b[(mine % 2u * 4u + e) * PITCH_B + mine / 2u] = turned[e];
             }
         }
         workgroupBarrier();
     }
     //#unroll
-    for (var square = 0u; square < 2u; square++) {
-        let m = m0 + square * 64u;
+    for (var square = 0u; square < 4u; square++) {
+        let m = m0 + square / 2u * 64u;
+        let n = n0 + square % 2u * 32u;
         var sums: array<vec4<f32>, 4>;
         //#unroll
         for (var r = 0u; r < 4u; r++) {
             sums[r] = acc[square * 4u + r];
         }
-        store_moments(p, m, n0, at, &sums);
-        let o = n0 + at.column * 4u;
+        store_moments(p, m, n, at, &sums);
+        let o = n + at.column * 4u;
         var pixel = place_at(p, m + at.row * 4u);
         //#unroll
         for (var r = 0u; r < 4u; r++) {
@@ -171,21 +182,39 @@ fn gather_tile(p: Params, unit: u32, lane: u32) {
     }
 }
 
+// Stores a tile's sums over so many terms, or adds them to those of the terms before.
+fn store_sums(acc: ptr<function, array<vec4<f32>, 16>>, m0: u32, n0: u32, split: u32, at: Spot, fresh: bool) {
+    let first = split * params.k_h * params.k_w * params.c_src * params.c_dst;
+    //#unroll
+    for (var square = 0u; square < 4u; square++) {
+        let o = n0 + square % 2u * 32u + at.column * 4u;
+        var row = column_at(params, m0 + square / 2u * 64u + at.row * 4u);
+        //#unroll
+        for (var r = 0u; r < 4u; r++) {
+            if exists(params, row) & (o < params.c_dst) {
+                let to = (first + weight_of(params, row) + o) / 4u;
+                part[to] = select(part[to], vec4<f32>(0.0), vec4<bool>(fresh)) + (*acc)[square * 4u + r];
+            }
+            (*acc)[square * 4u + r] = vec4<f32>(0.0);
+            // The next of the four channels.
+            row.c += 1u;
+        }
+    }
+}
+
 fn weight_tile(unit: u32, lane: u32) {
     let n0 = unit % params.tiles_n * TILE_COLUMNS;
     let m0 = unit / params.tiles_n % params.tiles_m * TILE_ROWS;
     let split = unit / (params.tiles_n * params.tiles_m);
-    let rows = params.k_h * params.k_w * params.c_src;
     let start = split * params.pixels_per_split;
     let end = min(start + params.pixels_per_split, params.pixels);
     let at = spot(lane);
-    var total: array<vec4<f32>, 8>;
-    var acc: array<vec4<f32>, 8>;
-    // Of four columns of B, in the first row.
-    let sums_b = params.bias == 1u && m0 == 0u && at.row == 0u;
+    var acc: array<vec4<f32>, 16>;
+    // Of four columns of B, in the first 16 invocations.
+    let sums_b = params.bias == 1u && m0 == 0u && lane < 16u;
     var total_b = vec4<f32>(0.0);
     var acc_b = vec4<f32>(0.0);
-    // As loaded, in fours: of A the same row of pixels lane / 32 and eight further on, of B a column of pixel lane / 16.
+    // As loaded, in fours: of A the same row of pixels lane / 32 and four further on, of B a column of pixel lane / 16.
     let slot_a = lane % 32u;
     let slot_b = lane % 16u;
     let column = column_at(params, m0 + slot_a * 4u);
@@ -198,7 +227,7 @@ fn weight_tile(unit: u32, lane: u32) {
         //#unroll
         for (var j = 0u; j < 2u; j++) {
             let read = shifted(params, pixel_at(params, place.x, place.y, place.z), shift);
-            let there = read.inside & (k0 + lane / 32u + j * 8u < end);
+            let there = read.inside & (k0 + lane / 32u + j * 4u < end);
             a[j] = load_image(params, Read(read.h, read.w, read.index, there), column.c, channels);
             // Half a turn on.
             place = next_place(params, place, on);
@@ -210,44 +239,23 @@ fn weight_tile(unit: u32, lane: u32) {
             multiply(&acc, at);
             if sums_b {
                 for (var k = 0u; k < DEPTH; k++) {
-                    acc_b += tile_b[k * PITCH_B + at.column];
+                    acc_b += tile_b[k * PITCH_B + lane];
                 }
             }
-            if (k0 - start) % BLOCK == 0u {
-                //#unroll
-                for (var r = 0u; r < 8u; r++) {
-                    total[r] += acc[r];
-                    acc[r] = vec4<f32>(0.0);
-                }
+            if (k0 - start) % BLOCK == 0u || k0 >= end {
+                store_sums(&acc, m0, n0, split, at, k0 - start <= BLOCK);
                 total_b += acc_b;
                 acc_b = vec4<f32>(0.0);
             }
         }
         workgroupBarrier();
         tile_a[lane / 32u * PITCH_A + slot_a] = a[0];
-        tile_a[(lane / 32u + 8u) * PITCH_A + slot_a] = a[1];
+        tile_a[(lane / 32u + 4u) * PITCH_A + slot_a] = a[1];
         tile_b[lane / 16u * PITCH_B + slot_b] = upstream;
         workgroupBarrier();
     }
-    let o = n0 + at.column * 4u;
-    if split >= params.splits || o >= params.c_dst {
-        return;
-    }
-    if sums_b {
-        part_b[(split * params.c_dst + o) / 4u] = total_b + acc_b;
-    }
-    //#unroll
-    for (var square = 0u; square < 2u; square++) {
-        var row = column_at(params, m0 + square * 64u + at.row * 4u);
-        //#unroll
-        for (var r = 0u; r < 4u; r++) {
-            if exists(params, row) {
-                let to = split * rows * params.c_dst + weight_of(params, row) + o;
-                part[to / 4u] = total[square * 4u + r] + acc[square * 4u + r];
-            }
-            // The next of the four channels.
-            row.c += 1u;
-        }
+    if sums_b && n0 + lane * 4u < params.c_dst {
+        part_b[(split * params.c_dst + n0) / 4u + lane] = total_b;
     }
 }
 

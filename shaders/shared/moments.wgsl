@@ -32,16 +32,16 @@ fn store_moments(p: Params, m0: u32, n0: u32, at: Spot, sums: ptr<function, arra
         second += off * off;
     }
     if has {
-        tile_a[at.row * p.fours + at.column] = first;
-        tile_b[at.row * p.fours + at.column] = second;
+        tile_a[at.row * fours_across(p) + at.column] = first;
+        tile_b[at.row * fours_across(p) + at.column] = second;
     }
     workgroupBarrier();
     if !has || at.row != 0u || rows == 0u {
         return;
     }
     for (var r = 1u; r < p.fours; r++) {
-        first += tile_a[r * p.fours + at.column];
-        second += tile_b[r * p.fours + at.column];
+        first += tile_a[r * fours_across(p) + at.column];
+        second += tile_b[r * fours_across(p) + at.column];
     }
     let tiles = (p.pixels + 4u * p.fours - 1u) / (4u * p.fours);
     //#unroll

@@ -57,8 +57,8 @@ impl Product {
     pub fn cost(&self, tile: &Tile) -> usize {
         const MULTIPROCESSORS: usize = 128;
         const LATENCY: usize = 1500;
-        // Multiply-adds, 128 at a time, and what else an invocation does.
-        let work = tile.rows * tile.columns * tile.depth / 128 + 200;
+        // Multiply-adds, and what else the invocations do.
+        let work = tile.rows * tile.columns * tile.depth / 96 + 650;
         let tiles = self.rows.div_ceil(tile.rows) * self.columns.div_ceil(tile.columns);
         let splits = match self.splits {
             Splits::One => 1,

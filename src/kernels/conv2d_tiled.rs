@@ -32,13 +32,13 @@ pub(super) const TILED: Tile = square(NAME, 32);
 pub(super) const SMALL: Tile = square(SMALL_NAME, 16);
 /// The one for problems that keep many busy: it loads less for each multiply-add.
 pub(super) const LARGE: Tile = square(LARGE_NAME, 64);
-/// The tile for channels in fours, with 8 × 4 outputs an invocation.
+/// The tile for channels in fours, with 8 × 8 outputs an invocation.
 pub(super) const FOURS: Tile = Tile {
     name: FOURS_NAME,
     shader: "conv2d_tiled_fours.wgsl",
     rows: 128,
     columns: 64,
-    depth: 16,
+    depth: 8,
     slices: 1,
     normalised: ("fours_plain", "shared/fours_normalised.wgsl"),
     arriving: ("source_fours", "shared/source_fours_arriving.wgsl"),
@@ -68,8 +68,8 @@ pub(super) const FOURS_NAME: &str = "tiled_fours";
 const INVOCATIONS: usize = 256;
 /// Workgroups that a split reduction aims at: a few for each multiprocessor of a large GPU.
 const WORKGROUPS: usize = 512;
-/// Workgroup memory of both operands of the larger kernel, in padded rows, and of moments beside them.
-const WORKGROUP_BYTES: u32 = 16 * (33 + 17) * 16 + 16 * 16;
+/// Workgroup memory of both operands, `ROOM` fours each in the shader, and of moments beside them.
+const WORKGROUP_BYTES: u32 = 2 * 320 * 16 + 16 * 16;
 
 const LIMITS: Limits = Limits { workgroup_bytes: WORKGROUP_BYTES, ..Limits::DEFAULT };
 
@@ -112,7 +112,7 @@ impl Tile {
     /// The most trips of an invocation over so many terms, with the sums of the slices in the end.
     fn trips(&self, terms: usize) -> usize {
         let each = self.depth / self.slices;
-        (terms.div_ceil(self.depth) + 1) * (1 + each / 4 + each) + 5 * self.slices
+        (terms.div_ceil(self.depth) + 1) * (1 + each / 2 + each) + 5 * self.slices
     }
 
     /// Lets a kernel read its image normalised.
@@ -196,7 +196,7 @@ fn dispatch(
     let [on, back] = [problem.src[2], problem.dst[2]].map(|channels| apart(tile.depth, channels));
     // Rows of A that an invocation has in a gradient of weights; the larger kernel has neighbours, and walks over weights and by half a
     // turn of pixels.
-    let (columns, pixels_on) = if *tile == FOURS { (4, tile.depth / 2) } else { (tile.rows / 4, tile.depth) };
+    let (columns, pixels_on) = if *tile == FOURS { (2, tile.depth / 2) } else { (tile.rows / 4, tile.depth) };
     let between = apart(columns, problem.src[2]);
     let (lines, across) = (pixels_on / w_dst, pixels_on % w_dst);
     problem
