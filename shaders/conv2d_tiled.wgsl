@@ -125,23 +125,16 @@ fn gather_tile(p: Params, unit: u32, lane: u32) {
         tile_b[k_weights * pitch + o_loaded] = loaded_b;
         workgroupBarrier();
     }
-    if fours < 16u {
-        //#unroll
-        for (var r = 0u; r < 4u; r++) {
-            acc[r] = collect(acc[r], at, fours, lane);
-        }
-    }
+    let mine = collect(&acc, at, fours, lane, WINDOW > 1u || IN_FOURS);
     store_moments(p, m0, n0, at, &acc);
-    if at.slice == 0u {
-        store_tile(p, m0 + at.row * 4u, n0, at.column, &acc);
-    }
+    store_tile(p, m0 + at.row * 4u, mine / WINDOW, n0, at.column, &acc);
 }
 
-// Writes four rows, the first of them m, of four columns.
-fn store_tile(p: Params, m: u32, n0: u32, column: u32, acc: ptr<function, array<vec4<f32>, 4>>) {
-    var place = place_at(p, m / WINDOW);
-    //#unroll
-    for (var s = 0u; s < WINDOWS; s++) {
+// Writes windows mine.x to mine.y of four rows, the first of them m, of four columns.
+fn store_tile(p: Params, m: u32, mine: vec2<u32>, n0: u32, column: u32, acc: ptr<function, array<vec4<f32>, 4>>) {
+    var place = place_at(p, m / WINDOW + mine.x);
+    // No unrolled loop: small problems wait for their code.
+    for (var s = mine.x; s < mine.y; s++) {
         let i = place.y;
         let j = place.z;
         let row = place.x * p.h_full + p.first_h + i * p.stride_h;
@@ -158,7 +151,7 @@ fn store_tile(p: Params, m: u32, n0: u32, column: u32, acc: ptr<function, array<
                 //#unroll
                 for (var e = 0u; e < 4u; e++) {
                     let o = min(n0 + column_of(p, column, e), last);
-                    value[e] = finish((*acc)[s * WINDOW + v][e] + bias(o), to + o, p.slope);
+                    value[e] = finish((*acc)[v][e] + bias(o), to + o, p.slope);
                 }
                 best = take(best, value, v == 0u, corner + v / WINDOW_W * p.w_between + v % WINDOW_W);
             }
@@ -170,6 +163,11 @@ fn store_tile(p: Params, m: u32, n0: u32, column: u32, acc: ptr<function, array<
                 }
             }
             store_place(to + n0 + column * 4u, best);
+        }
+        // What comes next is what comes first now.
+        //#unroll
+        for (var v = 0u; v < 4u - WINDOW; v++) {
+            (*acc)[v] = (*acc)[v + WINDOW];
         }
     }
 }
@@ -259,31 +257,50 @@ fn weight_tile(unit: u32, lane: u32) {
         }
         acc_b += total_b;
     }
-    if fours < 16u {
-        //#unroll
-        for (var r = 0u; r < 4u; r++) {
-            acc[r] = collect(acc[r], at, fours, lane);
-        }
-        acc_b = collect(acc_b, at, fours, lane);
-    }
-    if at.slice > 0u || split >= params.splits {
+    let mine_now = collect(&acc, at, fours, lane, false);
+    if split >= params.splits {
         return;
     }
     let first = split * rows * params.c_dst;
-    column = column_at(params, m0 + at.row);
-    //#unroll
-    for (var r = 0u; r < 4u; r++) {
+    column = column_at(params, m0 + at.row + mine_now.x * fours);
+    for (var r = mine_now.x; r < mine_now.y; r++) {
         //#unroll
         for (var s = 0u; s < 4u; s++) {
             let o = n0 + column_of(params, at.column, s);
             if exists(params, column) & (o < params.c_dst) {
-                part[first + weight_of(params, column) + o * params.w_o] = acc[r][s];
-            }
-            if r == 0u && sums_b && o < params.c_dst {
-                part_b[split * params.c_dst + o] = acc_b[s];
+                part[first + weight_of(params, column) + o * params.w_o] = acc[0][s];
             }
         }
         column = next_column(params, column, apart);
+        // What comes next is what comes first now.
+        //#unroll
+        for (var v = 0u; v < 3u; v++) {
+            acc[v] = acc[v + 1u];
+        }
+    }
+    if params.bias == 1u && m0 == 0u {
+        store_bias(acc_b, at, fours, lane, n0, split);
+    }
+}
+
+// Adds up the sums of the first row's spots over all slices and stores them.
+fn store_bias(mine: vec4<f32>, at: Spot, fours: u32, lane: u32, n0: u32, split: u32) {
+    // All have left what the tiles held.
+    tile_a[lane] = mine;
+    workgroupBarrier();
+    if at.row > 0u || at.slice > 0u {
+        return;
+    }
+    var sum = mine;
+    for (var other = lane + fours * fours; other < THREADS; other += fours * fours) {
+        sum += tile_a[other];
+    }
+    //#unroll
+    for (var s = 0u; s < 4u; s++) {
+        let o = n0 + column_of(params, at.column, s);
+        if o < params.c_dst {
+            part_b[split * params.c_dst + o] = sum[s];
+        }
     }
 }
 

@@ -9,7 +9,7 @@
 @group(0) @binding(15) var<storage, read> places: array<vec4<u32>>;
 
 // Terms of a turn.
-const TOGETHER: u32 = 8u;
+const TOGETHER: u32 = 16u;
 
 fn gradient(i: u32) -> f32 {
     let at = params.first + i;

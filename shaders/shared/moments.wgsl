@@ -6,6 +6,9 @@
 // The most fours of columns.
 const COLUMNS: u32 = 16u;
 
+// An invocation has those of four rows.
+const IN_FOURS: bool = true;
+
 var<workgroup> firsts: array<vec4<f32>, COLUMNS>;
 
 // Of those from row m0 and column n0 on; an invocation of the first slice has the sums of its spot. All invocations of a workgroup come

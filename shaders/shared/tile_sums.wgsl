@@ -17,11 +17,18 @@ struct Spot {
 }
 
 fn spot(fours: u32, lane: u32) -> Spot {
-    // So that 32 neighbours read few fours of each operand at a time.
-    if fours == 16u {
-        return Spot(lane / 64u * 4u + lane / 8u % 4u, lane / 32u % 2u * 8u + lane % 8u, 0u);
+    // Rows and columns take turns in the bits of the lane, so that neighbours read few fours of either operand at a time.
+    let row = (lane & 1u) | (lane >> 1u & 2u);
+    let column = (lane >> 1u & 1u) | (lane >> 2u & 2u);
+    if fours == 4u {
+        return Spot(row, column, lane / 16u);
     }
-    return Spot(lane / fours % fours, lane % fours, lane / (fours * fours));
+    let lower = row | (lane >> 3u & 4u);
+    let right = column | (lane >> 2u & 4u);
+    if fours == 8u {
+        return Spot(lower, right, lane / 64u);
+    }
+    return Spot(lower | (lane >> 3u & 8u), right | (lane >> 4u & 8u), 0u);
 }
 
 // Adds the products of what both tiles hold to the sums of a spot.
@@ -44,16 +51,37 @@ fn multiply(acc: ptr<function, array<vec4<f32>, 4>>, at: Spot, fours: u32) {
     }
 }
 
-// Answers in the first slice what all slices have summed.
-fn collect(mine: vec4<f32>, at: Spot, fours: u32, lane: u32) -> vec4<f32> {
-    tile_a[lane] = mine;
-    workgroupBarrier();
-    var sum = mine;
-    if at.slice == 0u {
-        for (var other = lane + fours * fours; other < THREADS; other += fours * fours) {
-            sum += tile_a[other];
-        }
+// Answers what all slices have summed, in order: in slice r those of row r, or in the first slice all rows, where `together`; and which
+// rows an invocation has by that. Large tiles have one slice.
+fn collect(acc: ptr<function, array<vec4<f32>, 4>>, at: Spot, fours: u32, lane: u32, together: bool) -> vec2<u32> {
+    if fours == 16u {
+        return vec2<u32>(0u, 4u);
     }
-    workgroupBarrier();
-    return sum;
+    //#unroll
+    for (var half = 0u; half < 4u; half += 2u) {
+        tile_a[lane] = (*acc)[half];
+        tile_b[lane] = (*acc)[half + 1u];
+        workgroupBarrier();
+        let first = at.slice == select(half, 0u, together);
+        let second = at.slice == select(half + 1u, 0u, together);
+        if first | second {
+            var above = vec4<f32>(0.0);
+            var below = vec4<f32>(0.0);
+            for (var other = lane % (fours * fours); other < THREADS; other += fours * fours) {
+                above += tile_a[other];
+                below += tile_b[other];
+            }
+            if together {
+                (*acc)[half] = above;
+                (*acc)[half + 1u] = below;
+            } else {
+                (*acc)[0] = select(below, above, first);
+            }
+        }
+        workgroupBarrier();
+    }
+    if together {
+        return vec2<u32>(0u, select(0u, 4u, at.slice == 0u));
+    }
+    return vec2<u32>(at.slice, select(0u, at.slice + 1u, at.slice < 4u));
 }
