@@ -83,8 +83,13 @@ fn settle_part(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups)
 fn part_sum(place: Place, first: u32, count: u32) -> vec2<f32> {
     // Never more than BLOCK of them.
     var mine = vec2<f32>(0.0);
-    for (var s = place.lane; s < count; s += WORKGROUP) {
-        mine += part[first + s];
+    // Four at a time, so that as many loads are under way.
+    for (var start = place.lane; start < count; start += 4u * WORKGROUP) {
+        //#unroll
+        for (var e = 0u; e < 4u; e++) {
+            let s = start + e * WORKGROUP;
+            mine += select(vec2<f32>(0.0), part[first + min(s, count - 1u)], vec2<bool>(s < count));
+        }
     }
     return fold(place, mine);
 }

@@ -24,6 +24,8 @@ const THREADS: u32 = 128u;
 // The shared tiles, in fours, are padded against bank conflicts.
 const PITCH_A: u32 = 33u;
 const PITCH_B: u32 = 17u;
+const SIZE_A: u32 = DEPTH * PITCH_A;
+const SIZE_B: u32 = DEPTH * PITCH_B;
 // Terms that one accumulator may take over batch and space; a multiple of DEPTH.
 const BLOCK: u32 = 256u;
 
@@ -35,8 +37,9 @@ const BLOCK: u32 = 256u;
 @group(0) @binding(6) var<storage, read_write> part: array<vec4<f32>>; // [splits, as the weights]
 @group(0) @binding(9) var<storage, read_write> part_b: array<vec4<f32>>; // [splits, c_dst / 4]
 
-var<workgroup> tile_b: array<vec4<f32>, DEPTH * PITCH_B>; // [depth, column / 4]
-var<workgroup> tile_a: array<vec4<f32>, DEPTH * PITCH_A>; // [depth, row / 4]
+// What one turn stores is multiplied in the next, which stores beside it.
+var<workgroup> tile_b: array<vec4<f32>, 2u * SIZE_B>; // [2, depth, column / 4]
+var<workgroup> tile_a: array<vec4<f32>, 2u * SIZE_A>; // [2, depth, row / 4]
 
 // Which of a tile an invocation computes: fours of rows and of columns, the first of two each.
 struct Spot {
@@ -66,22 +69,23 @@ fn load_image(p: Params, at: Read, c: u32, channels: Readings) -> vec4<f32> {
     return select(vec4<f32>(0.0), image_fours(select(0u, at.index, at.inside) * p.c_src + c, channels, p.slope), at.inside);
 }
 
-// Adds the products of what both tiles hold to the four squares of sums of a spot.
-fn multiply(acc: ptr<function, array<vec4<f32>, 16>>, at: Spot) {
-    for (var k = 0u; k < DEPTH; k += 2u) {
+// Adds the products of what both tiles hold since the turn before this to the four squares of sums of a spot.
+fn multiply(acc: ptr<function, array<vec4<f32>, 16>>, at: Spot, turn: u32) {
+    let rows = turn % 2u * SIZE_A + at.row;
+    let columns = turn % 2u * SIZE_B + at.column;
+    // Written out: GPUs wait for each term by itself if it stands in a loop.
+    //#unroll
+    for (var k = 0u; k < DEPTH; k++) {
+        let above = tile_a[rows + k * PITCH_A];
+        let below = tile_a[rows + k * PITCH_A + 16u];
+        let left = tile_b[columns + k * PITCH_B];
+        let right = tile_b[columns + k * PITCH_B + 8u];
         //#unroll
-        for (var d = 0u; d < 2u; d++) {
-            let above = tile_a[(k + d) * PITCH_A + at.row];
-            let below = tile_a[(k + d) * PITCH_A + at.row + 16u];
-            let columns = tile_b[(k + d) * PITCH_B + at.column];
-            let beside = tile_b[(k + d) * PITCH_B + at.column + 8u];
-            //#unroll
-            for (var r = 0u; r < 4u; r++) {
-                (*acc)[r] += above[r] * columns;
-                (*acc)[4u + r] += above[r] * beside;
-                (*acc)[8u + r] += below[r] * columns;
-                (*acc)[12u + r] += below[r] * beside;
-            }
+        for (var r = 0u; r < 4u; r++) {
+            (*acc)[r] += above[r] * left;
+            (*acc)[4u + r] += above[r] * right;
+            (*acc)[8u + r] += below[r] * left;
+            (*acc)[12u + r] += below[r] * right;
         }
     }
 }
@@ -129,27 +133,28 @@ fn gather_tile(p: Params, unit: u32, lane: u32) {
     var acc: array<vec4<f32>, 16>;
     var found: array<vec4<f32>, 4>;
     // A turn more than there are depths, but none where no tap reads this remainder of the pixels.
-    let end = select(0u, depth + DEPTH, depth > 0u);
-    for (var k0 = 0u; k0 < end; k0 += DEPTH) {
+    let turns = select(0u, (depth + DEPTH - 1u) / DEPTH + 1u, depth > 0u);
+    for (var turn = 0u; turn < turns; turn++) {
         if loads_a {
             load_rows(p, &found, &rows, column);
         } else if loads_b {
             load_weights(p, &found, column, n0, mine);
         }
         column = next_column(p, column, on);
-        if k0 > 0u {
-            multiply(&acc, at);
+        if turn > 0u {
+            multiply(&acc, at, turn - 1u);
         }
-        workgroupBarrier();
+        let to_a = turn % 2u * SIZE_A;
+        let to_b = turn % 2u * SIZE_B;
         let turned = transpose(mat4x4<f32>(found[0], found[1], found[2], found[3]));
         //#unroll
         for (var e = 0u; e < 4u; e++) {
             if loads_a {
-                tile_a[(lane % 2u * 4u + e) * PITCH_A + slot] = turned[e];
+                tile_a[to_a + (lane % 2u * 4u + e) * PITCH_A + slot] = turned[e];
             } else if loads_b && by_columns {
-                tile_b[(mine / 16u + e * 2u) * PITCH_B + mine % 16u] = found[e];
+                tile_b[to_b + (mine / 16u + e * 2u) * PITCH_B + mine % 16u] = found[e];
             } else if loads_b {
-                tile_b[(mine % 2u * 4u + e) * PITCH_B + mine / 2u] = turned[e];
+                tile_b[to_b + (mine % 2u * 4u + e) * PITCH_B + mine / 2u] = turned[e];
             }
         }
         workgroupBarrier();
@@ -223,6 +228,7 @@ fn weight_tile(unit: u32, lane: u32) {
     let channels = readings(column.c);
     let on = vec3<u32>(params.on_n, params.on_i, params.on_j);
     var place = place_at(params, start + lane / 32u);
+    var turn = 0u;
     for (var k0 = start; k0 < end + DEPTH; k0 += DEPTH) {
         var a: array<vec4<f32>, 2>;
         //#unroll
@@ -237,10 +243,10 @@ fn weight_tile(unit: u32, lane: u32) {
         let there = (pixel < end) & (n0 + slot_b * 4u < params.c_dst);
         let upstream = select(vec4<f32>(0.0), dy[select(0u, (pixel * params.c_dst + n0) / 4u + slot_b, there)], there);
         if k0 > start {
-            multiply(&acc, at);
+            multiply(&acc, at, turn - 1u);
             if sums_b {
                 for (var k = 0u; k < DEPTH; k++) {
-                    acc_b += tile_b[k * PITCH_B + lane];
+                    acc_b += tile_b[(turn - 1u) % 2u * SIZE_B + k * PITCH_B + lane];
                 }
             }
             if (k0 - start) % BLOCK == 0u || k0 >= end {
@@ -249,11 +255,12 @@ fn weight_tile(unit: u32, lane: u32) {
                 acc_b = vec4<f32>(0.0);
             }
         }
+        let to_a = turn % 2u * SIZE_A + slot_a;
+        tile_a[to_a + lane / 32u * PITCH_A] = a[0];
+        tile_a[to_a + (lane / 32u + 4u) * PITCH_A] = a[1];
+        tile_b[turn % 2u * SIZE_B + lane / 16u * PITCH_B + slot_b] = upstream;
         workgroupBarrier();
-        tile_a[lane / 32u * PITCH_A + slot_a] = a[0];
-        tile_a[(lane / 32u + 4u) * PITCH_A + slot_a] = a[1];
-        tile_b[lane / 16u * PITCH_B + slot_b] = upstream;
-        workgroupBarrier();
+        turn += 1u;
     }
     if sums_b && n0 + lane * 4u < params.c_dst {
         part_b[(split * params.c_dst + n0) / 4u + lane] = total_b;

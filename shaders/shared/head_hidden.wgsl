@@ -13,9 +13,15 @@ fn prepare(row: u32, lane: u32) {
         let o = first + lane / params.share1;
         var sum = 0.0;
         if o < params.channels {
-            for (var c = member; c < params.channels1; c += params.share1) {
+            // Four channels at a time, so that as many loads are under way.
+            for (var first_c = member; first_c < params.channels1; first_c += 4u * params.share1) {
                 for (var p = 0u; p < params.pixels1; p++) {
-                    sum += x1[row * inputs + p * params.channels1 + c] * w1[o * inputs + c * params.pixels1 + p];
+                    //#unroll
+                    for (var e = 0u; e < 4u; e++) {
+                        let c = min(first_c + e * params.share1, params.channels1 - 1u);
+                        let term = x1[row * inputs + p * params.channels1 + c] * w1[o * inputs + c * params.pixels1 + p];
+                        sum += select(0.0, term, first_c + e * params.share1 < params.channels1);
+                    }
                 }
             }
         }

@@ -31,23 +31,39 @@ fn spot(fours: u32, lane: u32) -> Spot {
     return Spot(lower | (lane >> 3u & 8u), right | (lane >> 4u & 8u), 0u);
 }
 
-// Adds the products of what both tiles hold to the sums of a spot.
+// Adds the products of one term to the sums of an invocation, whose fours begin there.
+fn multiply_term(acc: ptr<function, array<vec4<f32>, 4>>, a: u32, b: u32) {
+    let rows = tile_a[a];
+    let columns = tile_b[b];
+    //#unroll
+    for (var r = 0u; r < 4u; r++) {
+        (*acc)[r] += rows[r] * columns;
+    }
+}
+
+// Adds the products of what both tiles hold to the sums of a spot. Written out for the smaller sizes: GPUs wait for terms that stand in
+// a loop.
 fn multiply(acc: ptr<function, array<vec4<f32>, 4>>, at: Spot, fours: u32) {
-    let pitch = fours + 1u;
-    var a = at.slice * fours * pitch + at.row;
-    var b = at.slice * fours * pitch + at.column;
-    for (var k = 0u; k < fours; k += 4u) {
-        //#unroll
-        for (var d = 0u; d < 4u; d++) {
-            let rows = tile_a[a];
-            let columns = tile_b[b];
+    if fours == 16u {
+        for (var k = 0u; k < 16u; k += 4u) {
             //#unroll
-            for (var r = 0u; r < 4u; r++) {
-                (*acc)[r] += rows[r] * columns;
+            for (var d = 0u; d < 4u; d++) {
+                multiply_term(acc, at.row + (k + d) * 17u, at.column + (k + d) * 17u);
             }
-            a += pitch;
-            b += pitch;
         }
+        return;
+    }
+    let first = at.slice * fours * (fours + 1u);
+    if fours == 8u {
+        //#unroll
+        for (var k = 0u; k < 8u; k++) {
+            multiply_term(acc, first + at.row + k * 9u, first + at.column + k * 9u);
+        }
+        return;
+    }
+    //#unroll
+    for (var k = 0u; k < 4u; k++) {
+        multiply_term(acc, first + at.row + k * 5u, first + at.column + k * 5u);
     }
 }
 
