@@ -56,8 +56,12 @@ fn grad(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
     for (var e = 0u; e < EACH; e++) {
         let index = spread_index(group, groups, lane, WORKGROUP, EACH, e);
         if index < params.len {
-            let slope = derivative(values[e], params.slope) * upstream[e];
-            dx[index] = select(slope, values[e], KIND > TANH && is_nan(values[e]));
+            let v = values[e];
+            if KIND > TANH && is_nan(v) {
+                dx[index] = v;
+            } else {
+                dx[index] = derivative(v, params.slope) * upstream[e];
+            }
         }
     }
 }

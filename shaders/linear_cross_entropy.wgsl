@@ -35,7 +35,7 @@ struct Params {
     share1: u32, // lanes of a channel, a power of two
 }
 
-const WORKGROUP: u32 = 256u;
+const LANES: u32 = 256u;
 const BLOCK: u32 = 256u;
 const CLASSES: u32 = 256u;
 
@@ -54,7 +54,7 @@ const CLASSES: u32 = 256u;
 // 12: what is saved of an activation
 
 // What each lane has summed.
-var<workgroup> parts: array<f32, WORKGROUP>;
+var<workgroup> parts: array<f32, LANES>;
 // The row's logits.
 var<workgroup> scores: array<f32, CLASSES>;
 
@@ -76,7 +76,7 @@ fn other_label(row: u32) -> u32 {
 fn score_row(row: u32, lane: u32) {
     let inputs = params.pixels * params.channels;
     let member = lane % params.share;
-    for (var o = 0u; o < params.k; o += WORKGROUP / params.share) {
+    for (var o = 0u; o < params.k; o += LANES / params.share) {
         let place = o + lane / params.share;
         var sum = 0.0;
         if place < params.k {
@@ -103,10 +103,10 @@ fn score_row(row: u32, lane: u32) {
     if lane == 0u {
         row_loss[row] = loss_of(row, norm);
     }
-    store_gradient(row, norm, lane, WORKGROUP);
+    store_gradient(row, norm, lane, LANES);
 }
 
-@compute @workgroup_size(WORKGROUP)
+@compute @workgroup_size(LANES)
 fn joined(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let row = linear_group(group, groups);
     if row >= params.rows {
@@ -115,7 +115,7 @@ fn joined(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) grou
     score_row(row, lane);
 }
 
-@compute @workgroup_size(WORKGROUP)
+@compute @workgroup_size(LANES)
 fn joined_grad(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let row = linear_group(group, groups);
     if row >= params.rows {
@@ -126,7 +126,7 @@ fn joined_grad(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups)
     // Every lane reads what all have stored.
     storageBarrier();
     let inputs = params.pixels * params.channels;
-    for (var i = lane; i < inputs; i += WORKGROUP) {
+    for (var i = lane; i < inputs; i += LANES) {
         let at = row * inputs + i;
         let value = x[at];
         let weight = i % params.channels * params.pixels + i / params.channels;
@@ -139,7 +139,7 @@ fn joined_grad(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups)
         dx[at] = finish(sum, at, params.slope);
     }
     if params.sums_b == 1u {
-        for (var o = lane; o < params.k; o += WORKGROUP) {
+        for (var o = lane; o < params.k; o += LANES) {
             db[row * params.k + o] = dlogits[row * params.k + o];
         }
     }

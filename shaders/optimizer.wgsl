@@ -30,7 +30,7 @@ struct Params {
     momentum: f32, // mu
     rest1: f32, // 1 - b1
     share2: f32, // b2, or rmsprop's alpha
-    rest2_root: f32, // sqrt(1 - b2): its product with g overflows where (1 - b2) * g^2 does, however that is multiplied
+    rest2: f32, // 1 - b2
     eps: f32,
     clip_value: f32, // or 0, as the next two
     max_norm: f32,
@@ -113,8 +113,7 @@ fn adam_step(index: u32, w: Elements, from_w: Elements, g: Elements) {
     let old = moment[index];
     let old2 = moment2[index];
     let m = old + params.rest1 * (g - old);
-    let rest = params.rest2_root * g;
-    let v = params.share2 * old2 + rest * rest;
+    let v = params.share2 * old2 + params.rest2 * g * g;
     let new_w = from_w - rate(0u) / rate(1u) * m / (sqrt(v) / rate(2u) + params.eps);
     // Where m is not finite, w is not either.
     let keeps = finite(v) & finite(new_w);
@@ -152,8 +151,7 @@ fn rmsprop(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) gro
     let w = param[index];
     let old = moment[index];
     let g = gradient(index) + params.weight_decay * w;
-    let rest = params.rest2_root * g;
-    let v = params.share2 * old + rest * rest;
+    let v = params.share2 * old + params.rest2 * g * g;
     let new_w = w - rate(0u) * (g / (sqrt(v) + params.eps));
     let keeps = finite(v) & finite(new_w);
     moment[index] = select(old, v, keeps);
@@ -170,8 +168,7 @@ fn rmsprop_momentum(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgr
     let old = moment[index];
     let old2 = moment2[index];
     let g = gradient(index) + params.weight_decay * w;
-    let rest = params.rest2_root * g;
-    let v = params.share2 * old + rest * rest;
+    let v = params.share2 * old + params.rest2 * g * g;
     let b = params.momentum * old2 + g / (sqrt(v) + params.eps);
     let new_w = w - rate(0u) * b;
     // Where b is not finite, w is not either.

@@ -79,8 +79,9 @@ fn clip_value(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) 
         return;
     }
     let v = values[index];
-    // A NaN stays: a compiler may make a minimum and a maximum of comparisons.
-    if !is_nan(v) {
-        values[index] = clamp(v, -params.limit, params.limit);
+    if v > params.limit {
+        values[index] = params.limit;
+    } else if v < -params.limit {
+        values[index] = -params.limit;
     }
 }

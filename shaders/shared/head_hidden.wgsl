@@ -9,7 +9,7 @@
 fn prepare(row: u32, lane: u32) {
     let inputs = params.pixels1 * params.channels1;
     let member = lane % params.share1;
-    for (var first = 0u; first < params.channels; first += WORKGROUP / params.share1) {
+    for (var first = 0u; first < params.channels; first += LANES / params.share1) {
         let o = first + lane / params.share1;
         var sum = 0.0;
         if o < params.channels {

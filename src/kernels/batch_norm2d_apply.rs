@@ -4,6 +4,7 @@
 use super::activation::epilogue;
 use super::batch_norm2d::EACH;
 use super::conv2d_gather::forward_gather;
+use super::conv2d_product;
 use super::conv2d_tiled::{self, Normal, Tile};
 use super::reduce::{folding, scratch};
 use super::{BASELINE, BLOCK, Dispatch, Lowered, Operand, Problem, WORKGROUP, batch_norm2d, conv2d};
@@ -60,7 +61,7 @@ pub(super) fn read(normal: &Normal, x: &Spec, lowered: &mut Lowered) -> Operand 
 pub(super) fn variants(op: &Conv2dStatistics, problem: &Problem) -> Vec<&'static str> {
     let gather = forward_gather(&op.conv, &problem.inputs[0], &problem.outputs[0], &problem.inputs[1]);
     let tiles = if op.conv.groups == 1 { conv2d::gather_tiles(&gather, problem.caps) } else { Vec::new() };
-    conv2d_tiled::with_baseline(tiles, problem.caps)
+    conv2d_product::with_baseline(tiles, problem.caps)
 }
 
 /// Lowers a convolution with statistics.

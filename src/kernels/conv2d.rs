@@ -3,7 +3,7 @@
 use super::activation::epilogue;
 use super::conv2d_few_channels::{self, FewChannels};
 use super::conv2d_gather::{Gather, WeightGrad, finish, forward_gather, hwc, input_gathers};
-use super::conv2d_product::Product;
+use super::conv2d_product::{self, Product};
 use super::conv2d_tiled::{Tile, Wanted};
 use super::reduce::sum_splits;
 use super::{BASELINE, BLOCK, Dispatch, Lowered, Operand, Problem};
@@ -101,7 +101,7 @@ pub(super) fn gather_variants(gather: &Gather, caps: &Caps) -> Vec<&'static str>
 
 /// The tiles that serve a gather.
 pub(super) fn gather_tiles(gather: &Gather, caps: &Caps) -> Vec<&'static str> {
-    conv2d_tiled::tiles(caps, conv2d_tiled::fours_serve(gather), &[Product::gather(gather)])
+    conv2d_product::tiles(caps, conv2d_tiled::fours_serve(gather), &[Product::gather(gather)])
 }
 
 /// The variants of any [`WeightGrad`] on this device.
@@ -111,14 +111,15 @@ pub(super) fn weight_variants(grad: &WeightGrad, caps: &Caps) -> Vec<&'static st
         return vec![BASELINE];
     }
     let pay = conv2d_broadcast::textures_pay(grad.forward.multiply_adds());
-    let tiles = conv2d_tiled::tiles(caps, conv2d_tiled::fours_serve_weights(grad), &[Product::weights(grad, None)]);
+    let fours = grad.forward.w_strides[3] == 1 && conv2d_tiled::fours_serve(&grad.forward);
+    let tiles = conv2d_product::tiles(caps, fours, &[Product::weights(grad, None)]);
     fast_variants(caps, tiles, conv2d_broadcast::textures_serve_weights(grad, caps), pay)
 }
 
 /// The fast variants first where they apply. A tile through workgroup memory is ten times slower than the rest on a CPU
 /// adapter, the broadcast family exists for those alone; operands go through textures where that is worth the copies.
 fn fast_variants(caps: &Caps, tiles: Vec<&'static str>, textures_serve: bool, textures_pay: bool) -> Vec<&'static str> {
-    let mut variants = conv2d_tiled::with_baseline(tiles, caps);
+    let mut variants = conv2d_product::with_baseline(tiles, caps);
     if conv2d_broadcast::VARIANT.limits.refuse(caps).is_none() {
         variants.insert(0, conv2d_broadcast::NAME);
         if textures_serve {

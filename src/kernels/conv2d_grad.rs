@@ -2,7 +2,7 @@
 //! baseline kernels of the parts, one after the other.
 
 use super::conv2d_gather::{Gather, WeightGrad, forward_gather};
-use super::conv2d_product::Product;
+use super::conv2d_product::{self, Product};
 use super::conv2d_tiled::{self, Normal, PoolBehind, Tile, Wanted};
 use super::reduce::Splits;
 use super::{
@@ -36,18 +36,18 @@ pub(super) fn conv2d_variants(op: &Conv2dGrad, problem: &Problem) -> Vec<&'stati
         let forward = op.arriving(problem.inputs).map(|between| forward_gather(&op.weight.conv, x, &between, w));
         tiles = forward.map_or(Vec::new(), |forward| {
             let products = [Product::weights(&WeightGrad { forward }, op.images), Product::transposed(&forward)];
-            conv2d_tiled::tiles(problem.caps, op.pool.is_none() && conv2d_tiled::fours_serve(&forward), &products)
+            conv2d_product::tiles(problem.caps, op.pool.is_none() && conv2d_tiled::fours_serve(&forward), &products)
         });
     }
-    conv2d_tiled::with_baseline(tiles, problem.caps)
+    conv2d_product::with_baseline(tiles, problem.caps)
 }
 
 pub(super) fn linear_variants(op: &LinearGrad, problem: &Problem) -> Vec<&'static str> {
     let serves = !op.normalised && !op.plus;
     let forward = linear::weight_shape(problem).forward;
     let products = [Product::weights(&WeightGrad { forward }, op.images), Product::transposed(&forward)];
-    let tiles = if serves { conv2d_tiled::tiles(problem.caps, false, &products) } else { Vec::new() };
-    conv2d_tiled::with_baseline(tiles, problem.caps)
+    let tiles = if serves { conv2d_product::tiles(problem.caps, false, &products) } else { Vec::new() };
+    conv2d_product::with_baseline(tiles, problem.caps)
 }
 
 /// How the layer reads its image, where that is not as it is.

@@ -1,9 +1,10 @@
 //! Matrix products that tiles compute (`super::conv2d_tiled`), and how long a GPU takes for them: from which follows what tile a problem
 //! gets.
 
-use super::BLOCK;
 use super::conv2d_gather::{Gather, WeightGrad};
-use super::conv2d_tiled::Tile;
+use super::conv2d_tiled::{FOURS, LIMITS, TILES, Tile};
+use super::{BASELINE, BLOCK};
+use crate::gpu::Caps;
 
 /// A matrix product.
 #[derive(Debug, Clone, Copy)]
@@ -68,4 +69,24 @@ impl Product {
         let turns = self.depth.div_ceil(splits).div_ceil(tile.depth) + 1;
         turns * (LATENCY + work).max((tiles * splits).div_ceil(MULTIPROCESSORS) * work)
     }
+}
+
+/// The tiles that serve a node which computes these products on a device, the one guessed to be fastest first: sums that are set to
+/// have more terms than a tile's accumulators take are for the large ones, and that for channels in `fours` only serves those.
+pub(super) fn tiles(caps: &Caps, fours: bool, products: &[Product]) -> Vec<&'static str> {
+    if LIMITS.refuse(caps).is_some() {
+        return Vec::new();
+    }
+    let fits = |product: &Product, tile: &Tile| product.each().zip(tile.most()).is_none_or(|(each, most)| each <= most);
+    let serves = |tile: &&Tile| (fours || **tile != FOURS) && products.iter().all(|product| fits(product, tile));
+    let mut found: Vec<&Tile> = TILES.into_iter().filter(serves).collect();
+    found.sort_by_key(|tile| products.iter().map(|product| product.cost(tile)).sum::<usize>());
+    found.into_iter().map(|tile| tile.name).collect()
+}
+
+/// The variants of an operator for which there are tiles alone: before the baseline on GPUs.
+pub(super) fn with_baseline(mut tiles: Vec<&'static str>, caps: &Caps) -> Vec<&'static str> {
+    let place = if caps.cpu { 0 } else { tiles.len() };
+    tiles.insert(place, BASELINE);
+    tiles
 }

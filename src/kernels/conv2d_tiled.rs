@@ -2,10 +2,8 @@
 //! fours, `shaders/conv2d_tiled_fours.wgsl`.
 
 use super::conv2d_gather::{Gather, Lattice, WeightGrad};
-use super::conv2d_product::Product;
 use super::reduce::{scratch, sum_both, sum_splits};
-use super::{BASELINE, BLOCK, Dispatch, Edges, Limits, Lowered, Operand, Variant};
-use crate::gpu::Caps;
+use super::{BLOCK, Dispatch, Edges, Limits, Lowered, Operand, Variant};
 use crate::ops::{Activation, Op};
 use crate::tensor::Spec;
 
@@ -43,7 +41,7 @@ pub(super) const FOURS: Tile = Tile {
     normalised: ("fours_plain", "shared/fours_normalised.wgsl"),
     arriving: ("source_fours", "shared/source_fours_arriving.wgsl"),
 };
-const TILES: [&Tile; 4] = [&TILED, &SMALL, &LARGE, &FOURS];
+pub(super) const TILES: [&Tile; 4] = [&TILED, &SMALL, &LARGE, &FOURS];
 
 /// A tile that serves every problem, with 4 × 4 outputs an invocation.
 const fn square(name: &'static str, size: usize) -> Tile {
@@ -71,7 +69,8 @@ const WORKGROUPS: usize = 512;
 /// Workgroup memory of both operands, `ROOM` fours each in the shader, and of moments beside them.
 const WORKGROUP_BYTES: u32 = 2 * 320 * 16 + 16 * 16;
 
-const LIMITS: Limits = Limits { workgroup_bytes: WORKGROUP_BYTES, ..Limits::DEFAULT };
+/// What all of them need.
+pub(super) const LIMITS: Limits = Limits { workgroup_bytes: WORKGROUP_BYTES, ..Limits::DEFAULT };
 
 /// See [`Variant`].
 pub(super) const VARIANT: Variant =
@@ -94,7 +93,7 @@ pub(super) const FOURS_VARIANT: Variant = Variant {
 impl Tile {
     /// The most terms of a split of a sum over batch and space, where its accumulators are not emptied on the way: those of large tiles
     /// are.
-    fn most(&self) -> Option<usize> {
+    pub fn most(&self) -> Option<usize> {
         (self.slices > 1).then_some(BLOCK * self.slices)
     }
 
@@ -138,30 +137,13 @@ impl Tile {
     }
 }
 
-/// Whether the tile for channels in fours serves a gather: four neighbours are of one tap and of one row of weights.
+/// Whether the tile for channels in fours serves a gather: four neighbours are of one tap and of one row of weights. It serves gradients
+/// of weights where they are those of output channels besides, which are written together.
 pub(super) fn fours_serve(problem: &Gather) -> bool {
     let fours = |sizes: &[usize]| sizes.iter().all(|size| size.is_multiple_of(4));
     let [row, tap, c, o] = problem.w_strides;
     let lie = (o == 1 && c.is_multiple_of(4)) || (c == 1 && o.is_multiple_of(4));
     lie && fours(&[problem.src[2], problem.dst[2], problem.w_first, row, tap]) && problem.windows.is_none()
-}
-
-/// Whether it serves the gradients of the weights of a layer: four neighbours are written together.
-pub(super) fn fours_serve_weights(problem: &WeightGrad) -> bool {
-    problem.forward.w_strides[3] == 1 && fours_serve(&problem.forward)
-}
-
-/// The tiles that serve a node which computes these products on a device, the one guessed to be fastest first: sums that are set to
-/// have more terms than a tile's accumulators take are for the large ones, and that for channels in `fours` only serves those.
-pub(super) fn tiles(caps: &Caps, fours: bool, products: &[Product]) -> Vec<&'static str> {
-    if LIMITS.refuse(caps).is_some() {
-        return Vec::new();
-    }
-    let fits = |product: &Product, tile: &Tile| product.each().zip(tile.most()).is_none_or(|(each, most)| each <= most);
-    let serves = |tile: &&Tile| (fours || **tile != FOURS) && products.iter().all(|product| fits(product, tile));
-    let mut found: Vec<&Tile> = TILES.into_iter().filter(serves).collect();
-    found.sort_by_key(|tile| products.iter().map(|product| product.cost(tile)).sum::<usize>());
-    found.into_iter().map(|tile| tile.name).collect()
 }
 
 /// The max pool behind a convolution the gradient of whose weights is wanted; its windows tile what they are taken of.
@@ -250,13 +232,6 @@ pub(super) struct Normal {
     pub activation: Option<Activation>,
     /// The table of the normalisation.
     pub table: Operand,
-}
-
-/// The variants of an operator for which there are tiles alone: before the baseline on GPUs.
-pub(super) fn with_baseline(mut tiles: Vec<&'static str>, caps: &Caps) -> Vec<&'static str> {
-    let place = if caps.cpu { 0 } else { tiles.len() };
-    tiles.insert(place, BASELINE);
-    tiles
 }
 
 /// Lowers a gather.

@@ -4,12 +4,10 @@
 use super::activation::epilogue;
 use super::conv2d::gather_variants;
 use super::conv2d_gather::finish;
+use super::conv2d_product::{self, Product};
 use super::loss::{cross_entropy_and_grad, mean_of_rows, smoothed};
-use super::conv2d_product::Product;
 use super::reduce::scratch;
-use super::{
-    BASELINE, Dispatch, Edges, Limits, Lowered, Operand, Problem, Variant, conv2d_grad, conv2d_tiled, linear,
-};
+use super::{BASELINE, Dispatch, Edges, Limits, Lowered, Operand, Problem, Variant, conv2d_grad, linear};
 use crate::error::Result;
 use crate::ops::linear::pixels_channels;
 use crate::ops::{LinearCrossEntropyAndGrad, LinearCrossEntropyGrad, MlpCrossEntropyGrad};
@@ -25,7 +23,7 @@ pub(super) const VARIANT: Variant = Variant {
     name: NAME,
     limits: Limits::DEFAULT,
     spreads: false,
-    edges: |_, _| Edges { rows: vec![], columns: vec![WORKGROUP], depth: vec![] },
+    edges: |_, _| Edges { rows: vec![], columns: vec![LANES], depth: vec![] },
 };
 
 /// The same with the layer's gradients.
@@ -36,8 +34,8 @@ pub(super) const GRAD_VARIANT: Variant =
 pub(super) const MLP_VARIANT: Variant =
     Variant { limits: Limits { storage_buffers: 14, ..Limits::DEFAULT }, ..VARIANT };
 
-/// Lanes of a row of the batch, `WORKGROUP` in the shader.
-const WORKGROUP: usize = 256;
+/// Lanes of a row of the batch, `LANES` in the shader.
+const LANES: usize = 256;
 /// `CLASSES` in the shader.
 const CLASSES: usize = 256;
 /// Weights that every workgroup reads for itself.
@@ -83,7 +81,7 @@ fn layer_inputs(problem: &Problem) -> Vec<Spec> {
 
 /// Lanes that share each of so many sums, a power of two.
 fn share_of(sums: usize) -> usize {
-    (WORKGROUP / sums.next_power_of_two()).max(1)
+    (LANES / sums.next_power_of_two()).max(1)
 }
 
 /// What both of its entry points are given.
@@ -106,7 +104,7 @@ fn dispatch(entry: &'static str, op: &LinearCrossEntropyAndGrad, bias: Option<Op
         .bind("row_loss", Output(1))
         .bind("dlogits", Output(2))
         .workgroups(rows)
-        .trips((k * share).div_ceil(WORKGROUP) * (1 + (pixels * channels).div_ceil(share) + share) + 5 * k);
+        .trips((k * share).div_ceil(LANES) * (1 + (pixels * channels).div_ceil(share) + share) + 5 * k);
     smoothed(dispatch, op.loss.label_smoothing, k)
 }
 
@@ -141,8 +139,8 @@ fn before(dispatch: Dispatch, hidden: Option<([usize; 2], bool, usize)>) -> Disp
 pub(super) fn grad_variants(op: &LinearCrossEntropyGrad, problem: &Problem) -> Vec<&'static str> {
     let forward = linear::forward_shape(problem);
     let products = [Product::gather(&forward), Product::transposed(&forward)];
-    let tiles = conv2d_tiled::tiles(problem.caps, false, &products);
-    let mut variants = conv2d_tiled::with_baseline(tiles, problem.caps);
+    let tiles = conv2d_product::tiles(problem.caps, false, &products);
+    let mut variants = conv2d_product::with_baseline(tiles, problem.caps);
     let w = &problem.inputs[1];
     let serves = op.grad.images == Some(1) && w.shape[0] <= CLASSES && w.len() <= MOST_WEIGHTS;
     if serves && GRAD_VARIANT.limits.refuse(problem.caps).is_none() {
@@ -182,7 +180,7 @@ fn joined_grad(op: &LinearCrossEntropyGrad, problem: &Problem, complete: impl Fn
     let [pixels, channels] = pixels_channels(&problem.inputs[0].shape);
     let (inputs, k) = (pixels * channels, problem.outputs[0].shape[1]);
     let main = dispatch("joined_grad", &op.head, bias, problem);
-    let trips = inputs.div_ceil(WORKGROUP) * (1 + k) + k.div_ceil(WORKGROUP);
+    let trips = inputs.div_ceil(LANES) * (1 + k) + k.div_ceil(LANES);
     let mut workspaces = Vec::new();
     let db = match op.grad.bias {
         true => Output(results + 1),
@@ -233,7 +231,7 @@ pub(super) fn lower_mlp(op: &MlpCrossEntropyGrad, problem: &Problem, variant: &'
         let features = problem.outputs[0].shape[1];
         let head = joined_grad(&op.head, &part, |main| {
             let share = share_of(features);
-            let turns = (features * share).div_ceil(WORKGROUP);
+            let turns = (features * share).div_ceil(LANES);
             let trips = turns * (1 + share + image[1].div_ceil(share) * (1 + image[0]));
             before(epilogue(main, Some(op.hidden.activation)), Some((image, op.bias, share)))
                 .link("head_input", "shared/head_hidden.wgsl")

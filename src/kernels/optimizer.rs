@@ -33,7 +33,7 @@ impl Numbers {
             .set("momentum", self.momentum)
             .set("rest1", 1.0 - self.beta1)
             .set("share2", self.share2)
-            .set("rest2_root", (1.0 - self.share2).sqrt())
+            .set("rest2", 1.0 - self.share2)
             .set("eps", self.eps);
         if len.is_multiple_of(4) {
             dispatch.link("elements1", "shared/elements4.wgsl").set("len", len / 4).invocations(len / 4)

@@ -90,7 +90,7 @@ fn a_wrong_kernel_fails_with_its_story_and_its_tensors() {
 fn a_kernel_that_writes_beyond_its_buffer_fails() {
     let Some(device) = adapter() else { return };
     let dir = workplace();
-    let guard = "    if index < params.len {\n        y[index] = activate(a[index] + b[index], params.slope);";
+    let guard = "if index < params.len {\n            y[index] = activate(left[e] + right[e], params.slope);";
     let shaders = broken(dir.path(), "elementwise.wgsl", guard, &guard.replace("index < params.len", "true"));
     let options = ["verify", "--op", "add", "--device", device, "--json"];
     let output = wgrad(dir.path(), &options).env("WGRAD_SHADERS", &shaders).output().unwrap();

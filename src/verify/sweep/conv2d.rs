@@ -1,8 +1,8 @@
 //! Convolutions: geometries, channel counts, long sums, and the edges of each variant.
 
 use super::{
-    DRIFTING, conv2d_bias, conv2d_grad, conv2d_max_pool2d, conv2d_tiled, conv2d_winograd, edges, hard, image_of,
-    mark, named, specials,
+    DRIFTING, conv2d_bias, conv2d_grad, conv2d_max_pool2d, conv2d_tiled, conv2d_winograd, edges, hard, image_of, mark,
+    named, specials,
 };
 use crate::gpu::Caps;
 use crate::kernels::BASELINE;
