@@ -12,8 +12,16 @@ pub fn stages(file: &str) -> Vec<Vec<&'static str>> {
         "pool2d_windows.wgsl" => &["pool2d windows"],
         // What only long sums show is asked last: a tile of 64 by 64 takes its time over a million pixels.
         "conv2d_tiled.wgsl" | "shared/arriving_pixels.wgsl" => {
-            &["conv2d tiled", "linear tiled", "conv2d_max_pool2d tiled", "conv2d tiled --full --case drifting"]
+            &[
+                "conv2d tiled",
+                "conv2d tiled_small",
+                "conv2d tiled_large",
+                "linear tiled",
+                "conv2d_max_pool2d tiled",
+                "conv2d tiled_large --full --case drifting",
+            ]
         }
+        "shared/tile_sums.wgsl" => &["conv2d tiled", "conv2d tiled_small", "conv2d tiled_large", "linear tiled"],
         "shared/bias.wgsl" => &["conv2d tiled"],
         // What is read of a table is for images that are read normalised.
         "shared/source_image.wgsl" => &["conv2d tiled", "conv2d_statistics tiled"],
@@ -40,7 +48,7 @@ pub fn stages(file: &str) -> Vec<Vec<&'static str>> {
             &["conv2d tiled_fours", "linear tiled_fours", "conv2d tiled_fours --full --case drifting"]
         }
         "conv2d_winograd.wgsl" => &["conv2d winograd"],
-        "shared/tile_problem.wgsl" => &["conv2d tiled_fours", "conv2d tiled", "linear tiled"],
+        "shared/tile_problem.wgsl" | "shared/tile_walk.wgsl" => &["conv2d tiled_fours", "conv2d tiled", "linear tiled"],
         "shared/fours_normalised.wgsl" => {
             &["conv2d_statistics tiled_fours", "conv2d_statistics tiled_fours --full --case leaky"]
         }
