@@ -17,7 +17,6 @@ struct Params {
 }
 
 const WORKGROUP: u32 = 64u;
-const EACH: u32 = 4u;
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> x: array<f32>; // [len]
@@ -31,11 +30,11 @@ fn forward(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) gro
     var values: array<f32, EACH>;
     //#unroll
     for (var e = 0u; e < EACH; e++) {
-        values[e] = x[min(spread_index(group, groups, lane, WORKGROUP, EACH, e), params.len - 1u)];
+        values[e] = x[min(spread_index(group, groups, lane, WORKGROUP, e), params.len - 1u)];
     }
     //#unroll
     for (var e = 0u; e < EACH; e++) {
-        let index = spread_index(group, groups, lane, WORKGROUP, EACH, e);
+        let index = spread_index(group, groups, lane, WORKGROUP, e);
         if index < params.len {
             y[index] = activate(values[e], params.slope);
         }
@@ -48,13 +47,13 @@ fn grad(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
     var upstream: array<f32, EACH>;
     //#unroll
     for (var e = 0u; e < EACH; e++) {
-        let at = min(spread_index(group, groups, lane, WORKGROUP, EACH, e), params.len - 1u);
+        let at = min(spread_index(group, groups, lane, WORKGROUP, e), params.len - 1u);
         values[e] = saved[at];
         upstream[e] = dy[at];
     }
     //#unroll
     for (var e = 0u; e < EACH; e++) {
-        let index = spread_index(group, groups, lane, WORKGROUP, EACH, e);
+        let index = spread_index(group, groups, lane, WORKGROUP, e);
         if index < params.len {
             let v = values[e];
             if KIND > TANH && is_nan(v) {

@@ -32,8 +32,6 @@ struct Params {
 }
 
 const WORKGROUP: u32 = 64u;
-// Elements of an invocation of what has one for each of x, so that as many loads are under way.
-const EACH: u32 = 4u;
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> x: array<f32>; // [rows, c]
@@ -137,7 +135,7 @@ fn rstd_finish(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups)
 fn forward(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     //#unroll
     for (var e = 0u; e < EACH; e++) {
-        let index = spread_index(group, groups, lane, WORKGROUP, EACH, e);
+        let index = spread_index(group, groups, lane, WORKGROUP, e);
         if index < params.rows * params.c {
             let c = index % params.c;
             y[index] = activate(((x[index] - mean[c]) - mean[params.c + c]) * (rstd[c] * weight[c]) + bias[c], params.slope);
@@ -191,7 +189,7 @@ fn grad_sums(index: u32, pivot: f32, offset: f32, scale: f32) {
 fn grad(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     //#unroll
     for (var e = 0u; e < EACH; e++) {
-        let index = spread_index(group, groups, lane, WORKGROUP, EACH, e);
+        let index = spread_index(group, groups, lane, WORKGROUP, e);
         if index < params.rows * params.c {
             let c = index % params.c;
             let scale = rstd[c];
@@ -206,7 +204,7 @@ fn grad(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
 fn eval(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     //#unroll
     for (var e = 0u; e < EACH; e++) {
-        let index = spread_index(group, groups, lane, WORKGROUP, EACH, e);
+        let index = spread_index(group, groups, lane, WORKGROUP, e);
         if index < params.rows * params.c {
             let c = index % params.c;
             y[index] = (x[index] - running_mean[c]) / sqrt(running_var[c] + params.eps) * weight[c] + bias[c];
@@ -218,7 +216,7 @@ fn eval(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
 fn eval_grad(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     //#unroll
     for (var e = 0u; e < EACH; e++) {
-        let index = spread_index(group, groups, lane, WORKGROUP, EACH, e);
+        let index = spread_index(group, groups, lane, WORKGROUP, e);
         if index < params.rows * params.c {
             let c = index % params.c;
             y[index] = dy[index] * weight[c] / sqrt(running_var[c] + params.eps);

@@ -26,8 +26,6 @@ struct Params {
 }
 
 const WORKGROUP: u32 = 64u;
-// Elements of an invocation of apply, so that as many loads are under way.
-const EACH: u32 = 4u;
 // Terms that one accumulator may take over batch and space.
 const BLOCK: u32 = 256u;
 
@@ -107,7 +105,7 @@ fn affine(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) grou
 fn apply(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     //#unroll
     for (var e = 0u; e < EACH; e++) {
-        let index = spread_index(group, groups, lane, WORKGROUP, EACH, e);
+        let index = spread_index(group, groups, lane, WORKGROUP, e);
         if index < params.rows * params.c {
             y[index] = activate(normal(x[index], reading_of(index % params.c, params.c)) + residual_at(index), params.slope);
         }

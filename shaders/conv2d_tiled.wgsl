@@ -36,11 +36,10 @@ const THREADS: u32 = 256u;
 const BLOCK: u32 = 256u;
 // Whether a split of grad_weight may have more of them than its slices take.
 const LONG: bool = false;
-// Height and width of the windows whose maxima gather writes, and windows of an invocation.
+// Height and width of the windows whose maxima gather writes.
 const WINDOW_H: u32 = 1u;
 const WINDOW_W: u32 = 1u;
 const WINDOW: u32 = WINDOW_H * WINDOW_W;
-const WINDOWS: u32 = 4u / WINDOW;
 
 @group(0) @binding(1) var<storage, read> src: array<f32>; // [n, h_src, w_src, c_src]
 @group(0) @binding(2) var<storage, read> w: array<f32>; // weights, strided by w_tap, w_c, w_o
@@ -257,13 +256,13 @@ fn weight_tile(unit: u32, lane: u32) {
         }
         acc_b += total_b;
     }
-    let mine_now = collect(&acc, at, fours, lane, false);
+    let stored = collect(&acc, at, fours, lane, false);
     if split >= params.splits {
         return;
     }
     let first = split * rows * params.c_dst;
-    column = column_at(params, m0 + at.row + mine_now.x * fours);
-    for (var r = mine_now.x; r < mine_now.y; r++) {
+    column = column_at(params, m0 + at.row + stored.x * fours);
+    for (var r = stored.x; r < stored.y; r++) {
         //#unroll
         for (var s = 0u; s < 4u; s++) {
             let o = n0 + column_of(params, at.column, s);

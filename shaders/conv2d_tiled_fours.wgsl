@@ -1,7 +1,6 @@
 // Convolution for GPUs, channels in fours: implicit GEMM as in conv2d_tiled.wgsl, with a tile of 128 rows and 64 columns a workgroup and
-// 8 x 8 outputs an invocation, in four squares of 4 x 4 that lie 64 rows or 32 columns apart: what is multiplied is read from workgroup
-// memory, which takes as long for one four of each operand as for 16 multiply-adds. Four neighbours are loaded at a time, and those of
-// the next turn while the last are multiplied. The formulas of gather, grad_weight and grads stand there; there are no windows, and
+// 8 x 8 outputs an invocation, in four squares of 4 x 4 that lie 64 rows or 32 columns apart: for each multiply-add less is read from
+// workgroup memory. Four neighbours are loaded at a time, and those of the next turn while the last are multiplied. The formulas of gather, grad_weight and grads stand there; there are no windows, and
 // nothing behind dy.
 //
 // Dispatch: one workgroup a tile; the tile of columns is fastest, then rows, then splits, and then those of the gather (grads).

@@ -25,8 +25,6 @@ struct Params {
 }
 
 const WORKGROUP: u32 = 64u;
-// Elements of an invocation of add and mul, so that as many loads are under way.
-const EACH: u32 = 4u;
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> a: array<f32>; // [len]
@@ -35,19 +33,24 @@ const EACH: u32 = 4u;
 @group(0) @binding(4) var<storage, read> source: array<u32>; // [rows, chunk] or [rows, stride]
 @group(0) @binding(5) var<storage, read_write> destination: array<u32>; // [rows, stride] or [rows, chunk]
 
+// Loads what an invocation adds or multiplies; beyond the last elements these again.
+fn load(left: ptr<function, array<f32, EACH>>, right: ptr<function, array<f32, EACH>>, group: vec3<u32>, groups: vec3<u32>, lane: u32) {
+    //#unroll
+    for (var e = 0u; e < EACH; e++) {
+        let at = min(spread_index(group, groups, lane, WORKGROUP, e), params.len - 1u);
+        (*left)[e] = a[at];
+        (*right)[e] = b[at];
+    }
+}
+
 @compute @workgroup_size(WORKGROUP)
 fn add(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     var left: array<f32, EACH>;
     var right: array<f32, EACH>;
+    load(&left, &right, group, groups, lane);
     //#unroll
     for (var e = 0u; e < EACH; e++) {
-        let at = min(spread_index(group, groups, lane, WORKGROUP, EACH, e), params.len - 1u);
-        left[e] = a[at];
-        right[e] = b[at];
-    }
-    //#unroll
-    for (var e = 0u; e < EACH; e++) {
-        let index = spread_index(group, groups, lane, WORKGROUP, EACH, e);
+        let index = spread_index(group, groups, lane, WORKGROUP, e);
         if index < params.len {
             y[index] = activate(left[e] + right[e], params.slope);
         }
@@ -58,15 +61,10 @@ fn add(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups:
 fn mul(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     var left: array<f32, EACH>;
     var right: array<f32, EACH>;
+    load(&left, &right, group, groups, lane);
     //#unroll
     for (var e = 0u; e < EACH; e++) {
-        let at = min(spread_index(group, groups, lane, WORKGROUP, EACH, e), params.len - 1u);
-        left[e] = a[at];
-        right[e] = b[at];
-    }
-    //#unroll
-    for (var e = 0u; e < EACH; e++) {
-        let index = spread_index(group, groups, lane, WORKGROUP, EACH, e);
+        let index = spread_index(group, groups, lane, WORKGROUP, e);
         if index < params.len {
             y[index] = left[e] * right[e];
         }

@@ -43,10 +43,10 @@ struct Params {
     back_p: u32, // grads: the same of the gradient of the input
     back_q: u32,
     back_c: u32,
-    fours_p: u32, // grad_weight: how far `fours` rows of A are
+    fours_p: u32, // grad_weight: how far `fours` rows of A are; with channels in fours, gather: how far two rows of B are
     fours_q: u32,
     fours_c: u32,
-    on_n: u32, // grad_weight: how far as many pixels are as a turn takes: image, row and column
+    on_n: u32, // grad_weight: how far as many pixels are as a turn takes, or half of them with channels in fours: image, row, column
     on_i: u32,
     on_j: u32,
 }

@@ -1,6 +1,20 @@
 // How conv2d_tiled.wgsl walks along rows and columns of its matrices with few divisions: each is as much code as many multiply-adds, and
 // small problems wait for their code more than for anything else. The importing file imports tile_problem.
 
+// The sum of two places of three digits, the last ones below these sizes, as such a place.
+fn carried(sum: vec3<u32>, middle: u32, last: u32) -> vec3<u32> {
+    var place = sum;
+    if place.z >= last {
+        place.z -= last;
+        place.y += 1u;
+    }
+    if place.y >= middle {
+        place.y -= middle;
+        place.x += 1u;
+    }
+    return place;
+}
+
 // A matrix column: tap (p, q) and channel c; or what leads from any column to one further on.
 struct Column {
     p: u32,
@@ -17,16 +31,8 @@ fn column_at(p: Params, k: u32) -> Column {
 }
 
 fn next_column(p: Params, at: Column, by: Column) -> Column {
-    var next = Column(at.p + by.p, at.q + by.q, at.c + by.c);
-    if next.c >= p.c_src {
-        next.c -= p.c_src;
-        next.q += 1u;
-    }
-    if next.q >= p.k_w {
-        next.q -= p.k_w;
-        next.p += 1u;
-    }
-    return next;
+    let next = carried(vec3<u32>(at.p + by.p, at.q + by.q, at.c + by.c), p.k_w, p.c_src);
+    return Column(next.x, next.y, next.z);
 }
 
 // Whether there is such a column.
@@ -47,16 +53,7 @@ fn place_at(p: Params, index: u32) -> vec3<u32> {
 }
 
 fn next_place(p: Params, at: vec3<u32>, by: vec3<u32>) -> vec3<u32> {
-    var next = at + by;
-    if next.z >= p.w_dst {
-        next.z -= p.w_dst;
-        next.y += 1u;
-    }
-    if next.y >= p.h_dst {
-        next.y -= p.h_dst;
-        next.x += 1u;
-    }
-    return next;
+    return carried(at + by, p.h_dst, p.w_dst);
 }
 
 // Where tap 0 of a pixel reads: an image, a row and a column of it, and the number of that pixel among all that are read, which means

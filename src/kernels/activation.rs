@@ -1,11 +1,8 @@
 //! Activations on the GPU: one shader, specialised to the kind.
 
-use super::{Dispatch, Lowered, Operand, Problem};
+use super::{Dispatch, EACH, Lowered, Operand, Problem};
 use crate::error::Result;
 use crate::ops::{Activation, ActivationGrad};
-
-/// Elements of an invocation.
-const EACH: usize = 4;
 
 /// The shader's name for the kind, and the attribute it takes.
 fn kind(op: &Activation) -> (&'static str, f64) {

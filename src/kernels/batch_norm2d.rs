@@ -2,15 +2,12 @@
 
 use super::activation::epilogue;
 use super::reduce::{Splits, scratch, split_sum_trips, sum_both};
-use super::{Dispatch, Lowered, Operand, Problem};
+use super::{Dispatch, EACH, Lowered, Operand, Problem};
 use crate::error::Result;
 use crate::ops::{Activation, BatchNorm2d, BatchNorm2dEval, BatchNorm2dEvalGrad, BatchNorm2dGrad, RunningStats};
 use crate::tensor::Spec;
 
 use Operand::{Input, Output};
-
-/// Elements of an invocation that has some of an image.
-pub(super) const EACH: usize = 4;
 
 /// Rows (pixels of all images) of channels.
 struct Sizes {

@@ -2,12 +2,11 @@
 //! `shaders/batch_norm2d_apply.wgsl`.
 
 use super::activation::epilogue;
-use super::batch_norm2d::EACH;
 use super::conv2d_gather::forward_gather;
 use super::conv2d_product;
 use super::conv2d_tiled::{self, Normal, Tile};
 use super::reduce::{folding, scratch};
-use super::{BASELINE, BLOCK, Dispatch, Lowered, Operand, Problem, WORKGROUP, batch_norm2d, conv2d};
+use super::{BASELINE, BLOCK, Dispatch, EACH, Lowered, Operand, Problem, WORKGROUP, batch_norm2d, conv2d};
 use crate::error::Result;
 use crate::ops::{Activation, BatchNorm2dApply, Conv2dStatistics};
 use crate::tensor::Spec;

@@ -1,14 +1,12 @@
 //! Sums, products, copies and permutations on the GPU.
 
 use super::activation::epilogue;
-use super::{Dispatch, Lowered, Operand, Problem};
+use super::{Dispatch, EACH, Lowered, Operand, Problem};
 use crate::error::{Error, Result};
 use crate::ops::{Activation, Concat, Copy, Flatten, FlattenGrad, Mul, Operator, Slice};
 use crate::tensor::{DType, Spec};
 
 const FILE: &str = "elementwise.wgsl";
-/// Elements of an invocation of a sum or product.
-const EACH: usize = 4;
 
 /// Rows of the smaller tensor inside rows of the larger one.
 #[derive(Debug, Clone, Copy, Default)]

@@ -94,6 +94,8 @@ pub struct Variant {
 
 /// Invocations of a workgroup of every baseline kernel, `WORKGROUP` in the shaders.
 pub const WORKGROUP: usize = 64;
+/// Elements of an invocation in kernels that read and write each element once, `EACH` in `shaders/shared/grid.wgsl`.
+const EACH: usize = 4;
 /// Texels in a row of a texture that holds an operand, as `shaders/shared/operands_textures.wgsl` has it: the first row is
 /// zeros, so that what lies outside of an image can be read as texel 0, and then element 4·i is the first of texel
 /// `(i mod 256, 1 + i / 256)`.
