@@ -18,17 +18,17 @@ struct Spot {
 
 fn spot(fours: u32, lane: u32) -> Spot {
     // Rows and columns take turns in the bits of the lane, so that neighbours read few fours of either operand at a time.
-    let row = (lane & 1u) | (lane >> 1u & 2u);
-    let column = (lane >> 1u & 1u) | (lane >> 2u & 2u);
+    let row = (lane & 1u) | ((lane >> 1u) & 2u);
+    let column = ((lane >> 1u) & 1u) | ((lane >> 2u) & 2u);
     if fours == 4u {
         return Spot(row, column, lane / 16u);
     }
-    let lower = row | (lane >> 3u & 4u);
-    let right = column | (lane >> 2u & 4u);
+    let lower = row | ((lane >> 3u) & 4u);
+    let right = column | ((lane >> 2u) & 4u);
     if fours == 8u {
         return Spot(lower, right, lane / 64u);
     }
-    return Spot(lower | (lane >> 3u & 8u), right | (lane >> 4u & 8u), 0u);
+    return Spot(lower | ((lane >> 3u) & 8u), right | ((lane >> 4u) & 8u), 0u);
 }
 
 // Adds the products of one term to the sums of an invocation, whose fours begin there.
