@@ -28,13 +28,21 @@ const LONGEST: f64 = 0.25;
 /// Submissions that the given time should hold.
 const WANTED: f64 = 12.0;
 
-/// Times `run`, which does the work so many times in one submission and waits for its end, for about so many seconds. Work
-/// that is longer is still done a few times.
-pub fn sample(seconds: f64, mut run: impl FnMut(usize) -> Result<()>) -> Result<Sample> {
-    let mut time = |count: usize| {
+/// Seconds that a submission lasts beside which what it costs by itself (0.1 to 0.2 ms on GPUs) is little.
+const ENOUGH: f64 = 0.005;
+
+/// Seconds of one run where so many are one submission.
+fn timer(mut run: impl FnMut(usize) -> Result<()>) -> impl FnMut(usize) -> Result<f64> {
+    move |count| {
         let started = Instant::now();
         run(count).map(|()| started.elapsed().as_secs_f64() / count as f64)
-    };
+    }
+}
+
+/// Times `run`, which does the work so many times in one submission and waits for its end, for about so many seconds. Work
+/// that is longer is still done a few times.
+pub fn sample(seconds: f64, run: impl FnMut(usize) -> Result<()>) -> Result<Sample> {
+    let mut time = timer(run);
     let mut one = time(1)?;
     if one < seconds {
         one = one.min(time(1)?);
@@ -50,6 +58,30 @@ pub fn sample(seconds: f64, mut run: impl FnMut(usize) -> Result<()>) -> Result<
         times.push(time(together)?);
     }
     Ok(Sample::of(times, together))
+}
+
+/// The same, except for work of which one run takes more than `limit` seconds: that is timed by a single submission.
+pub fn sample_up_to(limit: f64, seconds: f64, mut run: impl FnMut(usize) -> Result<()>) -> Result<Sample> {
+    match beyond(limit, timer(&mut run))? {
+        Some((one, together)) => Ok(Sample::of(vec![one], together)),
+        None => sample(seconds, run),
+    }
+}
+
+/// What one run takes, and of how many together, where it is more than `limit` seconds: seen in submissions of more and more runs,
+/// until what a submission costs by itself is little.
+fn beyond(limit: f64, mut time: impl FnMut(usize) -> Result<f64>) -> Result<Option<(f64, usize)>> {
+    let mut together = 1;
+    loop {
+        let one = time(together)?;
+        if one <= limit {
+            return Ok(None);
+        }
+        if one * together as f64 >= ENOUGH || together >= MOST_TOGETHER {
+            return Ok(Some((one, together)));
+        }
+        together *= 4;
+    }
 }
 
 impl Sample {
@@ -80,6 +112,16 @@ mod tests {
     fn the_median_and_the_distance_of_the_quartiles() {
         let sample = Sample::of(vec![5.0, 1.0, 3.0, 2.0, 4.0], 1);
         assert_eq!((sample.median, sample.spread), (3.0, 2.0 / 3.0));
+    }
+
+    #[test]
+    fn work_is_slow_by_what_it_takes_and_not_by_what_a_submission_costs() {
+        let device = |work: f64| move |count: usize| Ok(150e-6 / count as f64 + work);
+        let limit = 50e-6;
+        assert_eq!(beyond(limit, device(20e-6)).unwrap(), None);
+        let (slow, together) = beyond(limit, device(80e-6)).unwrap().unwrap();
+        assert!((slow - 80e-6).abs() < 0.03 * 80e-6 && together > 1);
+        assert_eq!(beyond(limit, device(0.1)).unwrap().unwrap().1, 1);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::time::Instant;
 
 use super::operator::replay;
-use super::sample::sample;
+use super::sample::sample_up_to;
 use crate::error::Result;
 use crate::gpu::{Gpu, Policy};
 use crate::graph::Graph;
@@ -27,6 +27,8 @@ const CANDIDATES: usize = 3;
 const CANDIDATES_ON_CPU: usize = 2;
 /// By how much another kernel must be faster than the guess to take its place: less is noise.
 const MARGIN: f64 = 0.03;
+/// How many times as long as the guess a kernel takes that is not timed any further.
+const HOPELESS: f64 = 4.0;
 
 /// What was measured of a node, and of all that are like it.
 #[derive(Debug, Clone, PartialEq, serde::Serialize)]
@@ -175,13 +177,9 @@ fn measure(gpu: &Gpu, kind: &Question, seconds: f64) -> Result<Tuned> {
             }
             // Drivers compile when a kernel first runs.
             replay(gpu, &mut session, 1)?;
-            let started = Instant::now();
-            replay(gpu, &mut session, 1)?;
-            let once = started.elapsed().as_secs_f64();
-            match times.first() {
-                Some((_, best)) if once > 4.0 * best => Ok(once),
-                _ => Ok(sample(seconds, |count| replay(gpu, &mut session, count))?.median),
-            }
+            // Where the guess is several times faster, it matters little by how much.
+            let limit = times.first().map_or(f64::INFINITY, |(_, guess)| HOPELESS * guess);
+            Ok(sample_up_to(limit, seconds, |count| replay(gpu, &mut session, count))?.median)
         });
         match timed {
             Ok(seconds) => times.push((variant, seconds)),
