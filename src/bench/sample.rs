@@ -60,7 +60,7 @@ pub fn sample(seconds: f64, run: impl FnMut(usize) -> Result<()>) -> Result<Samp
     Ok(Sample::of(times, together))
 }
 
-/// The same, except for work of which one run takes more than `limit` seconds: that is timed by a single submission.
+/// The same, except for work of which one run takes more than `limit` seconds: that is timed no longer than it takes to see it.
 pub fn sample_up_to(limit: f64, seconds: f64, mut run: impl FnMut(usize) -> Result<()>) -> Result<Sample> {
     match beyond(limit, timer(&mut run))? {
         Some((one, together)) => Ok(Sample::of(vec![one], together)),
@@ -73,7 +73,11 @@ pub fn sample_up_to(limit: f64, seconds: f64, mut run: impl FnMut(usize) -> Resu
 fn beyond(limit: f64, mut time: impl FnMut(usize) -> Result<f64>) -> Result<Option<(f64, usize)>> {
     let mut together = 1;
     loop {
-        let one = time(together)?;
+        let mut one = time(together)?;
+        if limit < one && one < LONGEST {
+            // Once it may have been something else that took so long.
+            one = one.min(time(together)?);
+        }
         if one <= limit {
             return Ok(None);
         }
@@ -122,6 +126,9 @@ mod tests {
         let (slow, together) = beyond(limit, device(80e-6)).unwrap().unwrap();
         assert!((slow - 80e-6).abs() < 0.03 * 80e-6 && together > 1);
         assert_eq!(beyond(limit, device(0.1)).unwrap().unwrap().1, 1);
+        let mut hiccup = 0.01;
+        let disturbed = |count: usize| Ok(std::mem::take(&mut hiccup) + device(20e-6)(count)?);
+        assert_eq!(beyond(limit, disturbed).unwrap(), None);
     }
 
     #[test]

@@ -148,7 +148,7 @@ fn breach_of_grammar(program: &Source) -> Option<String> {
     let known = |text: &str, name: &str| text.replace(&format!("@builtin({name})"), "@builtin(subgroup_size)");
     let text = ["subgroup_id", "num_subgroups"].iter().fold(program.text.clone(), |text, name| known(&text, name));
     let breach = text.parse::<TranslationUnit>().err()?;
-    let line = text[..breach.span.range().start].lines().count();
+    let line = text[..breach.span.range().start].matches('\n').count() + 1;
     Some(program.error_at(line, breach.error.to_string()).to_string())
 }
 

@@ -1,11 +1,17 @@
 //! What a step of training costs on a GPU, which this machine need not have: plans follow from a device's capabilities alone.
 
-use wgrad::gpu::Caps;
+use std::collections::{BTreeSet, HashMap, HashSet};
+
+use wgrad::gpu::{Caps, Module};
 use wgrad::graph::{Graph, Node, Pass};
-use wgrad::kernels::{self, Lowered};
+use wgrad::kernels::{self, Lowered, Problem};
 use wgrad::nn::shipped;
+use wgrad::ops::Operator;
 use wgrad::train::TrainConfig;
 use wgrad::train::program::{self, Resident};
+use wgrad::verify::case::{Case, Depth};
+use wgrad::verify::export::DEVICES;
+use wgrad::verify::sweep::cases;
 
 /// A step of a network at 64 images, without some passes.
 fn step(network: &str, image: [usize; 3], without: &[Pass]) -> Graph {
@@ -82,4 +88,49 @@ fn a_residual_networks_step_is_few_dispatches_on_a_gpu() {
         let without = dispatches(&step(&[pass]), &Caps::DESKTOP);
         assert!(without.len() > all.len(), "{pass:?}: {} dispatches without it, {} with it", without.len(), all.len());
     }
+}
+
+/// Networks with images that they are usual for.
+const NETWORKS: [(&str, [usize; 3]); 4] =
+    [("reference", DIGIT), ("vgg", [32, 32, 3]), ("resnet20", [32, 32, 3]), ("resnet18", [32, 32, 3])];
+
+/// The programs that a case runs in a variant; none where the variant does not serve it.
+fn programs(case: &Case, variant: &'static str, caps: &Caps) -> Vec<Module> {
+    let inputs: Vec<_> = case.operands.iter().map(|operand| operand.spec.clone()).collect();
+    let (outputs, caps) = (case.op.infer(&inputs).unwrap(), case.caps(caps));
+    let problem = Problem { inputs: &inputs, outputs: &outputs, caps: &caps };
+    if !case.asks(variant) || !kernels::variants(&case.op, &problem).contains(&variant) {
+        return vec![];
+    }
+    let lowered = kernels::lower(&case.op, &problem, variant).unwrap();
+    lowered.dispatches.into_iter().map(|dispatch| dispatch.module).collect()
+}
+
+/// On GPUs every program of a plan is in quick cases of the very kernel that runs it, so that it is proven first and runs without
+/// checks. On processors, where programs are specialised to the sizes of a layer, the standard sweep asks each.
+#[test]
+fn programs_of_plans_are_among_the_cases_of_the_sweep() {
+    let mut missing = BTreeSet::new();
+    for (device, caps) in &DEVICES {
+        let depth = if caps.cpu { Depth::Standard } else { Depth::Quick };
+        let mut asked: HashMap<(&str, &str), HashSet<Module>> = HashMap::new();
+        for case in cases(Depth::Standard, caps).iter().filter(|case| case.depth <= depth) {
+            for variant in kernels::known(&case.op) {
+                let of_kernel = asked.entry((case.op.name(), variant.name)).or_default();
+                of_kernel.extend(programs(case, variant.name, caps));
+            }
+        }
+        let without: Vec<_> = Pass::ALL.into_iter().filter(|pass| caps.cpu && !pass.serves_processors()).collect();
+        for (network, image) in NETWORKS {
+            let graph = step(network, image, &without);
+            for (node, lowered) in graph.nodes().iter().zip(kernels::plan(&graph, caps).unwrap()) {
+                let (name, variant) = (node.op.name(), lowered.variant);
+                let known = &asked[&(name, variant)];
+                let left = lowered.dispatches.into_iter().filter(|dispatch| !known.contains(&dispatch.module));
+                missing.extend(left.map(|it| format!("{device}: {name} {variant} of {network}: {:?}", it.module)));
+            }
+        }
+    }
+    let listed = missing.iter().map(String::as_str).collect::<Vec<_>>().join("\n");
+    assert!(missing.is_empty(), "{} are in no such case:\n{listed}", missing.len());
 }

@@ -1,8 +1,8 @@
 //! Convolutions: geometries, channel counts, long sums, and the edges of each variant.
 
 use super::{
-    DRIFTING, conv2d_bias, conv2d_grad, conv2d_max_pool2d, conv2d_tiled, conv2d_winograd, edges, hard, image_of, mark,
-    named, specials,
+    DRIFTING, conv2d_bias, conv2d_grad, conv2d_max_pool2d, conv2d_planned, conv2d_tiled, conv2d_winograd, edges, hard,
+    image_of, mark, named, specials,
 };
 use crate::gpu::Caps;
 use crate::kernels::BASELINE;
@@ -187,6 +187,7 @@ pub(super) fn cases(caps: &Caps) -> Vec<Case> {
     cases.extend(folded.into_iter().map(Case::squeezed));
     // A third tile is not covered by the first two if it begins where it must not.
     cases.extend(directions("three_tiles_by_three", padded(1), [1, 13, 10, 16], [3, 3, 16, 131]));
+    cases.extend(conv2d_planned::cases());
     cases.extend(conv2d_tiled::cases());
     cases.extend(conv2d_winograd::cases());
     cases.extend(cropped());

@@ -105,9 +105,9 @@ pub(super) fn convolutions() -> Vec<Case> {
     cases.push(convolution(plain, (true, None), None).at(Depth::Quick));
     for (i, row) in POOLED.into_iter().enumerate() {
         let depth = if i == 0 { Depth::Quick } else { Depth::Standard };
-        // Without an activation it is a program of its own, which few networks have.
-        for (suffix, bias, activation, depth) in
-            [("relu", i % 2 == 0, RELU, depth), ("plain", i % 2 == 1, None, Depth::Full)]
+        // Without an activation it is a program of its own, which a convolution has whose image comes out of such a pool.
+        let alone = if i == 0 { Depth::Quick } else { Depth::Full };
+        for (suffix, bias, activation, depth) in [("relu", i % 2 == 0, RELU, depth), ("plain", i % 2 == 1, None, alone)]
         {
             let case = pooled(row, (bias, activation));
             cases.push(Case { name: format!("{}_{suffix}", case.name), ..case }.at(depth));

@@ -25,7 +25,7 @@ const SIZES: [[usize; 3]; 10] = [
 ];
 /// Images [n, h, w, c] and outputs: those that come out even for the fast variants, and those that do not.
 const IMAGES: [([usize; 4], usize); 4] =
-    [([35, 3, 2, 8], 20), ([3, 2, 4, 5], 33), ([5, 1, 3, 7], 8), ([70, 2, 2, 36], 5)];
+    [([35, 2, 3, 8], 20), ([3, 2, 4, 5], 33), ([5, 1, 3, 7], 8), ([70, 2, 2, 36], 5)];
 const LARGE: [[usize; 3]; 3] = [[70_000, 3, 61], [3, 20_000, 70], [300_000, 3, 5]];
 
 /// The gradient of an input that is no image.
@@ -77,8 +77,11 @@ fn scaled() -> Vec<Case> {
     let op = LinearGradInputActivationGrad { sum: ROWS, activation: Activation::Relu };
     let case = |name: &str, dy| Case::new(name, op, [dy, noise(2, [outputs, inputs]), noise(5, [n, inputs])]);
     let fours = [noise(4, [n, 24]), noise(2, [24, 20]), noise(5, [n, 20])];
+    let from_10 = [noise(4, [n, 10]), noise(2, [10, 64]), noise(5, [n, 64])];
     let mut cases = vec![case("relu", noise(4, [n, outputs])), Case::new("relu_fours", op, fours)];
     cases = cases.into_iter().map(|case| case.at(Depth::Quick)).collect();
+    // As behind the last layer of a classifier.
+    cases.push(Case::new("relu_from_10", op, from_10));
     let special = specials(&[n, outputs], 4).into_iter();
     cases.extend(special.map(|(name, dy)| case(name, dy).only(BASELINE).special()));
     cases

@@ -14,6 +14,7 @@ mod conv2d;
 mod conv2d_bias;
 mod conv2d_grad;
 mod conv2d_max_pool2d;
+mod conv2d_planned;
 mod conv2d_tiled;
 mod conv2d_winograd;
 mod dropout;

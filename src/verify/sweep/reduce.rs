@@ -5,7 +5,7 @@ use crate::gpu::Caps;
 use crate::ops::SumRows;
 use crate::verify::case::{Case, Depth, floats, noise, values};
 
-const QUICK: [&[usize]; 2] = [&[5, 3], &[257, 31]];
+const QUICK: [&[usize]; 4] = [&[5, 3], &[257, 31], &[5, 4], &[600, 12]];
 const SHAPES: [&[usize]; 15] = [
     &[1, 1],
     &[1],
