@@ -3,7 +3,7 @@
 
 use std::time::Instant;
 
-use super::sample::{Sample, sample};
+use super::sample::{Sample, sample, submissions};
 use super::{Bench, Row};
 use crate::data::Split;
 use crate::error::{Error, Result};
@@ -11,7 +11,7 @@ use crate::graph::Graph;
 use crate::kernels::BASELINE;
 use crate::nn::{Network, classics, shipped};
 use crate::ops::{control, fill, random::random};
-use crate::session::{Device, Options, Session};
+use crate::session::{Device, Options, Reading, Session};
 use crate::tensor::Tensor;
 use crate::train::TrainConfig;
 use crate::train::evaluation::{upload, write_state};
@@ -114,6 +114,8 @@ impl Whole {
 /// A network in a session, ready to be run.
 struct Ready {
     session: Session,
+    /// Whether a processor computes.
+    processor: bool,
     /// Read after each submission.
     control: String,
 }
@@ -153,12 +155,24 @@ impl Ready {
             control = names::CONTROL.to_owned();
         }
         session.write(&control, &Tensor::u32([control::LEN], vec![0; control::LEN]))?;
-        Ok(Self { session, control })
+        let processor = match device {
+            Device::Gpu(gpu) => gpu.caps().cpu,
+            Device::Cpu(_) => true,
+        };
+        Ok(Self { session, processor, control })
     }
 
-    /// Runs so many steps in one submission and waits until the step counter arrives, as training does.
+    /// Runs so many steps as training does, a submission recorded while a GPU works on the one before, and waits until the step counter
+    /// of the last one arrives.
     fn run(&mut self, steps: usize) -> Result<()> {
-        pollster::block_on(self.session.run(0, steps, &[&self.control])?.wait()).map(drop)
+        let mut before: Option<Reading> = None;
+        for count in submissions(steps, self.processor) {
+            let reading = self.session.run(0, count, &[&self.control])?;
+            if let Some(before) = before.replace(reading) {
+                pollster::block_on(before.wait())?;
+            }
+        }
+        before.map_or(Ok(()), |last| pollster::block_on(last.wait()).map(drop))
     }
 
     /// What went wrong in the steps, if anything: a value that is not finite stops them.

@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use super::sample::submissions;
 use super::workload::{Task, Workload};
 use super::{Bench, Row};
 use crate::error::{Error, Result};
@@ -84,7 +85,9 @@ impl Question {
 
 /// Replays a session's only graph so many times, and waits.
 pub fn replay(gpu: &Gpu, session: &mut GpuSession, times: usize) -> Result<()> {
-    session.run(0, times, &[])?;
+    for count in submissions(times, gpu.caps().cpu) {
+        session.run(0, count, &[])?;
+    }
     gpu.wait()
 }
 

@@ -1,4 +1,4 @@
-//! Timing: warmed up, several dispatches a submission, many submissions, the median and how far they spread.
+//! Timing: warmed up, several runs one after the other before the host waits, many times, the median and how far they spread.
 
 use std::time::Instant;
 
@@ -31,7 +31,15 @@ const WANTED: f64 = 12.0;
 /// Seconds that a submission lasts beside which what it costs by itself (0.1 to 0.2 ms on GPUs) is little.
 const ENOUGH: f64 = 0.005;
 
-/// Seconds of one run where so many are one submission.
+/// The submissions into which `times` runs are divided, by their lengths. A GPU begins with the first one while the host still records
+/// the others, as in training; a processor does both, and one is the least work.
+pub fn submissions(times: usize, processor: bool) -> impl Iterator<Item = usize> {
+    const MOST: usize = 8;
+    let each = if processor { times } else { times.div_ceil(MOST) };
+    (0..times).step_by(each.max(1)).map(move |from| each.min(times - from))
+}
+
+/// Seconds of one run where so many are done before the host waits.
 fn timer(mut run: impl FnMut(usize) -> Result<()>) -> impl FnMut(usize) -> Result<f64> {
     move |count| {
         let started = Instant::now();
@@ -39,7 +47,7 @@ fn timer(mut run: impl FnMut(usize) -> Result<()>) -> impl FnMut(usize) -> Resul
     }
 }
 
-/// Times `run`, which does the work so many times in one submission and waits for its end, for about so many seconds. Work
+/// Times `run`, which does the work so many times and waits for its end, for about so many seconds. Work
 /// that is longer is still done a few times.
 pub fn sample(seconds: f64, run: impl FnMut(usize) -> Result<()>) -> Result<Sample> {
     let mut time = timer(run);
@@ -116,6 +124,14 @@ mod tests {
     fn the_median_and_the_distance_of_the_quartiles() {
         let sample = Sample::of(vec![5.0, 1.0, 3.0, 2.0, 4.0], 1);
         assert_eq!((sample.median, sample.spread), (3.0, 2.0 / 3.0));
+    }
+
+    #[test]
+    fn a_gpu_is_given_the_first_runs_while_the_others_are_recorded() {
+        let parts = |times, processor| submissions(times, processor).collect::<Vec<_>>();
+        assert_eq!(parts(512, false), [64; 8]);
+        assert_eq!(parts(22, false), [3, 3, 3, 3, 3, 3, 3, 1]);
+        assert_eq!((parts(1, false), parts(22, true)), (vec![1], vec![22]));
     }
 
     #[test]
