@@ -48,7 +48,6 @@ struct Spot {
 }
 
 fn spot(lane: u32) -> Spot {
-    // So that 32 neighbours read few fours of each operand at a time.
     // Rows and columns take turns in the bits of the lane, so that neighbours read few fours of either operand at a time.
     return Spot((lane & 1u) | ((lane >> 1u) & 2u) | ((lane >> 3u) & 12u), ((lane >> 1u) & 1u) | ((lane >> 2u) & 6u), 0u);
 }

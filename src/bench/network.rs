@@ -87,13 +87,9 @@ impl Whole {
     /// Images of a batch where nobody asks for another number: 64 for the reference network, else 128, or 16 where a processor
     /// computes.
     pub fn batch(&self, device: &Device) -> usize {
-        let slow = match device {
-            Device::Gpu(gpu) => gpu.caps().cpu,
-            Device::Cpu(_) => true,
-        };
         match self.network {
             "reference" => 64,
-            _ if slow => 16,
+            _ if device.is_processor() => 16,
             _ => 128,
         }
     }
@@ -155,11 +151,7 @@ impl Ready {
             control = names::CONTROL.to_owned();
         }
         session.write(&control, &Tensor::u32([control::LEN], vec![0; control::LEN]))?;
-        let processor = match device {
-            Device::Gpu(gpu) => gpu.caps().cpu,
-            Device::Cpu(_) => true,
-        };
-        Ok(Self { session, processor, control })
+        Ok(Self { session, processor: device.is_processor(), control })
     }
 
     /// Runs so many steps as training does, a submission recorded while a GPU works on the one before, and waits until the step counter

@@ -69,13 +69,17 @@ impl Device {
         }
     }
 
-    /// [`Graph::fuse`] with the passes that are for such a device.
-    pub fn fuse(&self, graph: Graph, without: &[Pass]) -> Result<(Graph, Vec<Fusion>)> {
-        let processor = match self {
+    /// Whether a processor computes: the reference's, or that of an adapter in software.
+    pub fn is_processor(&self) -> bool {
+        match self {
             Self::Gpu(gpu) => gpu.caps().cpu,
             Self::Cpu(_) => true,
-        };
-        let left_out = |pass: &Pass| without.contains(pass) || (processor && !pass.serves_processors());
+        }
+    }
+
+    /// [`Graph::fuse`] with the passes that are for such a device.
+    pub fn fuse(&self, graph: Graph, without: &[Pass]) -> Result<(Graph, Vec<Fusion>)> {
+        let left_out = |pass: &Pass| without.contains(pass) || (self.is_processor() && !pass.serves_processors());
         graph.fuse(&Pass::ALL.into_iter().filter(left_out).collect::<Vec<_>>())
     }
 

@@ -2,7 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::gpu::Caps;
-use crate::kernels::known;
+use crate::kernels::{Lowered, Problem, known, lower, variants};
 use crate::ops::random::random;
 use crate::ops::{Op, Operator, control, fill};
 use crate::tensor::{DType, Spec, Tensor};
@@ -115,6 +115,15 @@ impl Case {
             None => *caps,
             Some(max_workgroups) => Caps { max_binding_bytes: 4096, max_workgroups, ..*caps },
         }
+    }
+
+    /// What it runs in a variant, on a device of these capabilities; nothing where the variant does not serve it.
+    pub fn lowered(&self, variant: &str, caps: &Caps) -> Result<Option<Lowered>> {
+        let inputs: Vec<Spec> = self.operands.iter().map(|operand| operand.spec.clone()).collect();
+        let (outputs, caps) = (self.op.infer(&inputs)?, self.caps(caps));
+        let problem = Problem { inputs: &inputs, outputs: &outputs, caps: &caps };
+        let served = variants(&self.op, &problem).into_iter().find(|name| *name == variant);
+        served.map(|variant| lower(&self.op, &problem, variant)).transpose()
     }
 
     /// Whether a variant is asked: one that lets NaN and infinities spread promises nothing where there are some.

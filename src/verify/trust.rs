@@ -21,7 +21,7 @@ use crate::format::{cache, write_atomic};
 use crate::gpu::compose::compose;
 use crate::gpu::{Gpu, Module, Policy, Proof};
 use crate::graph::Graph;
-use crate::kernels::{self, BASELINE, Lowered, Problem, variants};
+use crate::kernels::{self, BASELINE, Lowered, Problem};
 use crate::ops::{Op, Operator};
 use crate::session::gpu::{kernel_name, unproven};
 use crate::session::{Device, Options, Session};
@@ -127,17 +127,7 @@ fn prove(gpu: &Gpu, unknown: &BTreeSet<Kernel>) -> Result<()> {
 
 /// What the cases run that a variant serves.
 fn lowered(gpu: &Gpu, variant: &str, cases: &[Case]) -> Result<Vec<Lowered>> {
-    let mut all = Vec::new();
-    for case in cases {
-        let specs: Vec<_> = case.operands.iter().map(|operand| operand.spec.clone()).collect();
-        let outputs = case.op.infer(&specs)?;
-        let caps = case.caps(gpu.caps());
-        let problem = Problem { inputs: &specs, outputs: &outputs, caps: &caps };
-        // What the variant does not serve is not asked either.
-        let Some(variant) = variants(&case.op, &problem).into_iter().find(|name| *name == variant) else { continue };
-        all.push(kernels::lower(&case.op, &problem, variant)?);
-    }
-    Ok(all)
+    cases.iter().filter_map(|case| case.lowered(variant, gpu.caps()).transpose()).collect()
 }
 
 /// Under what a verdict is remembered, and the programs that it covers. The hash is over what runs: composed shaders, uniforms,

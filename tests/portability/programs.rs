@@ -6,9 +6,8 @@ use std::sync::{Arc, OnceLock};
 use wgrad::gpu::Module;
 use wgrad::gpu::compose::{compose, files};
 use wgrad::gpu::reflect::{Entry, Kind, needs_subgroups, parse, reflect};
-use wgrad::kernels::{self, Dispatch, Lowered, Problem};
+use wgrad::kernels::{self, Dispatch, Lowered};
 use wgrad::ops::Operator;
-use wgrad::tensor::Spec;
 use wgrad::verify::case::Depth;
 pub use wgrad::verify::export::DEVICES;
 use wgrad::verify::sweep::cases;
@@ -71,13 +70,10 @@ pub fn title(module: &Module) -> String {
 pub fn lower_all(mut each: impl FnMut(usize, &'static str, &Lowered)) {
     for (device, (_, caps)) in DEVICES.iter().enumerate() {
         for case in cases(Depth::Standard, caps) {
-            let inputs: Vec<Spec> = case.operands.iter().map(|operand| operand.spec.clone()).collect();
-            let (outputs, caps) = (case.op.infer(&inputs).unwrap(), case.caps(caps));
-            let problem = Problem { inputs: &inputs, outputs: &outputs, caps: &caps };
-            for variant in kernels::variants(&case.op, &problem) {
-                let lowered = kernels::lower(&case.op, &problem, variant);
+            for variant in kernels::known(&case.op) {
+                let lowered = case.lowered(variant.name, caps);
                 let lowered = lowered.unwrap_or_else(|e| panic!("{} / {}: {e}", case.op.name(), case.name));
-                each(device, case.op.name(), &lowered);
+                lowered.iter().for_each(|lowered| each(device, case.op.name(), lowered));
             }
         }
     }

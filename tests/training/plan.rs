@@ -4,12 +4,12 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 
 use wgrad::gpu::{Caps, Module};
 use wgrad::graph::{Graph, Node, Pass};
-use wgrad::kernels::{self, Lowered, Problem};
+use wgrad::kernels::{self, Lowered};
 use wgrad::nn::shipped;
 use wgrad::ops::Operator;
 use wgrad::train::TrainConfig;
 use wgrad::train::program::{self, Resident};
-use wgrad::verify::case::{Case, Depth};
+use wgrad::verify::case::Depth;
 use wgrad::verify::export::DEVICES;
 use wgrad::verify::sweep::cases;
 
@@ -94,18 +94,6 @@ fn a_residual_networks_step_is_few_dispatches_on_a_gpu() {
 const NETWORKS: [(&str, [usize; 3]); 4] =
     [("reference", DIGIT), ("vgg", [32, 32, 3]), ("resnet20", [32, 32, 3]), ("resnet18", [32, 32, 3])];
 
-/// The programs that a case runs in a variant; none where the variant does not serve it.
-fn programs(case: &Case, variant: &'static str, caps: &Caps) -> Vec<Module> {
-    let inputs: Vec<_> = case.operands.iter().map(|operand| operand.spec.clone()).collect();
-    let (outputs, caps) = (case.op.infer(&inputs).unwrap(), case.caps(caps));
-    let problem = Problem { inputs: &inputs, outputs: &outputs, caps: &caps };
-    if !case.asks(variant) || !kernels::variants(&case.op, &problem).contains(&variant) {
-        return vec![];
-    }
-    let lowered = kernels::lower(&case.op, &problem, variant).unwrap();
-    lowered.dispatches.into_iter().map(|dispatch| dispatch.module).collect()
-}
-
 /// On GPUs every program of a plan is in quick cases of the very kernel that runs it, so that it is proven first and runs without
 /// checks. On processors, where programs are specialised to the sizes of a layer, the standard sweep asks each.
 #[test]
@@ -115,9 +103,11 @@ fn programs_of_plans_are_among_the_cases_of_the_sweep() {
         let depth = if caps.cpu { Depth::Standard } else { Depth::Quick };
         let mut asked: HashMap<(&str, &str), HashSet<Module>> = HashMap::new();
         for case in cases(Depth::Standard, caps).iter().filter(|case| case.depth <= depth) {
-            for variant in kernels::known(&case.op) {
+            for variant in kernels::known(&case.op).iter().filter(|variant| case.asks(variant.name)) {
+                let lowered = case.lowered(variant.name, caps).unwrap();
+                let dispatches = lowered.into_iter().flat_map(|lowered| lowered.dispatches);
                 let of_kernel = asked.entry((case.op.name(), variant.name)).or_default();
-                of_kernel.extend(programs(case, variant.name, caps));
+                of_kernel.extend(dispatches.map(|dispatch| dispatch.module));
             }
         }
         let without: Vec<_> = Pass::ALL.into_iter().filter(|pass| caps.cpu && !pass.serves_processors()).collect();

@@ -20,7 +20,7 @@ pub(super) const fn padded(p: usize) -> Conv2d {
     Conv2d { padding: [p; 4], ..PLAIN }
 }
 
-const fn strided(h: usize, w: usize, padding: [usize; 4]) -> Conv2d {
+pub(super) const fn strided(h: usize, w: usize, padding: [usize; 4]) -> Conv2d {
     Conv2d { stride: [h, w], padding, ..PLAIN }
 }
 

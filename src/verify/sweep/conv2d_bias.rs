@@ -14,7 +14,7 @@ const GEOMETRIES: [Row; 3] = [
 
 const FEW_CHANNELS: Row = ("image_of_28", PLAIN, [3, 28, 28, 1], [3, 3, 1, 32]);
 
-fn case(name: &str, conv: Conv2d, x: [usize; 4], w: [usize; 4], dy: Option<Operand>) -> Case {
+pub(super) fn case(name: &str, conv: Conv2d, x: [usize; 4], w: [usize; 4], dy: Option<Operand>) -> Case {
     let op = Conv2dGradWeightBias { weight: Conv2dGradWeight { conv, kernel: [w[0], w[1]] } };
     let dy = dy.unwrap_or_else(|| noise(4, output(conv, &x, &w)));
     Case::new(name, op, [noise(1, x), dy])
